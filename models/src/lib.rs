@@ -1,0 +1,131 @@
+//! The model registry: every model as static data.
+//!
+//! `models/<name>/card.toml` and the model file beside it are read, checked and laid out by this crate's build
+//! script. At run time a model is a few references into the module's data: loading costs nothing, and there is
+//! nothing left to parse that could fail.
+
+#[cfg(feature = "card")]
+pub mod card;
+
+use features::{FEATURES, Row};
+#[allow(unused_imports, reason = "a registry without models has no nodes")]
+use forest::{Forest, Node};
+
+include!(concat!(env!("OUT_DIR"), "/registry.rs"));
+
+/// One model.
+#[derive(Clone, Copy, Debug)]
+pub struct Model {
+    /// The prediction type, which is the folder's name.
+    pub name: &'static str,
+    /// The version that predictions carry.
+    pub version: &'static str,
+    /// Names of the inputs, in the model's own order.
+    pub features: &'static [&'static str],
+    /// Where the feature row has each of them.
+    places: &'static [usize],
+    /// Where the feature row has the inputs without which there is no prediction.
+    critical: &'static [usize],
+    /// What the margins mean.
+    pub output: Output,
+    medium: f32,
+    high: f32,
+    critical_risk: f32,
+    /// Answers carry a disclaimer and crisis lines.
+    pub sensitive: bool,
+    forests: &'static [Forest<'static>],
+    /// JSON for `GET /models`.
+    pub summary: &'static str,
+    /// JSON for `GET /models/{name}`.
+    pub inventory: &'static str,
+}
+
+/// What a model's margins mean.
+#[derive(Clone, Copy, Debug)]
+pub enum Output {
+    /// One of several classes, one forest each.
+    Classes {
+        /// The classes, in the order of the forests.
+        classes: &'static [&'static str],
+        /// Index of the class that is no risk.
+        reference: usize,
+    },
+    /// Whether an event happens within the horizon.
+    Risk {
+        /// The label at and above the decision threshold.
+        event: &'static str,
+        /// The label below it.
+        no_event: &'static str,
+        /// Probability at which the label changes.
+        decision_threshold: f32,
+        /// Days ahead.
+        horizon_days: u32,
+    },
+}
+
+/// How alarming a score is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RiskLevel {
+    /// Below the card's `medium`.
+    Low,
+    /// From `medium`.
+    Medium,
+    /// From `high`.
+    High,
+    /// From `critical`.
+    Critical,
+}
+
+impl RiskLevel {
+    /// As answers say it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RiskLevel::Low => "low",
+            RiskLevel::Medium => "medium",
+            RiskLevel::High => "high",
+            RiskLevel::Critical => "critical",
+        }
+    }
+}
+
+impl Model {
+    /// The model of a prediction type.
+    pub fn find(name: &str) -> Option<&'static Model> {
+        MODELS.iter().find(|model| model.name == name)
+    }
+
+    /// The inputs that the row lacks and without any one of which this model would only guess.
+    pub fn missing_critical(&self, row: &Row) -> Vec<&'static str> {
+        self.critical.iter().filter(|&&place| row[place].is_nan()).map(|&place| FEATURES[place].name).collect()
+    }
+
+    /// The row in the model's own order.
+    pub fn inputs(&self, row: &Row) -> Vec<f32> {
+        self.places.iter().map(|&place| row[place]).collect()
+    }
+
+    /// Each forest's probability for `inputs`: a sigmoid of twice the margin in f32, as `gbdt` computes it. One
+    /// number for a risk; for classes one each, taken alone against the rest, which need not add up to 1.
+    /// `None` if `inputs` does not have the model's length.
+    pub fn one_versus_rest(&self, inputs: &[f32]) -> Option<Vec<f32>> {
+        self.forests.iter().map(|forest| Some(1.0 / (1.0 + (-2.0 * forest.margin(inputs)?).exp()))).collect()
+    }
+
+    /// Adds to `contributions` how much each input moved the margin of forest `output`. `None` without covers.
+    pub fn explain(&self, output: usize, inputs: &[f32], contributions: &mut [f64]) -> Option<f64> {
+        self.forests.get(output)?.explain(inputs, contributions)
+    }
+
+    /// The level of a score.
+    pub fn risk_level(&self, score: f32) -> RiskLevel {
+        if score >= self.critical_risk {
+            RiskLevel::Critical
+        } else if score >= self.high {
+            RiskLevel::High
+        } else if score >= self.medium {
+            RiskLevel::Medium
+        } else {
+            RiskLevel::Low
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Figures of merit, as model cards give them.
+
+use bipolar_edge_models::card::Measures;
+
+/// Measures of predicted probabilities (one list of labels' probabilities a row) against the true labels. For more
+/// than two labels, the mean over the labels taken one against the rest.
+pub fn measures(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Measures {
+    let judged: Vec<usize> = if label_count == 2 { vec![1] } else { (0..label_count).collect() };
+    let mut sum = Measures { auroc: 0.0, brier: 0.0, calibration_error: 0.0 };
+    for &label in &judged {
+        let rows: Vec<(f64, bool)> =
+            probabilities.iter().zip(labels).map(|(p, truth)| (f64::from(p[label]), *truth == label)).collect();
+        sum.auroc += auroc(&rows);
+        sum.brier += rows.iter().map(|(p, happened)| (p - f64::from(u8::from(*happened))).powi(2)).sum::<f64>() / rows.len() as f64;
+        sum.calibration_error += calibration_error(&rows);
+    }
+    let round = |x: f64| (x / judged.len() as f64 * 1e4).round() / 1e4;
+    Measures { auroc: round(sum.auroc), brier: round(sum.brier), calibration_error: round(sum.calibration_error) }
+}
+
+/// Probability that a row where it happened is ranked above one where it did not (Mann-Whitney), ties count half.
+fn auroc(rows: &[(f64, bool)]) -> f64 {
+    let mut sorted = rows.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut rank_sum = 0.0;
+    let mut start = 0;
+    for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let mean_rank = start as f64 + (tied.len() as f64 + 1.0) / 2.0;
+        rank_sum += mean_rank * tied.iter().filter(|row| row.1).count() as f64;
+        start += tied.len();
+    }
+    let happened = rows.iter().filter(|row| row.1).count() as f64;
+    let not = rows.len() as f64 - happened;
+    (rank_sum - happened * (happened + 1.0) / 2.0) / (happened * not)
+}
+
+/// Expected calibration error over ten equal-width bins: Naeini et al., AAAI 2015.
+fn calibration_error(rows: &[(f64, bool)]) -> f64 {
+    let mut bins = [(0.0, 0.0, 0.0); 10];
+    for (p, happened) in rows {
+        let bin = &mut bins[((p * 10.0) as usize).min(9)];
+        *bin = (bin.0 + 1.0, bin.1 + p, bin.2 + f64::from(u8::from(*happened)));
+    }
+    bins.iter().map(|(_, predicted, happened)| (predicted - happened).abs()).sum::<f64>() / rows.len() as f64
+}
+
+/// Rows by true and predicted label. Two labels part at `threshold`; more go to the most probable.
+pub fn confusion(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize, threshold: f32) -> Vec<Vec<u32>> {
+    let mut table = vec![vec![0; label_count]; label_count];
+    for (p, truth) in probabilities.iter().zip(labels) {
+        let predicted = match label_count {
+            2 => usize::from(p[1] >= threshold),
+            _ => (0..label_count).fold(0, |best, label| if p[label] > p[best] { label } else { best }),
+        };
+        table[*truth][predicted] += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auroc_counts_ordered_pairs_and_halves_ties() {
+        let rows = [(0.1, false), (0.4, true), (0.4, false), (0.9, true)];
+        // Of 4 pairs 3 are in order and 1 is tied.
+        assert_eq!(auroc(&rows), 3.5 / 4.0);
+    }
+
+    #[test]
+    fn a_calibrated_bin_has_no_error_and_an_overconfident_one_has_its_distance() {
+        assert_eq!(calibration_error(&[(0.5, true), (0.5, false)]), 0.0);
+        assert_eq!(calibration_error(&[(0.75, false), (0.75, true), (0.75, false), (0.75, false)]), 0.5);
+    }
+}

@@ -1,0 +1,96 @@
+//! One model: boosting with the `gbdt` crate, and the choice of how many trees to keep.
+
+use crate::task::{Example, Task};
+use anyhow::{Context, Result};
+use forest::import::{Imported, read_gbdt};
+use gbdt::config::Config;
+use gbdt::decision_tree::{Data, PredVec, VALUE_TYPE_UNKNOWN};
+use gbdt::gradient_boost::GBDT;
+
+/// The most trees a forest may have.
+const MOST_TREES: usize = 100;
+const DEPTH: u32 = 4;
+const SHRINKAGE: f32 = 0.1;
+const MIN_LEAF_ROWS: usize = 60;
+
+/// One trained forest: its file's bytes, and the same read back.
+pub struct Fitted {
+    /// What `gbdt` saves.
+    pub bytes: Vec<u8>,
+    /// The same, laid out, with covers.
+    pub imported: Imported,
+}
+
+/// The row in `gbdt`'s own terms, where one particular number means missing.
+pub fn gbdt_row(row: &[f32]) -> Vec<f32> {
+    row.iter().map(|&x| if x.is_nan() { VALUE_TYPE_UNKNOWN } else { x }).collect()
+}
+
+/// A forest that tells `label` of a task from the others, with as many trees as do best on `validation`.
+pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example]) -> Result<Fitted> {
+    let at = Task::ALL.iter().position(|other| *other == task).context("a task")?;
+    let mut config = Config::new();
+    config.set_feature_size(features::FEATURES.len());
+    config.set_max_depth(DEPTH);
+    config.set_iterations(MOST_TREES);
+    config.set_shrinkage(SHRINKAGE);
+    config.set_min_leaf_size(MIN_LEAF_ROWS);
+    config.set_loss("LogLikelyhood");
+    let mut rows: Vec<Data> = training
+        .iter()
+        .map(|example| {
+            let truth = if example.labels[at] == label { 1.0 } else { -1.0 };
+            Data::new_training_data(gbdt_row(&example.row), 1.0, truth, None)
+        })
+        .collect();
+    let mut model = GBDT::new(&config);
+    model.fit(&mut rows);
+    let whole = saved(&model)?;
+
+    let truth: Vec<bool> = validation.iter().map(|example| example.labels[at] == label).collect();
+    let trees = best_size(&read_gbdt(&whole)?, validation, &truth).context("a row does not fit the model")?;
+    let bytes = truncated(&whole, trees)?;
+    let mut imported = read_gbdt(&bytes)?;
+    imported.replay(training.iter().map(|example| example.row.as_slice()))?;
+    Ok(Fitted { bytes, imported })
+}
+
+fn saved(model: &GBDT) -> Result<Vec<u8>> {
+    let file = tempfile::NamedTempFile::new()?;
+    let path = file.path().to_str().context("the temporary folder's name is not UTF-8")?;
+    model.save_model(path).map_err(|error| anyhow::anyhow!("gbdt could not save its model: {error}"))?;
+    Ok(std::fs::read(path)?)
+}
+
+/// The number of trees with the least log loss.
+fn best_size(imported: &Imported, rows: &[Example], truth: &[bool]) -> Option<usize> {
+    let mut losses = vec![0.0f64; imported.roots.len()];
+    for (example, truth) in rows.iter().zip(truth) {
+        for (loss, margin) in losses.iter_mut().zip(imported.forest().staged_margins(&example.row)?) {
+            let signed = if *truth { f64::from(margin) } else { -f64::from(margin) };
+            *loss += (-2.0 * signed).exp().ln_1p();
+        }
+    }
+    let best = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
+    Some(best.0 + 1)
+}
+
+/// The same model with its first `trees` trees: boosting fits them one after the other, so they are the model
+/// that fewer iterations would have given.
+fn truncated(bytes: &[u8], trees: usize) -> Result<Vec<u8>> {
+    let mut model: serde_json::Value = serde_json::from_slice(bytes)?;
+    model["conf"]["iterations"] = trees.into();
+    model["trees"].as_array_mut().context("trees")?.truncate(trees);
+    Ok(serde_json::to_vec(&model)?)
+}
+
+/// Rows as `gbdt` predicts them.
+pub fn gbdt_rows(rows: &[Vec<f32>]) -> Vec<Data> {
+    rows.iter().map(|row| Data::new_test_data(gbdt_row(row), None)).collect()
+}
+
+/// `gbdt`'s own predictions with a model file.
+pub fn gbdt_predictions(model_file: &str, rows: &[Vec<f32>]) -> Result<PredVec> {
+    let model = GBDT::load_model(model_file).map_err(|error| anyhow::anyhow!("{model_file}: {error}"))?;
+    Ok(model.predict(&gbdt_rows(rows)))
+}

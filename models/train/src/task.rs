@@ -1,0 +1,111 @@
+//! The five things to predict: what the right answer is, and which people they are learned and judged on.
+
+use crate::cohort::{DAYS, Day, History, State, person};
+use features::{CheckIn, Row, row};
+
+/// The seed of everything.
+pub const SEED: u64 = 20_260_131;
+
+/// Numbers of the people in each split. A person is in one split only, so no model is judged on someone it knows.
+pub const TRAINING: std::ops::Range<u64> = 0..4000;
+/// People on whom the number of trees is chosen.
+pub const VALIDATION: std::ops::Range<u64> = 4000..5000;
+/// People on whom quality is measured, looked at once.
+pub const HELD_OUT: std::ops::Range<u64> = 5000..7000;
+
+/// Days of a history at which it is looked at, far enough apart to differ.
+const LOOKS: [usize; 5] = [32, 48, 64, 80, 96];
+/// The windows that training mixes, one a look, so that every `window_days` a caller may choose is known.
+const WINDOWS: [u8; 5] = [3, 7, 1, 14, 30];
+
+/// One prediction type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The state on the day of the latest check-in.
+    MoodState,
+    /// A new episode, or another pole, begins within 14 days.
+    RelapseRisk,
+    /// Suicidal ideation within 7 days.
+    SuicidalityRisk,
+    /// Two or more missed doses within 7 days.
+    MedicationAdherenceRisk,
+    /// Two or more disturbed nights within 3 days: under 5.5 or over 10 hours, or quality 3 or worse.
+    SleepDisturbanceRisk,
+}
+
+impl Task {
+    /// In the order of answers.
+    pub const ALL: [Task; 5] = [
+        Task::MoodState,
+        Task::RelapseRisk,
+        Task::SuicidalityRisk,
+        Task::MedicationAdherenceRisk,
+        Task::SleepDisturbanceRisk,
+    ];
+
+    /// The folder's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::MoodState => "mood_state",
+            Task::RelapseRisk => "relapse_risk",
+            Task::SuicidalityRisk => "suicidality_risk",
+            Task::MedicationAdherenceRisk => "medication_adherence_risk",
+            Task::SleepDisturbanceRisk => "sleep_disturbance_risk",
+        }
+    }
+
+    /// How many labels there are: 4 states, or no and yes.
+    pub fn labels(self) -> usize {
+        if self == Task::MoodState { 4 } else { 2 }
+    }
+
+    /// The right answer at `today`, as an index of the labels.
+    fn truth(self, days: &[Day], today: usize) -> usize {
+        let next = |count: usize| &days[today + 1..=today + count];
+        let happens = match self {
+            Task::MoodState => return days[today].state as usize,
+            Task::RelapseRisk => next(14).iter().any(|day| day.state != State::Euthymia && day.state != days[today].state),
+            Task::SuicidalityRisk => next(7).iter().any(|day| day.ideation),
+            Task::MedicationAdherenceRisk => {
+                next(7).iter().filter(|day| day.truth("medicationAdherence") == 0.0).count() >= 2
+            }
+            Task::SleepDisturbanceRisk => next(3).iter().filter(|day| disturbed(day)).count() >= 2,
+        };
+        usize::from(happens)
+    }
+}
+
+fn disturbed(day: &Day) -> bool {
+    let hours = day.truth("hoursSlept");
+    !(5.5..=10.0).contains(&hours) || day.truth("sleepQuality") <= 3.0
+}
+
+/// One look at one person: what is known, and the right answer to each task.
+pub struct Example {
+    /// What the models see.
+    pub row: Row,
+    /// One label a task, in the order of [`Task::ALL`].
+    pub labels: [usize; 5],
+}
+
+/// Every look at these people.
+pub fn examples(people: std::ops::Range<u64>) -> Vec<Example> {
+    people.flat_map(|index| looks(index, &person(SEED, index))).collect()
+}
+
+fn looks(index: u64, history: &History) -> Vec<Example> {
+    let recorded = |day: &Day| day.checkin.clone();
+    LOOKS
+        .iter()
+        .enumerate()
+        .filter_map(|(look, &around)| {
+            // The latest check-in may be some days old by then: look on the day it was made.
+            let today = (0..=around).rev().find(|&day| history.days[day].checkin.is_some())?;
+            assert!(today + 14 < DAYS, "the future that labels speak of is simulated");
+            let checkins: Vec<CheckIn> = history.days[today.saturating_sub(30)..=today].iter().filter_map(recorded).collect();
+            let window = WINDOWS[(index as usize + look) % WINDOWS.len()];
+            let labels = Task::ALL.map(|task| task.truth(&history.days, today));
+            Some(Example { row: row(&checkins, window)?, labels })
+        })
+        .collect()
+}

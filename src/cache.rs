@@ -1,0 +1,232 @@
+//! The prediction cache: one entry a person and window, in the platform's key-value store.
+//!
+//! An entry holds the predictions of every type, so any subset of types is a hit. The store has no expiry, so the
+//! entry carries its own. The key carries a fingerprint of everything else that an answer depends on, so a new
+//! release never serves an old model's answer. Whatever is wrong with the store or an entry, the answer is computed:
+//! the cache never fails a request and never holds one up for longer than [`STORE_LIMIT`].
+
+use crate::instance::Instance;
+use crate::log;
+use crate::platform::{Platform, StoreError, within};
+use crate::request::PredictionRequest;
+use crate::settings::Settings;
+use bipolar_edge_models::{FINGERPRINT, MODELS};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+/// How long a request waits for the store. A healthy one answers in well under a millisecond.
+const STORE_LIMIT: Duration = Duration::from_millis(50);
+/// How long a write may take: nobody waits for it, but it keeps its instance alive.
+const WRITE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a store that was too slow is left alone, so that not every request waits [`STORE_LIMIT`] for it.
+const REST: Duration = Duration::from_secs(2);
+/// No entry that this service writes is longer; a longer one is not worth parsing.
+const LONGEST_ENTRY: usize = 1 << 20;
+
+/// What the cache knows of one person and window.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Entry {
+    /// The entry's own key, so that one copied to another key is not served from there.
+    key: String,
+    /// Milliseconds since 1970-01-01 UTC.
+    expires_at: i64,
+    /// When the predictions were made, RFC 3339.
+    pub(crate) generated_at: String,
+    /// Contributions are in the predictions.
+    pub(crate) explained: bool,
+    /// How many latest check-ins were asked for; fewer are here only if there are no more.
+    pub(crate) limit_checkins: u8,
+    /// One a model, in the registry's order, as JSON.
+    pub(crate) predictions: Vec<Box<RawValue>>,
+    /// The latest check-ins, latest first.
+    pub(crate) per_checkin: Vec<CheckInEntry>,
+}
+
+/// The predictions at one check-in.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct CheckInEntry {
+    pub(crate) checkin_id: String,
+    pub(crate) checkin_date: String,
+    pub(crate) predictions: Vec<Box<RawValue>>,
+}
+
+/// What came of asking the cache.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    Hit(Entry),
+    /// Nothing usable; an answer is worth writing.
+    Miss,
+    /// The cache is off, or its store failed or is too slow to be asked.
+    Bypass,
+}
+
+/// The key of a person and window.
+pub(crate) fn key(request: &PredictionRequest, settings: &Settings) -> String {
+    let mut configured = DefaultHasher::new();
+    settings.crisis_resources.hash(&mut configured);
+    format!(
+        "predictions:{}:{}:{FINGERPRINT}{:016x}",
+        request.user_id,
+        request.window.get(),
+        configured.finish()
+    )
+}
+
+/// Asks the cache for what `request` wants.
+pub(crate) async fn look_up<P: Platform>(
+    instance: &Instance<P>,
+    settings: &Settings,
+    key: &str,
+    request: &PredictionRequest,
+) -> Lookup {
+    let resting = instance.store_rests_until.get().is_some_and(|until| Instant::now() < until);
+    if settings.cache_ttl.is_none() || resting {
+        return Lookup::Bypass;
+    }
+    match within(&instance.platform, STORE_LIMIT, instance.platform.get(key)).await {
+        Some(Ok(Some(bytes))) => match read(&bytes, key, Timestamp::now()) {
+            Some(entry) if entry.serves(request) => Lookup::Hit(entry),
+            _ => Lookup::Miss,
+        },
+        Some(Ok(None)) => Lookup::Miss,
+        Some(Err(error)) => {
+            log::warning("the prediction cache could not be read", error.name());
+            Lookup::Bypass
+        }
+        None => {
+            log::warning("the prediction cache could not be read", "the store is too slow and is left alone for a while");
+            instance.store_rests_until.set(Some(Instant::now() + REST));
+            Lookup::Bypass
+        }
+    }
+}
+
+/// Whether the store answers in time, for the readiness check.
+pub(crate) async fn store_answers<P: Platform>(instance: &Instance<P>) -> bool {
+    matches!(within(&instance.platform, STORE_LIMIT, instance.platform.get("ready")).await, Some(Ok(_)))
+}
+
+/// Writes an entry once the response has left.
+pub(crate) fn write_later<P: Platform>(instance: &Instance<P>, entry: &Entry) {
+    let Ok(bytes) = serde_json::to_vec(entry) else { return };
+    let (platform, key) = (instance.platform.clone(), entry.key.clone());
+    instance.platform.spawn(async move {
+        let failure = match within(&platform, WRITE_LIMIT, platform.set(&key, &bytes)).await {
+            Some(Ok(())) => return,
+            Some(Err(error)) => StoreError::name(error),
+            None => "the store is too slow",
+        };
+        log::warning("the prediction cache could not be written", failure);
+    });
+}
+
+/// An entry out of a store's bytes, or `None` if it is corrupt, foreign or expired: each is a miss.
+fn read(bytes: &[u8], key: &str, now: Timestamp) -> Option<Entry> {
+    if bytes.len() > LONGEST_ENTRY {
+        return None;
+    }
+    let entry: Entry = serde_json::from_slice(bytes).ok()?;
+    let whole = |predictions: &[Box<RawValue>]| predictions.len() == MODELS.len();
+    let fits = entry.key == key
+        && now.as_millisecond() < entry.expires_at
+        && whole(&entry.predictions)
+        && entry.per_checkin.iter().all(|checkin| whole(&checkin.predictions));
+    fits.then_some(entry)
+}
+
+impl Entry {
+    /// An entry made now. `ttl` is how long it will be served.
+    pub(crate) fn new(
+        key: String,
+        ttl: Duration,
+        request: &PredictionRequest,
+        predictions: Vec<Box<RawValue>>,
+        per_checkin: Vec<CheckInEntry>,
+    ) -> Entry {
+        let now = Timestamp::now();
+        Entry {
+            key,
+            expires_at: now.as_millisecond().saturating_add_unsigned(ttl.as_millis() as u64),
+            generated_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            explained: request.explain,
+            limit_checkins: request.limit_checkins,
+            predictions,
+            per_checkin,
+        }
+    }
+
+    /// Whether everything that a request asks for is here.
+    fn serves(&self, request: &PredictionRequest) -> bool {
+        let no_more = self.per_checkin.len() < usize::from(self.limit_checkins);
+        (self.explained || !request.explain) && (no_more || request.limit_checkins <= self.limit_checkins)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const USER: &str = "11111111-1111-4111-8111-111111111111";
+
+    fn request(query: &str) -> PredictionRequest {
+        PredictionRequest::parse(USER, query).expect("valid")
+    }
+
+    fn entry(query: &str) -> Entry {
+        let raw = || RawValue::from_string("{\"label\":\"x\"}".to_owned()).expect("JSON");
+        let predictions = MODELS.iter().map(|_| raw()).collect();
+        Entry::new("k".to_owned(), Duration::from_secs(60), &request(query), predictions, Vec::new())
+    }
+
+    fn bytes(entry: &Entry) -> Vec<u8> {
+        serde_json::to_vec(entry).expect("JSON")
+    }
+
+    #[test]
+    fn an_entry_is_served_from_its_own_key_until_it_expires() {
+        let written = bytes(&entry(""));
+        let now = Timestamp::now();
+        assert!(read(&written, "k", now).is_some());
+        assert!(read(&written, "another", now).is_none(), "foreign");
+        assert!(read(&written, "k", now + jiff::SignedDuration::from_secs(61)).is_none(), "expired");
+        assert!(read(&written[..written.len() - 1], "k", now).is_none(), "cut off");
+        let fewer = Entry { predictions: Vec::new(), ..entry("") };
+        assert!(read(&bytes(&fewer), "k", now).is_none(), "of another registry");
+    }
+
+    #[test]
+    fn an_entry_serves_what_it_holds_and_no_more() {
+        assert!(entry("limit_checkins=3").serves(&request("")));
+        assert!(entry("").serves(&request("types=mood_state")));
+        assert!(entry("explain=true").serves(&request("")));
+        assert!(!entry("").serves(&request("explain=true")));
+        assert!(!entry("").serves(&request("limit_checkins=1")));
+        // Asked for three and holding none: there are none, however many are asked for.
+        assert!(entry("limit_checkins=3").serves(&request("limit_checkins=10")));
+    }
+
+    #[test]
+    fn another_window_and_another_configuration_have_another_key() {
+        let settings = |resource: &str| Settings { cache_ttl: None, crisis_resources: vec![resource.to_owned()] };
+        let first = key(&request(""), &settings("CVV 188"));
+        assert_eq!(first, key(&request("types=mood_state"), &settings("CVV 188")));
+        assert_ne!(first, key(&request("window_days=4"), &settings("CVV 188")));
+        assert_ne!(first, key(&request(""), &settings("another")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(mut noise in proptest::collection::vec(any::<u8>(), 0..64), at in any::<prop::sample::Index>()) {
+            prop_assert!(read(&noise, "k", Timestamp::now()).is_none());
+            let mut written = bytes(&entry("limit_checkins=2"));
+            let at = at.index(written.len());
+            noise.truncate(written.len() - at);
+            written[at..at + noise.len()].copy_from_slice(&noise);
+            let _ = read(&written, "k", Timestamp::now());
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `GET /`: what this is and what can be asked.
+
+use crate::checkins::PEOPLE;
+use crate::response::Response;
+use bipolar_edge_models::MODELS;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Home {
+    service: &'static str,
+    version: &'static str,
+    notice: &'static str,
+    endpoints: [&'static str; 6],
+    models: Vec<&'static str>,
+    demo_people: Vec<DemoPerson>,
+}
+
+#[derive(Serialize)]
+struct DemoPerson {
+    user_id: &'static str,
+    state: &'static str,
+}
+
+pub(super) fn answer() -> Response {
+    Response::json(
+        200,
+        &Home {
+            service: "bipolar-edge",
+            version: env!("CARGO_PKG_VERSION"),
+            notice: "Models and demo people are synthetic. Not a medical device.",
+            endpoints: [
+                "/data/predictions/{user_id}",
+                "/data/prediction_of_day/{user_id}",
+                "/models",
+                "/models/{name}",
+                "/health/live",
+                "/health/ready",
+            ],
+            models: MODELS.iter().map(|model| model.version).collect(),
+            demo_people: PEOPLE.iter().map(|(user_id, state)| DemoPerson { user_id, state }).collect(),
+        },
+    )
+}

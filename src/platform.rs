@@ -1,0 +1,54 @@
+//! What the service needs from what runs it. Nothing above this module knows Spin.
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(target_family = "wasm")]
+mod spin;
+
+use std::time::Duration;
+
+/// Why the store did not do what it was asked. Its own words may quote a key, so they go no further.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum StoreError {
+    NoSuchStore,
+    AccessDenied,
+    Full,
+    Other,
+}
+
+impl StoreError {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            StoreError::NoSuchStore => "no such store",
+            StoreError::AccessDenied => "access denied",
+            StoreError::Full => "too many open stores",
+            StoreError::Other => "store error",
+        }
+    }
+}
+
+/// The platform, as small as what is called. Cloning it is cheap.
+#[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
+pub(crate) trait Platform: Clone + 'static {
+    /// A configuration variable, or `None` if it is not set.
+    async fn variable(&self, name: &'static str) -> Option<String>;
+    /// Reads the prediction cache.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Writes the prediction cache.
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+    /// Lets the host act and other requests of this instance run.
+    async fn yield_now(&self);
+    /// Runs something after the response has left.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+}
+
+/// The output of a future, or `None` if it takes longer than `limit`, when it is dropped.
+pub(crate) async fn within<T>(platform: &impl Platform, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    use futures::future::{Either, select};
+    match select(std::pin::pin!(work), std::pin::pin!(platform.sleep(limit))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
+    }
+}

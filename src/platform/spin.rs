@@ -1,0 +1,93 @@
+//! Spin: entry point, key-value store, variables, clock.
+
+use super::{Platform, StoreError};
+use crate::instance::Instance;
+use bytes::Bytes;
+use http_body_util::Full;
+use spin_sdk::http::Request;
+use spin_sdk::http_service;
+use spin_sdk::key_value::{Error, Store};
+use spin_sdk::wit_bindgen::rt::async_support::yield_async;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How often the handler yields between having the answer and handing it over. When a handler has awaited the
+/// store, head and body of its response would leave as two TCP segments, and without TCP_NODELAY, which Spin does not
+/// set, a keep-alive client then waits 40 ms for its own delayed ACK. With the length in the head and these yields
+/// the host finds the body's bytes beside the head and sends one segment: p50 0.17 ms in place of 43 ms on one
+/// connection. One yield removes half of the stalls, three all of them at one connection.
+const YIELDS_BEFORE_THE_RESPONSE: usize = 3;
+
+#[http_service]
+async fn handle(request: Request) -> http::Response<Full<Bytes>> {
+    let (parts, _body) = request.into_parts();
+    let instance = INSTANCE.with(Rc::clone);
+    let answer = crate::answer(&instance, &parts).await;
+    let mut response = http::Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in answer.headers {
+        if let Ok(value) = http::HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    for _ in 0..YIELDS_BEFORE_THE_RESPONSE {
+        yield_async().await;
+    }
+    response
+}
+
+#[derive(Clone)]
+struct Spin;
+
+thread_local! {
+    static INSTANCE: Rc<Instance<Spin>> = Rc::new(Instance::new(Spin));
+    /// Opening is a call to the host: once an instance, not once a request.
+    static STORE: RefCell<Option<Rc<Store>>> = const { RefCell::new(None) };
+}
+
+async fn store() -> Result<Rc<Store>, StoreError> {
+    if let Some(store) = STORE.with_borrow(Clone::clone) {
+        return Ok(store);
+    }
+    let store = Rc::new(Store::open_default().await?);
+    STORE.set(Some(store.clone()));
+    Ok(store)
+}
+
+impl Platform for Spin {
+    async fn variable(&self, name: &'static str) -> Option<String> {
+        spin_sdk::variables::get(name).await.ok()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(store().await?.get(key).await?)
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        Ok(store().await?.set(key, value).await?)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        spin_sdk::time::sleep(duration).await;
+    }
+
+    async fn yield_now(&self) {
+        yield_async().await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        spin_sdk::wasip3::spawn(task);
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> StoreError {
+        match error {
+            Error::NoSuchStore => StoreError::NoSuchStore,
+            Error::AccessDenied => StoreError::AccessDenied,
+            Error::StoreTableFull => StoreError::Full,
+            Error::Other(_) => StoreError::Other,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! From a feature row to predictions: probability, label, risk level, and why.
+
+use crate::settings::Settings;
+use bipolar_edge_models::{MODELS, Model, Output};
+use features::Row;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+/// How many contributions the explanation in words names.
+const NAMED_CONTRIBUTIONS: usize = 3;
+
+const DISCLAIMER: &str = "This is a statistical estimate from a model trained on a synthetic cohort, not a diagnosis. \
+                          If you or someone else may be in danger, contact one of these services now.";
+
+/// One prediction, as answers give it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Prediction<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    label: &'static str,
+    probability: Option<f32>,
+    risk_level: &'static str,
+    details: Details,
+    model_version: &'static str,
+    explanation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contributions: Option<Vec<Contribution>>,
+    source: &'static str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    sensitive: Option<Sensitive<'a>>,
+}
+
+/// What must stand beside a prediction that could do harm.
+#[derive(Debug, Serialize)]
+struct Sensitive<'a> {
+    sensitive: bool,
+    disclaimer: &'static str,
+    resources: &'a [String],
+}
+
+/// What a type of prediction adds.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Details {
+    Classes { class_probs: ClassProbabilities },
+    Risk { decision_threshold: f32, horizon_days: u32 },
+    Insufficient { missing: Vec<&'static str> },
+}
+
+#[derive(Debug)]
+struct ClassProbabilities(Vec<(&'static str, f32)>);
+
+impl Serialize for ClassProbabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (class, probability) in &self.0 {
+            map.serialize_entry(class, probability)?;
+        }
+        map.end()
+    }
+}
+
+/// How much one feature moved the margin of the predicted label from the mean over the training rows. A margin is
+/// half the log-odds.
+#[derive(Debug, Serialize)]
+struct Contribution {
+    feature: &'static str,
+    /// The feature's value, `null` where it is missing.
+    value: Option<f32>,
+    impact: f32,
+}
+
+/// What a prediction was made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The latest check-in and the history before it.
+    AggregatedLastCheckIn,
+    /// One of the latest check-ins and the history before it.
+    CheckIn,
+}
+
+/// The predictions of every model, in the registry's order. `row` is `None` without check-ins.
+pub(crate) fn all<'a>(
+    row: Option<&Row>,
+    source: Source,
+    explain: bool,
+    settings: &'a Settings,
+) -> Vec<Prediction<'a>> {
+    MODELS.iter().map(|model| one(model, row, source, explain, settings)).collect()
+}
+
+fn one<'a>(
+    model: &'static Model,
+    row: Option<&Row>,
+    source: Source,
+    explain: bool,
+    settings: &'a Settings,
+) -> Prediction<'a> {
+    let mut prediction = Prediction {
+        kind: model.name,
+        label: "insufficient_data",
+        probability: None,
+        risk_level: "unknown",
+        details: Details::Insufficient { missing: Vec::new() },
+        model_version: model.version,
+        explanation: "There are no check-ins to predict from".to_owned(),
+        contributions: None,
+        source: match source {
+            Source::AggregatedLastCheckIn => "aggregated_last_checkin",
+            Source::CheckIn => "checkin",
+        },
+        sensitive: model.sensitive.then_some(Sensitive {
+            sensitive: true,
+            disclaimer: DISCLAIMER,
+            resources: &settings.crisis_resources,
+        }),
+    };
+    let Some(row) = row else { return prediction };
+    let missing = model.missing_critical(row);
+    if !missing.is_empty() {
+        prediction.explanation = format!("Not enough answers: {} missing", missing.join(", "));
+        prediction.details = Details::Insufficient { missing };
+        return prediction;
+    }
+    let inputs = model.inputs(row);
+    // `inputs` is as long as the model asks for, so there always is a probability.
+    let Some(each) = model.one_versus_rest(&inputs) else { return prediction };
+    let judged = judge(model, &each);
+    prediction.label = judged.label;
+    prediction.probability = Some(judged.probability);
+    prediction.risk_level = model.risk_level(judged.risk).as_str();
+    prediction.details = judged.details;
+    let contributions = contributions(model, judged.forest, &inputs);
+    prediction.explanation = in_words(&contributions);
+    prediction.contributions = explain.then_some(contributions);
+    prediction
+}
+
+/// What a model's probabilities amount to.
+struct Judged {
+    label: &'static str,
+    probability: f32,
+    /// What the risk level is read from.
+    risk: f32,
+    details: Details,
+    /// The forest whose margin is explained.
+    forest: usize,
+}
+
+/// Classes are one model against the rest each, so their probabilities are divided by their sum.
+fn judge(model: &Model, each: &[f32]) -> Judged {
+    match model.output {
+        Output::Classes { classes, reference } => {
+            let total: f32 = each.iter().sum();
+            let probabilities: Vec<(&'static str, f32)> =
+                classes.iter().zip(each).map(|(class, p)| (*class, p / total)).collect();
+            let mut best = 0;
+            for (index, (_, probability)) in probabilities.iter().enumerate() {
+                if *probability > probabilities[best].1 {
+                    best = index;
+                }
+            }
+            let (label, probability) = probabilities[best];
+            let risk = 1.0 - probabilities[reference].1;
+            Judged { label, probability, risk, details: Details::Classes { class_probs: ClassProbabilities(probabilities) }, forest: best }
+        }
+        Output::Risk { event, no_event, decision_threshold, horizon_days } => {
+            let probability = each.first().copied().unwrap_or(f32::NAN);
+            let label = if probability >= decision_threshold { event } else { no_event };
+            let details = Details::Risk { decision_threshold, horizon_days };
+            Judged { label, probability, risk: probability, details, forest: 0 }
+        }
+    }
+}
+
+/// Every feature that moved the margin, strongest first. Empty for a model without covers.
+fn contributions(model: &'static Model, forest: usize, inputs: &[f32]) -> Vec<Contribution> {
+    let mut impacts = vec![0.0; inputs.len()];
+    if model.explain(forest, inputs, &mut impacts).is_none() {
+        return Vec::new();
+    }
+    let mut contributions: Vec<Contribution> = model
+        .features
+        .iter()
+        .zip(inputs)
+        .zip(&impacts)
+        .filter(|(_, impact)| **impact != 0.0)
+        .map(|((feature, value), impact)| Contribution {
+            feature,
+            value: (!value.is_nan()).then_some(*value),
+            impact: *impact as f32,
+        })
+        .collect();
+    contributions.sort_by(|a, b| b.impact.abs().total_cmp(&a.impact.abs()));
+    contributions
+}
+
+fn in_words(contributions: &[Contribution]) -> String {
+    if contributions.is_empty() {
+        return "This model's file does not say what its trees were trained on, so there is no explanation".to_owned();
+    }
+    let named: Vec<String> = contributions
+        .iter()
+        .take(NAMED_CONTRIBUTIONS)
+        .map(|contribution| match contribution.value {
+            Some(value) => format!("{}={}", contribution.feature, (value * 100.0).round() / 100.0),
+            None => format!("{} missing", contribution.feature),
+        })
+        .collect();
+    format!("Mostly: {}", named.join(", "))
+}

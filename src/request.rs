@@ -1,0 +1,224 @@
+//! Query and headers into types that cannot be wrong.
+
+use crate::problem::{FieldError, Problem};
+use bipolar_edge_models::{MODELS, Model};
+use http::HeaderMap;
+use std::fmt;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+/// A person's id: a UUID in the hyphenated form, kept in lower case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UserId(Uuid);
+
+impl UserId {
+    fn parse(text: &str) -> Option<UserId> {
+        // The parser also takes the bare, braced and URN forms; one person must have one path.
+        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(UserId)).flatten()
+    }
+}
+
+/// Prints the id: into answers and store keys, never into a log.
+impl fmt::Display for UserId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(out)
+    }
+}
+
+/// Health data: a derived `Debug` would end up in a log some day.
+impl fmt::Debug for UserId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("UserId(..)")
+    }
+}
+
+/// Days of history before the latest check-in that count: 1 to 30.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WindowDays(u8);
+
+impl WindowDays {
+    pub(crate) const DEFAULT: WindowDays = WindowDays(3);
+
+    pub(crate) fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// What is asked about a person.
+#[derive(Debug)]
+pub(crate) struct PredictionRequest {
+    pub(crate) user_id: UserId,
+    /// The models whose predictions are wanted, in the registry's order, none twice.
+    pub(crate) types: Vec<&'static Model>,
+    pub(crate) window: WindowDays,
+    /// Also predict for each of this many latest check-ins: 0 to 10.
+    pub(crate) limit_checkins: u8,
+    /// Give the contributions.
+    pub(crate) explain: bool,
+}
+
+impl PredictionRequest {
+    /// Reads path and query. On failure says everything that is wrong, not only the first thing.
+    pub(crate) fn parse(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        let mut errors = Errors::default();
+        let user_id = errors.keep("user_id", UserId::parse(user_id).ok_or_else(|| "is not a UUID".to_owned()));
+        let mut request = PredictionRequest {
+            user_id: user_id.unwrap_or(UserId(Uuid::nil())),
+            types: MODELS.iter().collect(),
+            window: WindowDays::DEFAULT,
+            limit_checkins: 0,
+            explain: false,
+        };
+        let mut seen: Vec<String> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if seen.iter().any(|other| *other == name) {
+                errors.add(&name, "is given more than once".to_owned());
+                continue;
+            }
+            match &*name {
+                "types" => request.types = errors.keep("types", types(&value)).unwrap_or_default(),
+                "window_days" => {
+                    let days = errors.keep("window_days", whole_number(&value, 1, 30));
+                    request.window = days.map_or(WindowDays::DEFAULT, WindowDays);
+                }
+                "limit_checkins" => {
+                    request.limit_checkins = errors.keep("limit_checkins", whole_number(&value, 0, 10)).unwrap_or(0);
+                }
+                "explain" => request.explain = errors.keep("explain", truth(&value)).unwrap_or(false),
+                other => errors.add(other, "is not a parameter; types, window_days, limit_checkins and explain are".to_owned()),
+            }
+            seen.push(name.into_owned());
+            if seen.len() > MOST_PARAMETERS {
+                errors.add("query", format!("has more than {MOST_PARAMETERS} parameters"));
+                break;
+            }
+        }
+        errors.none_or(request)
+    }
+
+    /// A person alone, for an endpoint without parameters.
+    pub(crate) fn of_day(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        let mut errors = Errors::default();
+        if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
+            errors.add(&name, "is not a parameter; this endpoint has none".to_owned());
+        }
+        match (PredictionRequest::parse(user_id, ""), errors.0.is_empty()) {
+            (request, true) => request,
+            (Err(Problem::Invalid(mut more)), false) => {
+                more.append(&mut errors.0);
+                Err(Problem::Invalid(more))
+            }
+            (_, false) => Err(Problem::Invalid(errors.0)),
+        }
+    }
+}
+
+/// Bounds the work that a hostile query can cause; four are known.
+const MOST_PARAMETERS: usize = 16;
+
+#[derive(Default)]
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    /// The value if there is one; else remembers what was wrong with it.
+    fn keep<T>(&mut self, field: &str, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|message| self.add(field, message)).ok()
+    }
+
+    fn add(&mut self, field: &str, message: String) {
+        // A field's name may be the caller's own text: quote little of it.
+        self.0.push(FieldError { field: field.chars().take(64).collect(), message });
+    }
+
+    fn none_or<T>(self, value: T) -> Result<T, Problem> {
+        if self.0.is_empty() { Ok(value) } else { Err(Problem::Invalid(self.0)) }
+    }
+}
+
+fn types(text: &str) -> Result<Vec<&'static Model>, String> {
+    let known = || MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
+    let wanted: Vec<&str> = text.split(',').map(str::trim).collect();
+    if wanted.iter().any(|name| Model::find(name).is_none()) {
+        return Err(format!("must be a comma-separated list of {}", known()));
+    }
+    Ok(MODELS.iter().filter(|model| wanted.contains(&model.name)).collect())
+}
+
+fn whole_number(text: &str, least: u8, most: u8) -> Result<u8, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    // `parse` takes a leading plus, which in a query is a space that somebody forgot to escape.
+    number.filter(|_| !text.starts_with('+')).ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+/// The caller's own id for a request if it is sane, else a new one.
+pub(crate) struct RequestId(String);
+
+impl RequestId {
+    /// Sane: 1 to 128 letters, digits, dots, dashes, underscores and colons, so that it can neither break a log
+    /// line nor a header.
+    pub(crate) fn of(headers: &HeaderMap) -> RequestId {
+        let sane = |id: &&str| {
+            (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+        };
+        let own = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(sane);
+        RequestId(own.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SOMEONE: &str = "11111111-1111-4111-8111-11111111111A";
+
+    fn errors(user_id: &str, query: &str) -> Vec<(String, String)> {
+        match PredictionRequest::parse(user_id, query) {
+            Err(Problem::Invalid(errors)) => errors.into_iter().map(|error| (error.field, error.message)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let found = errors("me", "types=mood,relapse_risk&window_days=0&limit_checkins=11&explain=maybe&windowdays=3&explain=true");
+        let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["user_id", "types", "window_days", "limit_checkins", "explain", "windowdays", "explain"]);
+        assert_eq!(found[2].1, "must be a whole number from 1 to 30");
+        assert_eq!(found[6].1, "is given more than once");
+    }
+
+    #[test]
+    fn types_keep_the_order_of_the_registry_and_come_once() {
+        let request = PredictionRequest::parse(SOMEONE, "types=relapse_risk,mood_state,relapse_risk").expect("valid");
+        let names: Vec<&str> = request.types.iter().map(|model| model.name).collect();
+        assert_eq!(names, ["mood_state", "relapse_risk"]);
+        assert_eq!(request.user_id.to_string(), SOMEONE.to_lowercase());
+    }
+
+    #[test]
+    fn a_user_id_never_shows_in_debug_output() {
+        assert_eq!(format!("{:?}", UserId::parse(SOMEONE).expect("a UUID")), "UserId(..)");
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_panics_or_yields_more_than_a_bounded_answer(user_id in ".*", query in ".{0,4000}") {
+            if let Err(Problem::Invalid(errors)) = PredictionRequest::parse(&user_id, &query) {
+                prop_assert!(errors.len() <= 2 * MOST_PARAMETERS + 3);
+            }
+        }
+    }
+}

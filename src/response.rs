@@ -1,0 +1,80 @@
+//! The one place that builds responses.
+
+use crate::request::RequestId;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+/// A whole answer. The body is complete before the first byte leaves, so that `content-length` is always there.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// An answer in JSON.
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Response {
+        match serde_json::to_vec(body) {
+            Ok(body) => Response::json_text(status, body),
+            // Only a map with keys that are no strings, or a failing `Serialize`, gets here: neither is in this crate.
+            Err(_) => Response::json_text(500, br#"{"type":"about:blank","title":"Internal error","status":500}"#.to_vec()),
+        }
+    }
+
+    /// An answer that is JSON already.
+    pub(crate) fn json_text(status: u16, body: impl Into<Vec<u8>>) -> Response {
+        let body = body.into();
+        let headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("content-length", body.len().to_string()),
+            ("x-content-type-options", "nosniff".to_owned()),
+        ];
+        Response { status, headers, body }
+    }
+
+    /// The same with a header set, in place of one of that name.
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.headers.retain(|(other, _)| *other != name);
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// What every answer carries.
+    pub(crate) fn with_id_and_timing(self, id: &RequestId, timing: Timing) -> Response {
+        self.with_header("x-request-id", id.as_str()).with_header("server-timing", timing.into_header())
+    }
+}
+
+/// How long each part of an answer took, for the `server-timing` header.
+pub(crate) struct Timing {
+    start: Instant,
+    lap: Instant,
+    header: String,
+}
+
+impl Timing {
+    pub(crate) fn start() -> Timing {
+        let now = Instant::now();
+        Timing { start: now, lap: now, header: String::new() }
+    }
+
+    /// Ends a part: everything since the last one ended.
+    pub(crate) fn lap(&mut self, part: &str) {
+        let now = Instant::now();
+        self.write(part, now - self.lap);
+        self.lap = now;
+    }
+
+    fn write(&mut self, part: &str, took: Duration) {
+        let separator = if self.header.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(self.header, "{separator}{part};dur={:.3}", took.as_secs_f64() * 1e3);
+    }
+
+    fn into_header(mut self) -> String {
+        self.write("total", self.start.elapsed());
+        self.header
+    }
+}

@@ -1,0 +1,52 @@
+//! Method and path to endpoint.
+
+use crate::problem::Problem;
+use http::Method;
+
+/// An endpoint, with what its path says.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Route<'a> {
+    Home,
+    Live,
+    Ready,
+    Models,
+    Model { name: &'a str },
+    Predictions { user_id: &'a str },
+    PredictionOfDay { user_id: &'a str },
+}
+
+/// The endpoint of a request. 404 for an unknown path, 405 with `allow` for a known one asked in another way.
+pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Problem> {
+    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+    let route = match segments.as_slice() {
+        [""] => Route::Home,
+        ["health", "live"] => Route::Live,
+        ["health", "ready"] => Route::Ready,
+        ["models"] => Route::Models,
+        ["models", name] => Route::Model { name },
+        ["data", "predictions", user_id] => Route::Predictions { user_id },
+        ["data", "prediction_of_day", user_id] => Route::PredictionOfDay { user_id },
+        _ => return Err(Problem::NoSuchRoute),
+    };
+    if method == Method::GET { Ok(route) } else { Err(Problem::MethodNotAllowed { allow: "GET" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_matched_whole_and_to_the_letter() {
+        assert_eq!(find(&Method::GET, "/"), Ok(Route::Home));
+        assert_eq!(find(&Method::GET, "/models/mood_state"), Ok(Route::Model { name: "mood_state" }));
+        for path in ["//", "/health", "/health/live/", "/Models", "/data/predictions", "/data//x", "/models/a/b", "/%6dodels"] {
+            assert_eq!(find(&Method::GET, path), Err(Problem::NoSuchRoute), "{path}");
+        }
+    }
+
+    #[test]
+    fn another_method_is_told_which_is_allowed() {
+        assert_eq!(find(&Method::DELETE, "/models"), Err(Problem::MethodNotAllowed { allow: "GET" }));
+        assert_eq!(find(&Method::DELETE, "/model"), Err(Problem::NoSuchRoute));
+    }
+}
