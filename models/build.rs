@@ -153,14 +153,14 @@ impl Model {
                 format!("Output::Classes {{ classes: &{classes:?}, reference: {} }}", reference.context("reference_class")?)
             }
             Output::Risk { event, no_event, decision_threshold, horizon_days } => format!(
-                "Output::Risk {{ event: {event:?}, no_event: {no_event:?}, decision_threshold: {decision_threshold:?}, horizon_days: {horizon_days} }}"
+                "Output::Risk {{ event: {event:?}, no_event: {no_event:?}, decision_threshold: {decision_threshold:?}_f32, horizon_days: {horizon_days} }}"
             ),
         };
         let places = |names: &[String]| names.iter().map(|name| place(name)).collect::<Result<Vec<usize>>>();
         writeln!(
             out,
             "Model {{ name: {:?}, version: {:?}, features: &{:?}, places: &{:?}, critical: &{:?}, output: {output}, \
-             medium: {:?}, high: {:?}, critical_risk: {:?}, sensitive: {}, forests: &[{forests}], summary: {:?}, inventory: {:?} }},",
+             medium: {:?}_f32, high: {:?}_f32, critical_risk: {:?}_f32, sensitive: {}, forests: &[{forests}], summary: {:?}, inventory: {:?} }},",
             self.name,
             card.version,
             card.features,

@@ -54,7 +54,7 @@ pub enum Output {
         /// The label below it.
         no_event: String,
         /// Probability at which the label changes.
-        decision_threshold: f32,
+        decision_threshold: f64,
         /// Days ahead that the prediction speaks of.
         horizon_days: u32,
     },
@@ -65,11 +65,11 @@ pub enum Output {
 #[serde(deny_unknown_fields)]
 pub struct RiskLevels {
     /// From here medium.
-    pub medium: f32,
+    pub medium: f64,
     /// From here high.
-    pub high: f32,
+    pub high: f64,
     /// From here critical.
-    pub critical: f32,
+    pub critical: f64,
 }
 
 /// What a model was trained on, and how.

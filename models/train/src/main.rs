@@ -73,7 +73,7 @@ fn train(task: Task, training: &[Example], validation: &[Example], held_out: &[E
     let (confusion_labels, threshold) = match &output {
         Output::Classes { classes, .. } => (classes.clone(), 0.5),
         Output::Risk { event, no_event, decision_threshold, .. } => {
-            (vec![no_event.clone(), event.clone()], *decision_threshold)
+            (vec![no_event.clone(), event.clone()], *decision_threshold as f32)
         }
     };
     let card = Card {

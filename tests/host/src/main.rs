@@ -1,1 +1,27 @@
-fn main(){}
+//! `edge-host`: runs a Spin HTTP application from its `spin.toml` on machines without Spin.
+//!
+//! It is built on the server loop that Spin 4.1 is built on, and takes Spin's own flags, so that a component cannot
+//! tell it from Spin by anything but three things: it ends a guest that never yields, it can be told to have a store
+//! that fails, and it sets TCP_NODELAY. It is for development and tests. It serves one component on one
+//! HTTP trigger, and refuses a manifest that asks for more rather than run a part of it.
+
+mod args;
+mod bindings;
+mod instance;
+mod key_value;
+mod manifest;
+mod outbound;
+mod runtime_config;
+mod server;
+mod store;
+mod variables;
+mod wasi_keyvalue;
+
+use anyhow::Result;
+use clap::Parser;
+
+fn main() -> Result<()> {
+    let args = args::Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(server::serve(args))
+}

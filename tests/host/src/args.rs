@@ -1,0 +1,83 @@
+//! The command line: Spin's own flags, and those that Spin lacks.
+
+use crate::store::Fault;
+use clap::Parser;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Runs a Spin HTTP application from its spin.toml on machines without Spin.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    /// The application's manifest.
+    #[arg(short, long = "from", default_value = "spin.toml")]
+    pub(crate) from: PathBuf,
+    /// Address to listen on; port 0 takes a free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    pub(crate) listen: SocketAddr,
+    /// Ends a request that takes longer, with status 500. Without it the limit is 60 s.
+    #[arg(long, value_parser = duration)]
+    pub(crate) request_timeout: Option<Duration>,
+    /// Most requests that one instance serves before it is dropped.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_instance_reuse_count: u16,
+    /// Most requests that one instance serves at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_instance_concurrent_reuse_count: u16,
+    /// How long an idle instance is kept.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub(crate) idle_instance_timeout: Duration,
+    /// Where key-value stores are configured.
+    #[arg(long)]
+    pub(crate) runtime_config_file: Option<PathBuf>,
+    /// Where the SQLite store and compiled components are kept. [default: .spin beside the manifest]
+    #[arg(long)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Sets an application variable: name=value. Overrides SPIN_VARIABLE_<NAME> in the environment.
+    #[arg(long = "variable", value_parser = key_value)]
+    pub(crate) variables: Vec<(String, String)>,
+    /// Keeps the component's own output to itself.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Leaves TCP_NODELAY off, as Spin does.
+    #[arg(long)]
+    pub(crate) no_tcp_nodelay: bool,
+    /// Makes every key-value store fail: errors, slow=200ms, loses-writes, or @FILE to read one of these (or
+    /// nothing) from a file at each operation.
+    #[arg(long, value_parser = Fault::parse)]
+    pub(crate) store_fault: Option<Fault>,
+}
+
+/// A number of seconds, or a number with ms, s or m behind it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(format!("{text:?}: the unit is one of ms, s and m")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a duration such as 500ms or 30s"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not name=value"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_and_without_a_unit() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1h"), Err("\"1h\": the unit is one of ms, s and m".to_owned()));
+        assert_eq!(duration("s"), Err("\"s\" is not a duration such as 500ms or 30s".to_owned()));
+    }
+}

@@ -1,0 +1,259 @@
+//! Component instances: how they are made, how long they live, and how one that never yields is ended.
+
+use crate::key_value::KeyValue;
+use crate::outbound::{AllowedHosts, Outbound};
+use crate::store::Store as KeyValueStore;
+use anyhow::{Context as _, anyhow};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreContextMut};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::handler::{
+    HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// How often a running guest is interrupted, so that the host gets to look at the clock.
+const EPOCH: Duration = Duration::from_millis(10);
+/// The longest that a request may take when no limit is set.
+const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+/// A guest that does not yield is ended this much after its request's limit: first the request is given up, which
+/// other requests of the same instance survive, and then the instance.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What a component instance is given.
+pub(crate) struct Guest {
+    pub(crate) table: ResourceTable,
+    pub(crate) stores: Arc<BTreeMap<String, Arc<KeyValueStore>>>,
+    pub(crate) variables: Arc<BTreeMap<String, String>>,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outbound }
+    }
+}
+
+/// How instances are used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) reuse_count: usize,
+    pub(crate) concurrent_reuse_count: usize,
+    pub(crate) idle_timeout: Duration,
+}
+
+impl Limits {
+    fn longest_request(&self) -> Duration {
+        self.request_timeout.unwrap_or(LONGEST_REQUEST)
+    }
+}
+
+/// Everything that new instances are made from.
+pub(crate) struct Instances {
+    engine: Engine,
+    component: ProxyPre<Guest>,
+    pub(crate) stores: Arc<BTreeMap<String, Arc<KeyValueStore>>>,
+    pub(crate) variables: Arc<BTreeMap<String, String>>,
+    pub(crate) allowed_hosts: Arc<AllowedHosts>,
+    pub(crate) limits: Limits,
+    quiet: bool,
+    /// Instances with a request, or with work left over from one.
+    pub(crate) busy: Arc<AtomicUsize>,
+}
+
+impl Instances {
+    /// Compiles a component, or takes it compiled from an earlier run out of `cache`.
+    pub(crate) fn compile(
+        source: &Path,
+        cache: &Path,
+        limits: Limits,
+        quiet: bool,
+        allowed_hosts: AllowedHosts,
+        stores: BTreeMap<String, Arc<KeyValueStore>>,
+        variables: BTreeMap<String, String>,
+    ) -> anyhow::Result<Instances> {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true);
+        config.epoch_interruption(true);
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(1000).total_core_instances(4000).total_memories(1000).total_tables(4000);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let mut on_disk = CacheConfig::new();
+        std::fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        on_disk.with_directory(std::path::absolute(cache)?);
+        config.cache(Some(Cache::new(on_disk)?));
+        let engine = Engine::new(&config)?;
+
+        let mut linker = Linker::<Guest>::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        crate::bindings::Imports::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+
+        let component = Component::from_file(&engine, source)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("cannot load {}: build it with `cargo xtask build`", source.display()))?;
+        let component = linker
+            .instantiate_pre(&component)
+            .map_err(anyhow::Error::from)
+            .context("the component imports something that is not offered")?;
+        let component = wasmtime_wasi_http::p3::bindings::ServicePre::new(component)
+            .map_err(|error| anyhow!("the component does not export wasi:http/handler@0.3: {error}"))?;
+        spawn_epoch_thread(engine.clone());
+        Ok(Instances {
+            engine,
+            component: ProxyPre::P3(component),
+            stores: Arc::new(stores),
+            variables: Arc::new(variables),
+            allowed_hosts: Arc::new(allowed_hosts),
+            limits,
+            quiet,
+            busy: Arc::default(),
+        })
+    }
+}
+
+/// Ends with the process.
+fn spawn_epoch_thread(engine: Engine) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(EPOCH);
+            engine.increment_epoch();
+        }
+    });
+}
+
+impl HandlerState for Instances {
+    type StoreData = Guest;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Expiration, Worker>> {
+        let mut wasi = WasiCtxBuilder::new();
+        if !self.quiet {
+            wasi.inherit_stdout().inherit_stderr();
+        }
+        let guest = Guest {
+            table: ResourceTable::new(),
+            stores: self.stores.clone(),
+            variables: self.variables.clone(),
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            outbound: Outbound { allowed: self.allowed_hosts.clone() },
+        };
+        let mut store = Store::new(&self.engine, guest);
+        // At each epoch a running guest is suspended, and `Expiration` gets its turn.
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_epoch_deadline(1);
+        let proxy = self.component.instantiate_async(&mut store).await?;
+        Ok(Instance {
+            store,
+            proxy,
+            view: WasiHttpView::http,
+            expiration: Expiration {
+                limits: self.limits,
+                sleep: Box::pin(tokio::time::sleep(Duration::MAX)),
+                busy: Busy { counter: self.busy.clone(), counted: false },
+            },
+            state: Worker { limits: self.limits },
+        })
+    }
+}
+
+/// When an instance is dropped.
+pub(crate) struct Expiration {
+    limits: Limits,
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    busy: Busy,
+}
+
+impl WorkerExpiration for Expiration {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
+        self.busy.set(status != WorkerStatus::Idle);
+        let limit = match status {
+            WorkerStatus::Idle => self.limits.idle_timeout,
+            WorkerStatus::Requests | WorkerStatus::PostReturn => self.limits.longest_request() + GRACE,
+        };
+        let deadline = (start + limit).into();
+        if self.sleep.deadline() != deadline {
+            self.sleep.as_mut().reset(deadline);
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+/// Counts an instance while it is busy, and no longer than it lives.
+struct Busy {
+    counter: Arc<AtomicUsize>,
+    counted: bool,
+}
+
+impl Busy {
+    fn set(&mut self, busy: bool) {
+        match (self.counted, busy) {
+            (false, true) => drop(self.counter.fetch_add(1, Ordering::SeqCst)),
+            (true, false) => drop(self.counter.fetch_sub(1, Ordering::SeqCst)),
+            _ => return,
+        }
+        self.counted = busy;
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+/// Which requests an instance takes.
+pub(crate) struct Worker {
+    limits: Limits,
+}
+
+impl WorkerState for Worker {
+    type StoreData = Guest;
+    type RequestData = ();
+
+    fn should_accept_request(&self, concurrent_count: usize, total_count: usize) -> ShouldAccept {
+        if total_count >= self.limits.reuse_count {
+            ShouldAccept::Never
+        } else if concurrent_count >= self.limits.concurrent_reuse_count {
+            ShouldAccept::No
+        } else {
+            ShouldAccept::Yes
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        _: StoreContextMut<'_, Guest>,
+        (): (),
+        _: wasmtime::component::GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        Box::pin(tokio::time::sleep(self.limits.longest_request()))
+    }
+
+    fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {
+        if let Err(error) = result {
+            eprintln!("an instance ended: {error:#}");
+        }
+        drop(store);
+    }
+}

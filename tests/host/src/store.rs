@@ -1,0 +1,212 @@
+//! Key-value stores: where they are kept, and how they can be made to fail.
+
+mod memory;
+mod redis;
+mod sqlite;
+
+use crate::args::duration;
+use memory::Memory;
+use redis::Redis;
+use sqlite::Sqlite;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a store can say went wrong.
+pub(crate) type Result<T> = std::result::Result<T, String>;
+
+/// One labelled store.
+pub(crate) struct Store {
+    backend: Backend,
+    fault: Option<Fault>,
+}
+
+/// Where a store is kept.
+pub(crate) enum Backend {
+    Memory(Memory),
+    Redis(Redis),
+    Sqlite(Sqlite),
+}
+
+impl Backend {
+    pub(crate) fn memory() -> Backend {
+        Backend::Memory(Memory::default())
+    }
+
+    pub(crate) async fn redis(url: &str) -> anyhow::Result<Backend> {
+        Ok(Backend::Redis(Redis::connect(url).await?))
+    }
+
+    pub(crate) fn sqlite(file: &Path, label: &str) -> anyhow::Result<Backend> {
+        Ok(Backend::Sqlite(Sqlite::open(file, label)?))
+    }
+}
+
+/// A store that fails on purpose.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fault {
+    /// Every operation is an error.
+    Errors,
+    /// Every operation takes this long.
+    Slow(Duration),
+    /// Writes succeed and are forgotten.
+    LosesWrites,
+    /// The file says which of these it is, or nothing, at each operation.
+    AsInFile(PathBuf),
+}
+
+impl Fault {
+    pub(crate) fn parse(text: &str) -> std::result::Result<Fault, String> {
+        match text.split_at_checked(1) {
+            Some(("@", file)) => return Ok(Fault::AsInFile(file.into())),
+            _ if text == "errors" => return Ok(Fault::Errors),
+            _ if text == "loses-writes" => return Ok(Fault::LosesWrites),
+            _ => {}
+        }
+        match text.strip_prefix("slow=") {
+            Some(time) => Ok(Fault::Slow(duration(time)?)),
+            None => Err(format!("{text:?} is none of errors, slow=<duration>, loses-writes and @<file>")),
+        }
+    }
+}
+
+/// Calls an operation of whatever backend it is.
+macro_rules! on_backend {
+    ($store:expr, $backend:ident => $operation:expr) => {
+        match &$store.backend {
+            Backend::Memory($backend) => $operation,
+            Backend::Redis($backend) => $operation.await,
+            Backend::Sqlite($backend) => $operation,
+        }
+    };
+}
+
+impl Store {
+    pub(crate) fn new(backend: Backend, fault: Option<Fault>) -> Store {
+        Store { backend, fault }
+    }
+
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.fail().await?;
+        on_backend!(self, backend => backend.get(key))
+    }
+
+    pub(crate) async fn set(&self, key: &str, value: &[u8]) -> Result<()> {
+        if self.fail().await? == Writes::Lost {
+            return Ok(());
+        }
+        on_backend!(self, backend => backend.set(key, value))
+    }
+
+    pub(crate) async fn delete(&self, key: &str) -> Result<()> {
+        if self.fail().await? == Writes::Lost {
+            return Ok(());
+        }
+        on_backend!(self, backend => backend.delete(key))
+    }
+
+    pub(crate) async fn exists(&self, key: &str) -> Result<bool> {
+        Ok(self.get(key).await?.is_some())
+    }
+
+    pub(crate) async fn keys(&self) -> Result<Vec<String>> {
+        self.fail().await?;
+        on_backend!(self, backend => backend.keys())
+    }
+
+    /// Adds to a decimal number (0 where there is none), at once.
+    pub(crate) async fn increment(&self, key: &str, delta: i64) -> Result<i64> {
+        if self.fail().await? == Writes::Lost {
+            return Ok(delta);
+        }
+        on_backend!(self, backend => backend.increment(key, delta))
+    }
+
+    /// Writes `value` if the key still has `expected`, at once; says whether it did.
+    pub(crate) async fn swap(&self, key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool> {
+        if self.fail().await? == Writes::Lost {
+            return Ok(true);
+        }
+        on_backend!(self, backend => backend.swap(key, expected, value))
+    }
+
+    async fn fail(&self) -> Result<Writes> {
+        let read;
+        let fault = match &self.fault {
+            Some(Fault::AsInFile(file)) => {
+                let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+                read = if text.trim().is_empty() { None } else { Some(Fault::parse(text.trim())?) };
+                read.as_ref()
+            }
+            fault => fault.as_ref(),
+        };
+        match fault {
+            None | Some(Fault::AsInFile(_)) => Ok(Writes::Kept),
+            Some(Fault::Errors) => Err("the store was told to fail".to_owned()),
+            Some(Fault::LosesWrites) => Ok(Writes::Lost),
+            Some(Fault::Slow(time)) => {
+                tokio::time::sleep(*time).await;
+                Ok(Writes::Kept)
+            }
+        }
+    }
+}
+
+#[derive(PartialEq)]
+enum Writes {
+    Kept,
+    Lost,
+}
+
+/// The number after an increment of stored text.
+fn incremented(stored: Option<&[u8]>, delta: i64) -> Result<i64> {
+    let text = stored.map_or(Ok("0"), std::str::from_utf8).map_err(|_| "the value is not a number".to_owned())?;
+    let number: i64 = text.parse().map_err(|_| "the value is not a number".to_owned())?;
+    number.checked_add(delta).ok_or_else(|| "the number would overflow".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn behaves(backend: Backend) {
+        let store = Store::new(backend, None);
+        assert_eq!(store.get("a").await, Ok(None));
+        assert_eq!(store.set("a", b"1").await, Ok(()));
+        assert_eq!(store.get("a").await, Ok(Some(b"1".to_vec())));
+        assert_eq!(store.increment("a", 4).await, Ok(5));
+        assert_eq!(store.increment("b", -2).await, Ok(-2));
+        assert_eq!(store.swap("a", Some(b"6"), b"7").await, Ok(false));
+        assert_eq!(store.swap("a", Some(b"5"), b"7").await, Ok(true));
+        assert_eq!(store.swap("c", None, b"8").await, Ok(true));
+        assert_eq!(store.swap("c", None, b"9").await, Ok(false));
+        let mut keys = store.keys().await.expect("listed");
+        keys.sort();
+        assert_eq!(keys, ["a", "b", "c"]);
+        assert_eq!(store.exists("c").await, Ok(true));
+        assert_eq!(store.delete("c").await, Ok(()));
+        assert_eq!(store.exists("c").await, Ok(false));
+        assert_eq!(store.set("text", b"one").await, Ok(()));
+        assert!(store.increment("text", 1).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_store_in_memory_behaves() {
+        behaves(Backend::memory()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_in_sqlite_behaves_and_labels_do_not_mix() {
+        let file = std::env::temp_dir().join(format!("edge-host-{}-store.db", std::process::id()));
+        behaves(Backend::sqlite(&file, "one").expect("opens")).await;
+        behaves(Backend::sqlite(&file, "two").expect("opens")).await;
+        std::fs::remove_file(&file).expect("was there");
+    }
+
+    #[test]
+    fn faults_are_read() {
+        assert_eq!(Fault::parse("slow=200ms"), Ok(Fault::Slow(Duration::from_millis(200))));
+        assert_eq!(Fault::parse("@/tmp/fault"), Ok(Fault::AsInFile("/tmp/fault".into())));
+        assert!(Fault::parse("broken").is_err());
+        assert!(Fault::parse("").is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! `wasi:keyvalue@0.2.0-draft2`: store, atomics, batch. Synchronous to the guest: it holds up its instance.
+
+use crate::bindings::wasi::keyvalue::{atomics, batch, store};
+use crate::instance::Guest;
+use crate::key_value::OpenStore;
+use crate::store::Store;
+use std::sync::Arc;
+use store::{Error, KeyResponse};
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+/// A compare-and-swap in the making.
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Cas {
+    store: Arc<Store>,
+    key: String,
+    /// What the key had when the guest looked.
+    seen: Option<Vec<u8>>,
+}
+
+impl Guest {
+    fn bucket(&self, bucket: &Resource<OpenStore>) -> Result<Arc<Store>> {
+        Ok(self.table.get(bucket)?.0.clone())
+    }
+}
+
+impl store::Host for &mut Guest {
+    async fn open(&mut self, identifier: String) -> Result<Result<Resource<OpenStore>, Error>> {
+        match self.stores.get(&identifier).cloned() {
+            Some(store) => Ok(Ok(self.table.push(OpenStore(store))?)),
+            None => Ok(Err(Error::AccessDenied)),
+        }
+    }
+}
+
+impl store::HostBucket for &mut Guest {
+    async fn get(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<Option<Vec<u8>>, Error>> {
+        Ok(self.bucket(&bucket)?.get(&key).await.map_err(Error::Other))
+    }
+
+    async fn set(&mut self, bucket: Resource<OpenStore>, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
+        Ok(self.bucket(&bucket)?.set(&key, &value).await.map_err(Error::Other))
+    }
+
+    async fn delete(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<(), Error>> {
+        Ok(self.bucket(&bucket)?.delete(&key).await.map_err(Error::Other))
+    }
+
+    async fn exists(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<bool, Error>> {
+        Ok(self.bucket(&bucket)?.exists(&key).await.map_err(Error::Other))
+    }
+
+    /// All keys at once, so there never is a cursor to go on from.
+    async fn list_keys(
+        &mut self,
+        bucket: Resource<OpenStore>,
+        cursor: Option<String>,
+    ) -> Result<Result<KeyResponse, Error>> {
+        if cursor.is_some() {
+            return Ok(Err(Error::Other("there is no such cursor".to_owned())));
+        }
+        let keys = self.bucket(&bucket)?.keys().await;
+        Ok(keys.map(|keys| KeyResponse { keys, cursor: None }).map_err(Error::Other))
+    }
+
+    async fn drop(&mut self, bucket: Resource<OpenStore>) -> Result<()> {
+        self.table.delete(bucket)?;
+        Ok(())
+    }
+}
+
+impl atomics::Host for &mut Guest {
+    async fn increment(
+        &mut self,
+        bucket: Resource<OpenStore>,
+        key: String,
+        delta: i64,
+    ) -> Result<Result<i64, Error>> {
+        Ok(self.bucket(&bucket)?.increment(&key, delta).await.map_err(Error::Other))
+    }
+
+    async fn swap(&mut self, cas: Resource<Cas>, value: Vec<u8>) -> Result<Result<(), atomics::CasError>> {
+        let Cas { store, key, seen } = self.table.delete(cas)?;
+        match store.swap(&key, seen.as_deref(), &value).await {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => match store.get(&key).await {
+                Ok(seen) => {
+                    let again = self.table.push(Cas { store, key, seen })?;
+                    Ok(Err(atomics::CasError::CasFailed(again)))
+                }
+                Err(error) => Ok(Err(atomics::CasError::StoreError(Error::Other(error)))),
+            },
+            Err(error) => Ok(Err(atomics::CasError::StoreError(Error::Other(error)))),
+        }
+    }
+}
+
+impl atomics::HostCas for &mut Guest {
+    async fn new(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<Resource<Cas>, Error>> {
+        let store = self.bucket(&bucket)?;
+        match store.get(&key).await {
+            Ok(seen) => Ok(Ok(self.table.push(Cas { store, key, seen })?)),
+            Err(error) => Ok(Err(Error::Other(error))),
+        }
+    }
+
+    async fn current(&mut self, cas: Resource<Cas>) -> Result<Result<Option<Vec<u8>>, Error>> {
+        Ok(Ok(self.table.get(&cas)?.seen.clone()))
+    }
+
+    async fn drop(&mut self, cas: Resource<Cas>) -> Result<()> {
+        self.table.delete(cas)?;
+        Ok(())
+    }
+}
+
+impl batch::Host for &mut Guest {
+    async fn get_many(
+        &mut self,
+        bucket: Resource<OpenStore>,
+        keys: Vec<String>,
+    ) -> Result<Result<Vec<(String, Option<Vec<u8>>)>, Error>> {
+        let store = self.bucket(&bucket)?;
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            match store.get(&key).await {
+                Ok(value) => found.push((key, value)),
+                Err(error) => return Ok(Err(Error::Other(error))),
+            }
+        }
+        Ok(Ok(found))
+    }
+
+    async fn set_many(
+        &mut self,
+        bucket: Resource<OpenStore>,
+        entries: Vec<(String, Vec<u8>)>,
+    ) -> Result<Result<(), Error>> {
+        let store = self.bucket(&bucket)?;
+        for (key, value) in entries {
+            if let Err(error) = store.set(&key, &value).await {
+                return Ok(Err(Error::Other(error)));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn delete_many(&mut self, bucket: Resource<OpenStore>, keys: Vec<String>) -> Result<Result<(), Error>> {
+        let store = self.bucket(&bucket)?;
+        for key in keys {
+            if let Err(error) = store.delete(&key).await {
+                return Ok(Err(Error::Other(error)));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
