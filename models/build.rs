@@ -30,7 +30,11 @@ fn main() -> Result<()> {
     for model in &models {
         model.write_statics(&mut out)?;
     }
-    writeln!(out, "/// Every model compiled in, in the order of answers.\npub static MODELS: [Model; {}] = [", models.len())?;
+    writeln!(
+        out,
+        "/// Every model compiled in, in the order of answers.\npub static MODELS: [Model; {}] = [",
+        models.len()
+    )?;
     for model in &models {
         model.write_entry(&mut out)?;
     }
@@ -150,7 +154,10 @@ impl Model {
         let output = match &card.output {
             Output::Classes { classes, reference_class } => {
                 let reference = classes.iter().position(|class| class == reference_class);
-                format!("Output::Classes {{ classes: &{classes:?}, reference: {} }}", reference.context("reference_class")?)
+                format!(
+                    "Output::Classes {{ classes: &{classes:?}, reference: {} }}",
+                    reference.context("reference_class")?
+                )
             }
             Output::Risk { event, no_event, decision_threshold, horizon_days } => format!(
                 "Output::Risk {{ event: {event:?}, no_event: {no_event:?}, decision_threshold: {decision_threshold:?}_f32, horizon_days: {horizon_days} }}"
@@ -218,10 +225,16 @@ fn check(card: &Card) -> Result<()> {
     match &card.output {
         Output::Classes { classes, reference_class } => {
             ensure!(classes.len() >= 2, "output.classes: {} given, at least 2 are needed", classes.len());
-            ensure!(classes.contains(reference_class), "output.reference_class {reference_class:?} is none of {classes:?}");
+            ensure!(
+                classes.contains(reference_class),
+                "output.reference_class {reference_class:?} is none of {classes:?}"
+            );
         }
         Output::Risk { decision_threshold, .. } => {
-            ensure!((0.0..=1.0).contains(decision_threshold), "output.decision_threshold {decision_threshold} is no probability");
+            ensure!(
+                (0.0..=1.0).contains(decision_threshold),
+                "output.decision_threshold {decision_threshold} is no probability"
+            );
         }
     }
     for name in &card.critical {
@@ -234,7 +247,10 @@ fn check(card: &Card) -> Result<()> {
 fn place(name: &str) -> Result<usize> {
     let Some(place) = features::feature_index(name) else {
         let nearest = features::FEATURES.iter().min_by_key(|feature| distance(feature.name, name));
-        bail!("card.toml: features: {name:?} is not a feature; did you mean {:?}?", nearest.map(|feature| feature.name));
+        bail!(
+            "card.toml: features: {name:?} is not a feature; did you mean {:?}?",
+            nearest.map(|feature| feature.name)
+        );
     };
     Ok(place)
 }

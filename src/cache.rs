@@ -67,12 +67,7 @@ pub(crate) enum Lookup {
 pub(crate) fn key(request: &PredictionRequest, settings: &Settings) -> String {
     let mut configured = DefaultHasher::new();
     settings.crisis_resources.hash(&mut configured);
-    format!(
-        "predictions:{}:{}:{FINGERPRINT}{:016x}",
-        request.user_id,
-        request.window.get(),
-        configured.finish()
-    )
+    format!("predictions:{}:{}:{FINGERPRINT}{:016x}", request.user_id, request.window.get(), configured.finish())
 }
 
 /// Asks the cache for what `request` wants.
@@ -97,7 +92,10 @@ pub(crate) async fn look_up<P: Platform>(
             Lookup::Bypass
         }
         None => {
-            log::warning("the prediction cache could not be read", "the store is too slow and is left alone for a while");
+            log::warning(
+                "the prediction cache could not be read",
+                "the store is too slow and is left alone for a while",
+            );
             instance.store_rests_until.set(Some(Instant::now() + REST));
             Lookup::Bypass
         }

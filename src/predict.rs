@@ -80,12 +80,7 @@ pub(crate) enum Source {
 }
 
 /// The predictions of every model, in the registry's order. `row` is `None` without check-ins.
-pub(crate) fn all<'a>(
-    row: Option<&Row>,
-    source: Source,
-    explain: bool,
-    settings: &'a Settings,
-) -> Vec<Prediction<'a>> {
+pub(crate) fn all<'a>(row: Option<&Row>, source: Source, explain: bool, settings: &'a Settings) -> Vec<Prediction<'a>> {
     MODELS.iter().map(|model| one(model, row, source, explain, settings)).collect()
 }
 
@@ -162,7 +157,13 @@ fn judge(model: &Model, each: &[f32]) -> Judged {
             }
             let (label, probability) = probabilities[best];
             let risk = 1.0 - probabilities[reference].1;
-            Judged { label, probability, risk, details: Details::Classes { class_probs: ClassProbabilities(probabilities) }, forest: best }
+            Judged {
+                label,
+                probability,
+                risk,
+                details: Details::Classes { class_probs: ClassProbabilities(probabilities) },
+                forest: best,
+            }
         }
         Output::Risk { event, no_event, decision_threshold, horizon_days } => {
             let probability = each.first().copied().unwrap_or(f32::NAN);

@@ -10,9 +10,13 @@ pub(crate) enum Problem {
     Invalid(Vec<FieldError>),
     NoSuchRoute,
     NoSuchModel,
-    MethodNotAllowed { allow: &'static str },
+    MethodNotAllowed {
+        allow: &'static str,
+    },
     /// The deployment lacks, or contradicts, something that the request needs.
-    NotConfigured { detail: &'static str },
+    NotConfigured {
+        detail: &'static str,
+    },
 }
 
 /// One wrong parameter.

@@ -85,7 +85,8 @@ impl PredictionRequest {
                     request.limit_checkins = errors.keep("limit_checkins", whole_number(&value, 0, 10)).unwrap_or(0);
                 }
                 "explain" => request.explain = errors.keep("explain", truth(&value)).unwrap_or(false),
-                other => errors.add(other, "is not a parameter; types, window_days, limit_checkins and explain are".to_owned()),
+                other => errors
+                    .add(other, "is not a parameter; types, window_days, limit_checkins and explain are".to_owned()),
             }
             seen.push(name.into_owned());
             if seen.len() > MOST_PARAMETERS {
@@ -193,7 +194,10 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_named_at_once() {
-        let found = errors("me", "types=mood,relapse_risk&window_days=0&limit_checkins=11&explain=maybe&windowdays=3&explain=true");
+        let found = errors(
+            "me",
+            "types=mood,relapse_risk&window_days=0&limit_checkins=11&explain=maybe&windowdays=3&explain=true",
+        );
         let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
         assert_eq!(fields, ["user_id", "types", "window_days", "limit_checkins", "explain", "windowdays", "explain"]);
         assert_eq!(found[2].1, "must be a whole number from 1 to 30");

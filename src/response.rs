@@ -19,7 +19,9 @@ impl Response {
         match serde_json::to_vec(body) {
             Ok(body) => Response::json_text(status, body),
             // Only a map with keys that are no strings, or a failing `Serialize`, gets here: neither is in this crate.
-            Err(_) => Response::json_text(500, br#"{"type":"about:blank","title":"Internal error","status":500}"#.to_vec()),
+            Err(_) => {
+                Response::json_text(500, br#"{"type":"about:blank","title":"Internal error","status":500}"#.to_vec())
+            }
         }
     }
 

@@ -39,7 +39,9 @@ mod tests {
     fn a_path_is_matched_whole_and_to_the_letter() {
         assert_eq!(find(&Method::GET, "/"), Ok(Route::Home));
         assert_eq!(find(&Method::GET, "/models/mood_state"), Ok(Route::Model { name: "mood_state" }));
-        for path in ["//", "/health", "/health/live/", "/Models", "/data/predictions", "/data//x", "/models/a/b", "/%6dodels"] {
+        for path in
+            ["//", "/health", "/health/live/", "/Models", "/data/predictions", "/data//x", "/models/a/b", "/%6dodels"]
+        {
             assert_eq!(find(&Method::GET, path), Err(Problem::NoSuchRoute), "{path}");
         }
     }

@@ -41,10 +41,7 @@ impl Settings {
                          leave it unset rather than have demo answers taken for a person's.",
             });
         }
-        Ok(Settings {
-            cache_ttl: (seconds > 0).then(|| Duration::from_secs(seconds)),
-            crisis_resources,
-        })
+        Ok(Settings { cache_ttl: (seconds > 0).then(|| Duration::from_secs(seconds)), crisis_resources })
     }
 }
 

@@ -25,7 +25,8 @@ async fn handle(request: Request) -> http::Response<Full<Bytes>> {
     let instance = INSTANCE.with(Rc::clone);
     let answer = crate::answer(&instance, &parts).await;
     let mut response = http::Response::new(Full::new(Bytes::from(answer.body)));
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
         if let Ok(value) = http::HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);

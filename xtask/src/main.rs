@@ -1,1 +1,57 @@
-fn main(){}
+//! `cargo xtask`: every developer habit is one command.
+
+mod audit;
+mod build;
+mod step;
+mod test;
+mod toolchain;
+mod train;
+mod up;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  up [-- FLAGS]   build and serve on http://127.0.0.1:3000, on Spin 4.1 or later if `spin` is on the path, else on
+                  the project's own host; FLAGS are Spin's (--listen, --request-timeout, --variable, ...)
+  test            set up what is missing and run every check and test
+  build           build the Wasm module, as `spin build` does
+  train           train the shipped models and write them to models/ (same sources, same bytes)
+  audit           check licences, bans, sources and, where their database can be reached, advisories
+
+Each installs what it needs, says what it does, and does nothing twice.";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo runs us from wherever the developer stands.
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
+    let (command, rest) = args.split_first().map_or(("help", args.as_slice()), |(first, rest)| (first.as_str(), rest));
+    let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
+    if command != "up" && !rest.is_empty() {
+        bail!("`cargo xtask {command}` takes no arguments; it was given {rest:?}");
+    }
+    match command {
+        "up" => up::run(rest),
+        "test" => test::run(),
+        "build" => build::run(),
+        "train" => train::run(),
+        "audit" => audit::run(),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no command {other:?}\n\n{HELP}"),
+    }
+}

@@ -36,10 +36,22 @@ const HISTORY: [(&str, [&str; 3]); 11] = [
 ];
 
 const OTHERS: [Feature; 6] = [
-    Feature { name: "taskCompletion", meaning: "latest tasksCompleted / tasksPlanned; missing if either is, or nothing was planned" },
-    Feature { name: "shortSleepStreak", meaning: "check-ins in a row, back from the latest, with under 6 hours slept; missing if the latest does not say" },
-    Feature { name: "missedDoseStreak", meaning: "check-ins in a row, back from the latest, without medication; missing if the latest does not say" },
-    Feature { name: "daysSincePrevious", meaning: "days from the previous check-in in the window to the latest; missing if there is none" },
+    Feature {
+        name: "taskCompletion",
+        meaning: "latest tasksCompleted / tasksPlanned; missing if either is, or nothing was planned",
+    },
+    Feature {
+        name: "shortSleepStreak",
+        meaning: "check-ins in a row, back from the latest, with under 6 hours slept; missing if the latest does not say",
+    },
+    Feature {
+        name: "missedDoseStreak",
+        meaning: "check-ins in a row, back from the latest, without medication; missing if the latest does not say",
+    },
+    Feature {
+        name: "daysSincePrevious",
+        meaning: "days from the previous check-in in the window to the latest; missing if there is none",
+    },
     Feature { name: "checkinCount", meaning: "check-ins in the window, the latest included" },
     Feature { name: "windowDays", meaning: "days of history before the latest check-in that count, 1 to 30" },
 ];
@@ -63,8 +75,14 @@ pub const FEATURES: [Feature; FEATURE_COUNT] = {
     while field < HISTORY.len() {
         let names = HISTORY[field].1;
         all[at] = Feature { name: names[0], meaning: "mean of the answers in the window; missing if there is none" };
-        all[at + 1] = Feature { name: names[1], meaning: "latest answer minus the mean of the earlier ones in the window; missing if either is" };
-        all[at + 2] = Feature { name: names[2], meaning: "least-squares slope over the window, in units a day; missing below two days" };
+        all[at + 1] = Feature {
+            name: names[1],
+            meaning: "latest answer minus the mean of the earlier ones in the window; missing if either is",
+        };
+        all[at + 2] = Feature {
+            name: names[2],
+            meaning: "least-squares slope over the window, in units a day; missing below two days",
+        };
         at += 3;
         field += 1;
     }
@@ -147,7 +165,10 @@ fn day(checkin: &CheckIn) -> i32 {
 /// `[mean, change, trend]` of one field over the window, which is sorted by day.
 fn history(window: &[(i32, &CheckIn)], field: usize) -> [f32; 3] {
     let answers = || {
-        window.iter().map(|(day, checkin)| (f64::from(*day), f64::from(checkin.values[field]))).filter(|(_, x)| !x.is_nan())
+        window
+            .iter()
+            .map(|(day, checkin)| (f64::from(*day), f64::from(checkin.values[field])))
+            .filter(|(_, x)| !x.is_nan())
     };
     let count = answers().count() as f64;
     if count == 0.0 {

@@ -213,12 +213,9 @@ mod tests {
         ];
         let covers = [40, 18, 11, 7, 19, 12, 5, 7, 7, 3];
         let forest = Forest { base_margin: 0.5, features: 4, roots: &[0], nodes: &nodes, covers: &covers };
-        for row in [
-            [0.0, 1.0, 2.0, 0.0],
-            [1.5, 0.0, 2.0, 7.0],
-            [2.5, f32::NAN, f32::NAN, 0.0],
-            [f32::NAN, 0.0, 9.0, 0.0],
-        ] {
+        for row in
+            [[0.0, 1.0, 2.0, 0.0], [1.5, 0.0, 2.0, 7.0], [2.5, f32::NAN, f32::NAN, 0.0], [f32::NAN, 0.0, 9.0, 0.0]]
+        {
             let mut contributions = [0.0; 4];
             let mean = forest.explain(&row, &mut contributions).expect("covers are there");
             for feature in 0..4u32 {

@@ -1,6 +1,8 @@
 //! A model that `gbdt` trained and saved predicts here what it predicts there, and a file that is not such a
 //! model is refused.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
 use forest::import::{Imported, Transform, read_gbdt};
 use gbdt::config::Config;
 use gbdt::decision_tree::{Data, VALUE_TYPE_UNKNOWN};
@@ -121,10 +123,7 @@ fn what_cannot_be_represented_is_refused_with_the_place_and_the_reason() {
          (import a model that came from XGBoost from XGBoost's own file)"
     );
     assert_eq!(refused("\"iterations\":30", "\"iterations\":31"), "conf.iterations: says 31 trees, the file has 30");
-    assert_eq!(
-        refused("\"feature_size\":5", "\"feature_size\":0"),
-        "conf.feature_size: 0 is not between 1 and 65534"
-    );
+    assert_eq!(refused("\"feature_size\":5", "\"feature_size\":0"), "conf.feature_size: 0 is not between 1 and 65534");
     assert_eq!(
         refused("\"initial_guess_enabled\":false", "\"initial_guess_enabled\":true"),
         "conf.initial_guess_enabled: a model that needs an initial guess a row cannot be served"

@@ -304,13 +304,23 @@ impl Person {
             };
         }
         let napped = get(&answers, "hasNapped") == 1.0;
-        set(&mut answers, "nappingDurationMin", if napped { (normal(rng, 45.0, 25.0).max(5.0) / 5.0).round() as f32 * 5.0 } else { 0.0 });
+        set(
+            &mut answers,
+            "nappingDurationMin",
+            if napped { (normal(rng, 45.0, 25.0).max(5.0) / 5.0).round() as f32 * 5.0 } else { 0.0 },
+        );
         let episode = get(&answers, "compulsionEpisode") == 1.0;
-        set(&mut answers, "compulsionIntensity", if episode { normal(rng, 5.5, 1.8).clamp(1.0, 10.0).round() as f32 } else { 0.0 });
+        set(
+            &mut answers,
+            "compulsionIntensity",
+            if episode { normal(rng, 5.5, 1.8).clamp(1.0, 10.0).round() as f32 } else { 0.0 },
+        );
         let used = get(&answers, "substanceUsage") == 1.0;
         set(&mut answers, "substanceUnits", if used { normal(rng, 2.5, 1.5).max(1.0).round() as f32 } else { 0.0 });
         set(&mut answers, "caffeineDoses", normal(rng, self.takes_caffeine, 0.8).max(0.0).round() as f32);
-        let done = (0.35 + 0.06 * f64::from(get(&answers, "motivationToStart")) - 0.03 * f64::from(get(&answers, "distractibility"))).clamp(0.05, 0.95);
+        let done = (0.35 + 0.06 * f64::from(get(&answers, "motivationToStart"))
+            - 0.03 * f64::from(get(&answers, "distractibility")))
+        .clamp(0.05, 0.95);
         let planned = get(&answers, "tasksPlanned") as u32;
         set(&mut answers, "tasksCompleted", (0..planned).filter(|_| rng.random_bool(done)).count() as f32);
         answers

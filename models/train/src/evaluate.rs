@@ -11,7 +11,8 @@ pub fn measures(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize
         let rows: Vec<(f64, bool)> =
             probabilities.iter().zip(labels).map(|(p, truth)| (f64::from(p[label]), *truth == label)).collect();
         sum.auroc += auroc(&rows);
-        sum.brier += rows.iter().map(|(p, happened)| (p - f64::from(u8::from(*happened))).powi(2)).sum::<f64>() / rows.len() as f64;
+        sum.brier += rows.iter().map(|(p, happened)| (p - f64::from(u8::from(*happened))).powi(2)).sum::<f64>()
+            / rows.len() as f64;
         sum.calibration_error += calibration_error(&rows);
     }
     let round = |x: f64| (x / judged.len() as f64 * 1e4).round() / 1e4;

@@ -40,7 +40,13 @@ fn main() -> Result<()> {
 }
 
 /// Trains, judges and writes one model, and says how it did. A model that does not beat its heuristic is not written.
-fn train(task: Task, training: &[Example], validation: &[Example], held_out: &[Example], root: &Path) -> Result<String> {
+fn train(
+    task: Task,
+    training: &[Example],
+    validation: &[Example],
+    held_out: &[Example],
+    root: &Path,
+) -> Result<String> {
     let at = Task::ALL.iter().position(|other| *other == task).context("a task")?;
     let labels: Vec<usize> = held_out.iter().map(|example| example.labels[at]).collect();
     let output = output(task);
@@ -50,7 +56,8 @@ fn train(task: Task, training: &[Example], validation: &[Example], held_out: &[E
         }
         Output::Risk { .. } => (vec![String::new()], vec![1]),
     };
-    let fitted = learned.iter().map(|&label| fit::fit(task, label, training, validation)).collect::<Result<Vec<_>>>()?;
+    let fitted =
+        learned.iter().map(|&label| fit::fit(task, label, training, validation)).collect::<Result<Vec<_>>>()?;
 
     let sigmoid = |margin: f32| 1.0 / (1.0 + (-2.0 * margin).exp());
     let mut ours = Vec::new();
@@ -58,7 +65,11 @@ fn train(task: Task, training: &[Example], validation: &[Example], held_out: &[E
         let each = fitted.iter().map(|fitted| fitted.imported.forest().margin(&example.row).map(sigmoid));
         let each = each.collect::<Option<Vec<f32>>>().context("a row does not fit the model")?;
         let total: f32 = each.iter().sum();
-        ours.push(if each.len() == 1 { vec![1.0 - each[0], each[0]] } else { each.iter().map(|p| p / total).collect() });
+        ours.push(if each.len() == 1 {
+            vec![1.0 - each[0], each[0]]
+        } else {
+            each.iter().map(|p| p / total).collect()
+        });
     }
     let rules: Vec<Vec<f32>> = held_out.iter().map(|example| heuristics::predict(task, &example.row)).collect();
     let model = evaluate::measures(&ours, &labels, task.labels());

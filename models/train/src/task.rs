@@ -64,7 +64,9 @@ impl Task {
         let next = |count: usize| &days[today + 1..=today + count];
         let happens = match self {
             Task::MoodState => return days[today].state as usize,
-            Task::RelapseRisk => next(14).iter().any(|day| day.state != State::Euthymia && day.state != days[today].state),
+            Task::RelapseRisk => {
+                next(14).iter().any(|day| day.state != State::Euthymia && day.state != days[today].state)
+            }
             Task::SuicidalityRisk => next(7).iter().any(|day| day.ideation),
             Task::MedicationAdherenceRisk => {
                 next(7).iter().filter(|day| day.truth("medicationAdherence") == 0.0).count() >= 2
@@ -102,7 +104,8 @@ fn looks(index: u64, history: &History) -> Vec<Example> {
             // The latest check-in may be some days old by then: look on the day it was made.
             let today = (0..=around).rev().find(|&day| history.days[day].checkin.is_some())?;
             assert!(today + 14 < DAYS, "the future that labels speak of is simulated");
-            let checkins: Vec<CheckIn> = history.days[today.saturating_sub(30)..=today].iter().filter_map(recorded).collect();
+            let checkins: Vec<CheckIn> =
+                history.days[today.saturating_sub(30)..=today].iter().filter_map(recorded).collect();
             let window = WINDOWS[(index as usize + look) % WINDOWS.len()];
             let labels = Task::ALL.map(|task| task.truth(&history.days, today));
             Some(Example { row: row(&checkins, window)?, labels })

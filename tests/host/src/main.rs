@@ -19,9 +19,22 @@ mod wasi_keyvalue;
 
 use anyhow::Result;
 use clap::Parser;
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    let args = args::Args::parse();
+fn main() -> ExitCode {
+    match run(args::Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: args::Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(server::serve(args))
+    let served = runtime.block_on(server::serve(args));
+    // A guest that is still running must not keep the process.
+    runtime.shutdown_background();
+    served
 }

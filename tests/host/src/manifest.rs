@@ -68,13 +68,18 @@ impl Application {
 
     fn parse(text: &str, folder: &Path, set: &BTreeMap<String, String>) -> Result<Application> {
         let manifest: Manifest = toml::from_str(text)?;
-        ensure!(manifest.spin_manifest_version == 2, "spin_manifest_version is {}; 2 is known", manifest.spin_manifest_version);
+        ensure!(
+            manifest.spin_manifest_version == 2,
+            "spin_manifest_version is {}; 2 is known",
+            manifest.spin_manifest_version
+        );
         let [trigger] = manifest.trigger.http.as_slice() else {
             bail!("there are {} HTTP triggers; this host serves one", manifest.trigger.http.len());
         };
         ensure!(trigger.route == "/...", "the route is {:?}; this host serves \"/...\"", trigger.route);
         let name = &trigger.component;
-        let component = manifest.component.get(name).with_context(|| format!("component {name:?} is not in the manifest"))?;
+        let component =
+            manifest.component.get(name).with_context(|| format!("component {name:?} is not in the manifest"))?;
         for name in set.keys() {
             ensure!(manifest.variables.contains_key(name), "variable {name:?} is set and not in the manifest");
         }
@@ -107,7 +112,8 @@ fn resolve(template: &str, values: &BTreeMap<&str, &str>) -> Result<String> {
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").with_context(|| format!("{template:?}: {{{{ is not closed"))?;
-        let value = values.get(name.trim()).with_context(|| format!("{template:?}: there is no variable {:?}", name.trim()))?;
+        let value =
+            values.get(name.trim()).with_context(|| format!("{template:?}: there is no variable {:?}", name.trim()))?;
         out.push_str(before);
         out.push_str(value);
         rest = after;
@@ -158,7 +164,10 @@ mod tests {
             error(&MANIFEST.replace("{{ api }}", "{{ app }}"), set),
             "\"{{ app }}\": there is no variable \"app\""
         );
-        assert_eq!(error(&MANIFEST.replace("/...\"", "/api\""), set), "the route is \"/api\"; this host serves \"/...\"");
+        assert_eq!(
+            error(&MANIFEST.replace("/...\"", "/api\""), set),
+            "the route is \"/api\"; this host serves \"/...\""
+        );
         assert_eq!(error(&MANIFEST.replace("= 2", "= 1"), set), "spin_manifest_version is 1; 2 is known");
     }
 }

@@ -28,7 +28,8 @@ enum HostPattern {
 
 impl AllowedHosts {
     pub(crate) fn parse(entries: &[String]) -> Result<AllowedHosts> {
-        let parse = |entry: &String| AllowedHost::parse(entry).with_context(|| format!("allowed_outbound_hosts: {entry:?}"));
+        let parse =
+            |entry: &String| AllowedHost::parse(entry).with_context(|| format!("allowed_outbound_hosts: {entry:?}"));
         Ok(AllowedHosts(entries.iter().map(parse).collect::<Result<_>>()?))
     }
 
@@ -76,7 +77,9 @@ impl AllowedHost {
         };
         let host = match host.strip_prefix('*') {
             Some("") => HostPattern::Any,
-            Some(domain) => HostPattern::SubdomainOf(domain.strip_prefix('.').context("only *.domain")?.to_ascii_lowercase()),
+            Some(domain) => {
+                HostPattern::SubdomainOf(domain.strip_prefix('.').context("only *.domain")?.to_ascii_lowercase())
+            }
             None => HostPattern::Exactly(host.to_ascii_lowercase()),
         };
         Ok(AllowedHost { scheme, host, ports })

@@ -17,8 +17,12 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "type")]
 enum StoreConfig {
     /// SQLite.
-    Spin { path: Option<PathBuf> },
-    Redis { url: String },
+    Spin {
+        path: Option<PathBuf>,
+    },
+    Redis {
+        url: String,
+    },
     Memory {},
 }
 

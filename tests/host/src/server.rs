@@ -114,7 +114,8 @@ async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response<WasiBody>, Infallible> {
     // A client must not be able to say where it comes from.
-    let forged: Vec<HeaderName> = request.headers().keys().filter(|name| name.as_str().starts_with("spin-")).cloned().collect();
+    let forged: Vec<HeaderName> =
+        request.headers().keys().filter(|name| name.as_str().starts_with("spin-")).cloned().collect();
     for name in forged {
         request.headers_mut().remove(name);
     }

@@ -70,12 +70,7 @@ impl store::HostBucket for &mut Guest {
 }
 
 impl atomics::Host for &mut Guest {
-    async fn increment(
-        &mut self,
-        bucket: Resource<OpenStore>,
-        key: String,
-        delta: i64,
-    ) -> Result<Result<i64, Error>> {
+    async fn increment(&mut self, bucket: Resource<OpenStore>, key: String, delta: i64) -> Result<Result<i64, Error>> {
         Ok(self.bucket(&bucket)?.increment(&key, delta).await.map_err(Error::Other))
     }
 

@@ -66,7 +66,10 @@ pub fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
         }
     };
     if conf.initial_guess_enabled {
-        return Err(ImportError::new("conf.initial_guess_enabled", "a model that needs an initial guess a row cannot be served"));
+        return Err(ImportError::new(
+            "conf.initial_guess_enabled",
+            "a model that needs an initial guess a row cannot be served",
+        ));
     }
     if conf.iterations != file.trees.len() {
         let reason = format!("says {} trees, the file has {}", conf.iterations, file.trees.len());
@@ -129,7 +132,10 @@ impl Layout<'_> {
                 continue;
             }
             if value.feature_index >= self.conf.feature_size {
-                let reason = format!("feature_index {} is out of range: the model has {} features", value.feature_index, self.conf.feature_size);
+                let reason = format!(
+                    "feature_index {} is out of range: the model has {} features",
+                    value.feature_index, self.conf.feature_size
+                );
                 return Err(self.refuse(index, reason));
             }
             finite(value.feature_value, || self.place(index, "feature_value"))?;

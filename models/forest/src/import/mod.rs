@@ -45,7 +45,10 @@ impl Imported {
         let mut covers = vec![0u32; self.nodes.len()];
         for row in rows {
             if row.len() != self.features {
-                return Err(ImportError::new("rows", format!("a row has {} features, the model {}", row.len(), self.features)));
+                return Err(ImportError::new(
+                    "rows",
+                    format!("a row has {} features, the model {}", row.len(), self.features),
+                ));
             }
             let forest = self.forest();
             for (tree, &root) in self.roots.iter().enumerate() {

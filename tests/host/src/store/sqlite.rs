@@ -36,7 +36,8 @@ impl Sqlite {
     }
 
     fn read(&self, connection: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-        let mut statement = connection.prepare_cached("SELECT value FROM spin_key_value WHERE store = ?1 AND key = ?2")?;
+        let mut statement =
+            connection.prepare_cached("SELECT value FROM spin_key_value WHERE store = ?1 AND key = ?2")?;
         statement.query_row(params![self.label, key], |row| row.get(0)).optional()
     }
 
@@ -58,7 +59,8 @@ impl Sqlite {
 
     pub(super) fn delete(&self, key: &str) -> Result<()> {
         self.with(|connection| {
-            let mut statement = connection.prepare_cached("DELETE FROM spin_key_value WHERE store = ?1 AND key = ?2")?;
+            let mut statement =
+                connection.prepare_cached("DELETE FROM spin_key_value WHERE store = ?1 AND key = ?2")?;
             statement.execute(params![self.label, key]).map(drop)
         })
     }
@@ -78,7 +80,8 @@ impl Sqlite {
     ) -> Result<T> {
         let mut refused = None;
         let done = self.with(|connection| {
-            let transaction = rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+            let transaction =
+                rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
             let decided = decide(self.read(&transaction, key)?);
             let (output, value) = match decided {
                 Ok(decided) => decided,

@@ -1,0 +1,138 @@
+//! The prediction cache, as a caller sees it.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+mod harness;
+
+use harness::{DEPRESSED, Host, MANIC, TYPES, WITHOUT_CHECK_INS, state, store_file, wait_for};
+use rusqlite::Connection;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn cache_state(host: &Host, query: &str) -> String {
+    host.predictions(DEPRESSED, query).header("x-cache").to_owned()
+}
+
+fn store(state: &TempDir) -> Connection {
+    let store = Connection::open(store_file(state)).expect("the store is SQLite");
+    store.busy_timeout(Duration::from_secs(5)).expect("a time-out");
+    store
+}
+
+#[test]
+fn the_second_answer_is_a_hit_and_the_same_to_the_byte() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let first = host.predictions(DEPRESSED, "");
+    assert_eq!(first.header("x-cache"), "MISS");
+    let second = host.until_hit(DEPRESSED, "");
+    assert_eq!(first.body, second.body);
+    let timing = second.header("server-timing");
+    assert!(timing.starts_with("cache;dur=") && !timing.contains("inference"), "{timing}");
+}
+
+#[test]
+fn any_subset_of_types_is_a_hit_and_another_window_or_person_is_not() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    host.predictions(DEPRESSED, "?types=sleep_disturbance_risk");
+    host.until_hit(DEPRESSED, "?types=sleep_disturbance_risk");
+    for kind in TYPES {
+        let answer = host.predictions(DEPRESSED, &format!("?types={kind}"));
+        assert_eq!(answer.header("x-cache"), "HIT");
+        assert_eq!(answer.json()["predictions"][0]["type"], kind);
+    }
+    assert_eq!(host.get(&format!("/data/prediction_of_day/{DEPRESSED}")).header("x-cache"), "HIT");
+    assert_eq!(cache_state(&host, "?window_days=4"), "MISS");
+    assert_eq!(host.predictions(MANIC, "").header("x-cache"), "MISS");
+}
+
+#[test]
+fn an_entry_serves_no_more_check_ins_or_contributions_than_it_holds() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    host.predictions(DEPRESSED, "");
+    host.until_hit(DEPRESSED, "");
+    assert_eq!(cache_state(&host, "?limit_checkins=2&explain=true"), "MISS");
+    let fewer = host.until_hit(DEPRESSED, "?limit_checkins=1&explain=true");
+    assert_eq!(fewer.json()["per_checkin"].as_array().map(Vec::len), Some(1));
+    assert_eq!(cache_state(&host, "?limit_checkins=3"), "MISS");
+}
+
+#[test]
+fn an_entry_expires() {
+    let state = state();
+    let host = Host::start(&state, &["--variable", "cache_ttl_seconds=1"]);
+    host.predictions(DEPRESSED, "");
+    host.until_hit(DEPRESSED, "");
+    wait_for(|| (cache_state(&host, "") == "MISS").then_some(()));
+}
+
+#[test]
+fn no_time_to_live_turns_the_cache_off() {
+    let state = state();
+    let host = Host::start(&state, &["--variable", "cache_ttl_seconds=0"]);
+    for _ in 0..3 {
+        assert_eq!(cache_state(&host, ""), "BYPASS");
+    }
+}
+
+#[test]
+fn a_person_without_check_ins_is_not_kept_from_their_first_prediction() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    for _ in 0..3 {
+        assert_eq!(host.predictions(WITHOUT_CHECK_INS, "").header("x-cache"), "MISS");
+    }
+}
+
+#[test]
+fn a_corrupt_cut_off_or_foreign_entry_is_a_miss_and_is_replaced() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let right = host.predictions(DEPRESSED, "");
+    host.until_hit(DEPRESSED, "");
+    host.predictions(MANIC, "");
+    host.until_hit(MANIC, "");
+    let store = store(&state);
+    let entry = |user: &str| -> (String, Vec<u8>) {
+        let pattern = format!("%{user}%");
+        let read = "SELECT key, value FROM spin_key_value WHERE store = 'default' AND key LIKE ?1";
+        store.query_row(read, [pattern], |row| Ok((row.get(0)?, row.get(1)?))).expect("the entry")
+    };
+    let (key, own) = entry(DEPRESSED);
+    let (_, foreign) = entry(MANIC);
+    let other_release =
+        String::from_utf8(own.clone()).expect("text").replacen("\"predictions\":[", "\"predictions\":[{},", 1);
+    for bad in [
+        b"".to_vec(),
+        b"null".to_vec(),
+        b"\xff\xfe\x00".to_vec(),
+        b"{}".to_vec(),
+        own[..own.len() / 2].to_vec(),
+        vec![b'['; 100_000],
+        vec![b' '; 2 << 20],
+        foreign,
+        other_release.into_bytes(),
+    ] {
+        let changed = store.execute("UPDATE spin_key_value SET value = ?1 WHERE key = ?2", (&bad, &key));
+        assert_eq!(changed.expect("the store is written"), 1);
+        let answer = host.predictions(DEPRESSED, "");
+        assert_eq!(answer.header("x-cache"), "MISS", "{} bytes", bad.len());
+        assert_eq!(answer.json()["predictions"], right.json()["predictions"]);
+        host.until_hit(DEPRESSED, "");
+    }
+}
+
+#[test]
+fn a_restart_keeps_the_cache() {
+    let state = state();
+    let mut host = Host::start(&state, &[]);
+    let first = host.predictions(DEPRESSED, "");
+    host.until_hit(DEPRESSED, "");
+    host.stop("-TERM");
+    let host = Host::start(&state, &[]);
+    let again = host.predictions(DEPRESSED, "");
+    assert_eq!(again.header("x-cache"), "HIT");
+    assert_eq!(first.body, again.body);
+}

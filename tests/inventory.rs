@@ -1,0 +1,44 @@
+//! What the service says of itself.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+mod harness;
+
+use harness::{Host, TYPES, state};
+
+#[test]
+fn the_inventory_lists_every_model_with_its_size_and_measured_quality() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let body = host.get("/models").json();
+    let models = body["models"].as_array().expect("an array");
+    let names: Vec<&str> = models.iter().map(|model| model["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, TYPES);
+    for summary in models {
+        let name = summary["name"].as_str().expect("a name");
+        let whole = host.get(&format!("/models/{name}")).json();
+        for field in ["type", "version", "format", "trees", "nodes", "warnings"] {
+            assert_eq!(summary[field], whole[field], "{name}: {field}");
+        }
+        assert_eq!(whole["features"].as_array().map(Vec::len), summary["features"].as_u64().map(|n| n as usize));
+        assert!(whole["warnings"][0].as_str().is_some_and(|text| text.contains("synthetic")));
+        let (model, heuristic) = (&whole["quality"]["model"], &whole["quality"]["heuristic"]);
+        assert!(model["auroc"].as_f64() > heuristic["auroc"].as_f64(), "{name} beats its heuristic");
+        assert!(model["brier"].as_f64() < heuristic["brier"].as_f64(), "{name} beats its heuristic");
+        let labels = whole["quality"]["confusion_labels"].as_array().map(Vec::len);
+        assert_eq!(whole["quality"]["confusion"].as_array().map(Vec::len), labels);
+    }
+}
+
+#[test]
+fn health_and_home_answer() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    assert_eq!(host.get("/health/live").json()["status"], "live");
+    let ready = host.get("/health/ready").json();
+    assert_eq!((&ready["status"], &ready["models"], &ready["store"]), (&"ready".into(), &5.into(), &"ok".into()));
+    let home = host.get("/").json();
+    assert_eq!(home["service"], "bipolar-edge");
+    let person = home["demo_people"][0]["user_id"].as_str().expect("an id");
+    assert_eq!(host.predictions(person, "").status, 200);
+}

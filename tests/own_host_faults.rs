@@ -1,0 +1,65 @@
+//! What the service does when its store fails. Only the project's own host can make it fail.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+mod harness;
+
+use harness::{DEPRESSED, Host, state};
+use std::time::Instant;
+
+#[test]
+fn a_store_that_errors_never_fails_an_answer() {
+    let state = state();
+    let host = Host::start(&state, &["--store-fault", "errors"]);
+    for _ in 0..5 {
+        let answer = host.predictions(DEPRESSED, "");
+        assert_eq!(answer.header("x-cache"), "BYPASS");
+        assert_eq!(answer.json()["predictions"].as_array().map(Vec::len), Some(5));
+    }
+    let ready = host.get("/health/ready");
+    assert_eq!((ready.status, ready.json()["store"].as_str()), (200, Some("unavailable")));
+    let log = host.log();
+    assert!(log.contains("the prediction cache could not be read: store error"), "{log}");
+    assert!(!log.contains(DEPRESSED), "a user id is in the log");
+}
+
+#[test]
+fn a_slow_store_is_waited_for_once_and_then_left_alone() {
+    let state = state();
+    let host = Host::start(&state, &["--store-fault", "slow=5s", "--max-instance-reuse-count", "1000"]);
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
+    }
+    // Waiting for the store even once would take five seconds: this is no measurement of speed.
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    assert!(host.log().contains("the store is too slow and is left alone for a while"));
+}
+
+#[test]
+fn a_store_that_loses_writes_costs_hits_and_nothing_else() {
+    let state = state();
+    let host = Host::start(&state, &["--store-fault", "loses-writes"]);
+    let first = host.predictions(DEPRESSED, "").json();
+    for _ in 0..5 {
+        let answer = host.predictions(DEPRESSED, "");
+        assert_eq!(answer.header("x-cache"), "MISS");
+        assert_eq!(answer.json()["predictions"], first["predictions"]);
+    }
+}
+
+#[test]
+fn a_store_that_recovers_is_used_again() {
+    let state = state();
+    let fault = state.path().join("fault");
+    std::fs::write(&fault, "errors").expect("written");
+    let host = Host::start(&state, &["--store-fault", &format!("@{}", fault.display())]);
+    assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
+    std::fs::write(&fault, "").expect("written");
+    assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "MISS");
+    host.until_hit(DEPRESSED, "");
+    std::fs::write(&fault, "slow=3s").expect("written");
+    assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
+    std::fs::write(&fault, "").expect("written");
+    host.until_hit(DEPRESSED, "");
+}

@@ -1,0 +1,51 @@
+//! `cargo xtask build`: the Wasm module.
+
+use crate::step;
+use crate::toolchain::{TARGET, Toolchain, check_rust};
+use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
+
+/// The size that the module may not exceed. Instances are made from it at the edge, far from us.
+const LARGEST_MODULE: u64 = 2 * 1024 * 1024;
+
+pub(crate) fn run() -> Result<()> {
+    check_rust()?;
+    module(&Toolchain::set_up()?, &[])
+}
+
+/// Builds the module, and with it other Wasm packages, and says how large it is.
+pub(crate) fn module(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
+    let mut build = toolchain.cargo_build()?;
+    build.args(["--package", "bipolar-edge"]);
+    for package in others {
+        build.args(["--package", package]);
+    }
+    step::run("building the Wasm module", &mut build)?;
+    let file = wasm("bipolar_edge");
+    let size = std::fs::metadata(&file).with_context(|| format!("{} was not built", file.display()))?.len();
+    println!(
+        "    {}: {size} bytes, {:.0} % of the 2 MiB that it may have",
+        file.display(),
+        size as f64 * 100.0 / LARGEST_MODULE as f64
+    );
+    ensure!(size <= LARGEST_MODULE, "the module has {size} bytes; it may have {LARGEST_MODULE}");
+    Ok(())
+}
+
+/// The host for machines without Spin.
+pub(crate) fn host() -> Result<PathBuf> {
+    step::run(
+        "building the host (the first time takes minutes: it contains Wasmtime)",
+        step::cargo().args(["build", "--locked", "--profile", "native", "--package", "edge-host"]),
+    )?;
+    Ok(target().join("native/edge-host"))
+}
+
+/// A Wasm file that was built.
+pub(crate) fn wasm(name: &str) -> PathBuf {
+    target().join(TARGET).join("release").join(name).with_extension("wasm")
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
+}

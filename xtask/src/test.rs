@@ -1,0 +1,107 @@
+//! `cargo xtask test`: every check and every test.
+
+use crate::build;
+use crate::step::{self, apt_get, cargo, is_root, on_path};
+use crate::toolchain::{TARGET, Toolchain, check_rust};
+use crate::up::spin_is_here;
+use anyhow::{Result, ensure};
+use std::time::Instant;
+
+/// The tests that need a Redis server.
+const REDIS_TESTS: &str = "redis";
+
+/// Test files that any host must pass. The others drive what only the project's own host can do.
+const ON_ANY_HOST: [&str; 5] = ["cache", "concurrency", "inventory", "predictions", "validation"];
+
+pub(crate) fn run() -> Result<()> {
+    let start = Instant::now();
+    check_rust()?;
+    let toolchain = Toolchain::set_up()?;
+    let mut left_out: Vec<String> = Vec::new();
+    if !on_path("redis-server") {
+        if is_root() && on_path("apt-get") {
+            apt_get(&["redis-server"], "")?;
+        } else {
+            left_out.push(format!(
+                "the tests named {REDIS_TESTS}: redis-server is not on the path (sudo apt-get install redis-server)"
+            ));
+        }
+    }
+    step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
+    step::run(
+        "clippy",
+        cargo().args([
+            "clippy",
+            "--locked",
+            "--profile",
+            "native",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?;
+    if toolchain.has_clippy() {
+        let mut clippy = cargo();
+        clippy.args([
+            "clippy",
+            "--locked",
+            "--release",
+            "--target",
+            TARGET,
+            "--package",
+            "bipolar-edge",
+            "--package",
+            "guest",
+        ]);
+        step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
+    } else {
+        println!(
+            "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
+        );
+    }
+    build::module(&toolchain, &["guest"])?;
+    build::host()?;
+
+    let mut tests = tests();
+    tests.arg("--workspace");
+    if !left_out.is_empty() {
+        // `cargo test` and `cargo nextest run` both pass this on to the tests' own runner.
+        tests.args(["--", "--skip", REDIS_TESTS]);
+    }
+    step::run("tests", &mut tests)?;
+    step::run(
+        "examples in the documentation",
+        cargo().args(["test", "--locked", "--profile", "native", "--workspace", "--doc"]),
+    )?;
+    if spin_is_here() {
+        let mut on_spin = self::tests();
+        on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(["--package", "bipolar-edge"]);
+        for file in ON_ANY_HOST {
+            on_spin.args(["--test", file]);
+        }
+        step::run("integration tests on Spin", &mut on_spin)?;
+    } else {
+        println!("    `spin` 4.1 or later is not on the path: integration tests ran on the project's own host only");
+    }
+    println!("\nall tests passed in {:.0} s", start.elapsed().as_secs_f32());
+    for test in &left_out {
+        println!("left out: {test}");
+    }
+    let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    ensure!(!ci || left_out.is_empty(), "tests were left out, which may not be when CI is true");
+    Ok(())
+}
+
+/// All tests, run by nextest where it is installed.
+fn tests() -> std::process::Command {
+    let mut command = cargo();
+    if on_path("cargo-nextest") {
+        command.args(["nextest", "run", "--cargo-profile", "native"]);
+    } else {
+        command.args(["test", "--profile", "native", "--lib", "--bins", "--tests"]);
+    }
+    command.arg("--locked");
+    command
+}

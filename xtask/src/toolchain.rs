@@ -1,0 +1,115 @@
+//! The compiler for Wasm: rustup's where rustup reaches its server, else Debian's packages.
+
+use crate::step::{self, apt_get, cargo, on_path, output};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub(crate) const TARGET: &str = "wasm32-wasip2";
+const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "wasi-libc"];
+/// `spin-sdk` 7 needs this much.
+const LEAST_MINOR: u32 = 94;
+
+/// How the Wasm module is compiled.
+pub(crate) enum Toolchain {
+    /// The target is in the toolchain that cargo uses.
+    Own,
+    /// Debian's compiler and standard library sources, with the linker that came with ours.
+    Debian { linkers: PathBuf },
+}
+
+impl Toolchain {
+    /// Finds the toolchain, or installs what is missing.
+    pub(crate) fn set_up() -> Result<Toolchain> {
+        if let Some(found) = Toolchain::find() {
+            return Ok(found);
+        }
+        println!("==> the Wasm target {TARGET} is not installed");
+        let by_rustup = if on_path("rustup") {
+            match step::run("rustup target add", Command::new("rustup").args(["target", "add", TARGET])) {
+                Ok(()) => return Toolchain::find().context("rustup added the target, and it cannot be found"),
+                Err(error) => format!("{error:#}"),
+            }
+        } else {
+            "rustup is not on the path".to_owned()
+        };
+        if !on_path("apt-get") {
+            bail!(
+                "the Wasm target {TARGET} is missing and could not be installed ({by_rustup}): run `rustup target add {TARGET}` \
+                 where rustup reaches its server"
+            );
+        }
+        println!("    {by_rustup}; taking Debian's packages instead");
+        apt_get(
+            &DEBIAN_PACKAGES,
+            &format!(
+                "the Wasm target {TARGET} is missing; run `rustup target add {TARGET}` where rustup reaches its server, or"
+            ),
+        )?;
+        Toolchain::find().with_context(|| {
+            format!(
+                "{} are installed, and still no compiler for {TARGET} was found: {} must be 1.{LEAST_MINOR} or later, and \
+                 rust-lld and wasm-component-ld must stand beside rustup's rustc",
+                DEBIAN_PACKAGES.join(", "),
+                DEBIAN_RUSTC
+            )
+        })
+    }
+
+    fn find() -> Option<Toolchain> {
+        let libraries = output("rustc", &["--print", "target-libdir", "--target", TARGET])?;
+        if Path::new(&libraries).is_dir() {
+            return Some(Toolchain::Own);
+        }
+        let minor: u32 = output(DEBIAN_RUSTC, &["--version"])?.split('.').nth(1)?.parse().ok()?;
+        let sources = Path::new(&output(DEBIAN_RUSTC, &["--print", "sysroot"])?).join("lib/rustlib/src/rust/library");
+        let host = output("rustc", &["--print", "host-tuple"])?;
+        let linkers = Path::new(&output("rustc", &["--print", "sysroot"])?).join("lib/rustlib").join(host).join("bin");
+        let complete = minor >= LEAST_MINOR
+            && sources.is_dir()
+            && Path::new(DEBIAN_WASI_LIBRARIES).is_dir()
+            && linkers.join("wasm-component-ld").is_file();
+        complete.then_some(Toolchain::Debian { linkers })
+    }
+
+    /// `cargo build --release` for the Wasm target.
+    pub(crate) fn cargo_build(&self) -> Result<Command> {
+        let mut build = cargo();
+        build.args(["build", "--release", "--locked", "--target", TARGET]);
+        if let Toolchain::Debian { linkers } = self {
+            // The standard library is built from source with a compiler that did not come with this cargo: stable
+            // compilers allow that only when told.
+            let old = std::env::var_os("PATH").unwrap_or_default();
+            let path =
+                std::env::join_paths(std::iter::once(linkers.join("gcc-ld")).chain(std::env::split_paths(&old)))?;
+            build
+                .env("PATH", path)
+                .env("RUSTC", DEBIAN_RUSTC)
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_WASIP2_LINKER", linkers.join("wasm-component-ld"))
+                .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("-L {DEBIAN_WASI_LIBRARIES}"))
+                .args(["-Z", "build-std=std,panic_abort"]);
+        }
+        Ok(build)
+    }
+
+    /// Whether clippy can check the code that only the Wasm module has.
+    pub(crate) fn has_clippy(&self) -> bool {
+        matches!(self, Toolchain::Own)
+    }
+}
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_WASI_LIBRARIES: &str = "/usr/lib/wasm32-wasi";
+
+/// Errors if the Rust that runs us is too old, before anything is installed.
+pub(crate) fn check_rust() -> Result<()> {
+    let version =
+        output("rustc", &["--version"]).context("rustc is not on the path: install Rust from https://rustup.rs")?;
+    let minor: Option<u32> = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
+    ensure!(
+        minor.is_some_and(|minor| minor >= 95),
+        "{version} is too old: Rust 1.95 or later is needed (`rustup update stable`)"
+    );
+    Ok(())
+}
