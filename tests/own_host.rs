@@ -232,10 +232,12 @@ fn a_signal_ends_the_host_cleanly_once_work_after_the_response_is_done() {
     }
 }
 
+/// With a store that takes its time, as Spin's does: one that answers at once never suspends the handler, and then
+/// there is nothing to see. Without the component's yields 55 to 65 of 100 answers arrived in one piece, with them all.
 #[test]
 fn without_tcp_nodelay_head_and_body_still_arrive_together() {
     let state = state();
-    let host = Host::start(&state, &["--no-tcp-nodelay"]);
+    let host = Host::start(&state, &["--no-tcp-nodelay", "--store-fault", "slow=1ms"]);
     host.predictions(DEPRESSED, "");
     host.until_hit(DEPRESSED, "");
     let mut connection = TcpStream::connect(&host.address).expect("connected");
