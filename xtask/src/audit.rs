@@ -12,7 +12,10 @@ pub(crate) fn run() -> Result<()> {
             step::cargo().args(["install", "--locked", "--quiet", "cargo-deny", "--version", CARGO_DENY]),
         )?;
     }
-    step::run("licences, bans and sources", step::cargo().args(["deny", "--workspace", "check", "licenses", "bans", "sources"]))?;
+    step::run(
+        "licences, bans and sources",
+        step::cargo().args(["deny", "--workspace", "check", "licenses", "bans", "sources"]),
+    )?;
     let fetched = step::run("the advisory database", step::cargo().args(["deny", "fetch", "db"]));
     if let Err(error) = fetched {
         println!("\nleft out: advisories, because their database cannot be reached from here ({error:#})");

@@ -26,7 +26,10 @@ impl Toolchain {
         }
         println!("==> the Wasm target {TARGET} is not installed");
         let by_rustup = if on_path("rustup") {
-            match step::run("rustup target add", Command::new("rustup").args(["target", "add", TARGET])) {
+            match step::run(
+                "rustup target add",
+                Command::new("rustup").env("RUST_BACKTRACE", "0").args(["target", "add", TARGET]),
+            ) {
                 Ok(()) => return Toolchain::find().context("rustup added the target, and it cannot be found"),
                 Err(error) => format!("{error:#}"),
             }
