@@ -7,8 +7,8 @@ mod card;
 
 use anyhow::{Context, Result, bail, ensure};
 use card::{Card, Output};
-use forest::Link;
-use forest::import::{Imported, Transform, read_gbdt};
+use forest::import::{Forests, Imported, OwnedForest, read};
+use forest::{Link, Number};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -55,7 +55,7 @@ fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
         }
     }
     let mut sources: Vec<PathBuf> = Vec::new();
-    for folder in ["features/src", "forest/src", "src"] {
+    for folder in ["features/src", "forest/src", "forest/src/import", "src"] {
         for entry in std::fs::read_dir(root.join(folder))? {
             sources.push(entry?.path());
         }
@@ -67,10 +67,14 @@ fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
     Ok(hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// The endings that a model file may have.
+const ENDINGS: [&str; 3] = ["json", "txt", "ubj"];
+
 struct Model {
     name: String,
     card: Card,
-    forests: Vec<Imported>,
+    /// One file, or one a class.
+    imported: Vec<Imported>,
     files: Vec<PathBuf>,
 }
 
@@ -80,77 +84,58 @@ impl Model {
         let mut files = vec![folder.join("card.toml")];
         let card: Card = toml::from_str(&std::fs::read_to_string(&files[0])?).context("card.toml")?;
         check(&card).context("card.toml")?;
-        ensure!(card.format == "gbdt", "card.toml: format {:?} is not known; gbdt is", card.format);
-        let suffixes: Vec<String> = match &card.output {
-            Output::Classes { classes, .. } => classes.iter().map(|class| format!(".{class}")).collect(),
-            Output::Risk { .. } => vec![String::new()],
-        };
-        let mut forests = Vec::new();
-        for suffix in suffixes {
-            let model_file = folder.join(format!("model{suffix}.json"));
-            let bytes = std::fs::read(&model_file).with_context(|| model_file.display().to_string())?;
-            let mut imported = read_gbdt(&bytes).with_context(|| model_file.display().to_string())?;
-            ensure!(
-                imported.features == card.features.len(),
-                "card.toml: features: {} names, the model reads {}",
-                card.features.len(),
-                imported.features
-            );
-            ensure!(
-                imported.transform == Transform::DoubledSigmoid,
-                "{}: conf.loss: a probability is needed, and only LogLikelyhood gives one",
-                model_file.display()
-            );
-            files.push(model_file);
-            let covers_file = folder.join(format!("covers{suffix}.json"));
-            if covers_file.is_file() {
-                imported.covers = serde_json::from_slice(&std::fs::read(&covers_file)?)
-                    .with_context(|| covers_file.display().to_string())?;
-                ensure!(
-                    imported.covers.len() == imported.nodes.len(),
-                    "{}: {} covers for {} nodes",
-                    covers_file.display(),
-                    imported.covers.len(),
-                    imported.nodes.len()
-                );
-                files.push(covers_file);
+        let stems = match &card.output {
+            Output::Classes { classes, .. } if model_file(folder, "model")?.is_none() => {
+                classes.iter().map(|class| format!("model.{class}")).collect()
             }
-            forests.push(imported);
+            _ => vec!["model".to_owned()],
+        };
+        let mut imported = Vec::new();
+        for stem in stems {
+            let file = model_file(folder, &stem)?.with_context(|| format!("there is no {stem}.json, .txt or .ubj"))?;
+            let model = read_model(&card, &file).with_context(|| file.display().to_string())?;
+            let covers = folder.join(format!("{}.json", stem.replacen("model", "covers", 1)));
+            files.push(file);
+            imported.push(if covers.is_file() {
+                files.push(covers.clone());
+                with_covers(model, &covers).with_context(|| covers.display().to_string())?
+            } else {
+                model
+            });
         }
-        Ok(Model { name: name.to_owned(), card, forests, files })
+        let outputs: usize = imported.iter().map(|model| model.forests.len()).sum();
+        let expected = if let Output::Classes { classes, .. } = &card.output { classes.len() } else { 1 };
+        ensure!(outputs == expected, "card.toml: output: {expected} outputs are described, the model has {outputs}");
+        Ok(Model { name: name.to_owned(), card, imported, files })
     }
 
     fn write_statics(&self, out: &mut String) -> Result<()> {
-        for (index, forest) in self.forests.iter().enumerate() {
-            let name = format!("{}_{index}", self.name.to_uppercase());
-            writeln!(out, "static {name}_NODES: [Node; {}] = [", forest.nodes.len())?;
-            for node in &forest.nodes {
-                // `{:?}` prints the shortest text that reads back to the same bits.
-                match node.link() {
-                    Link::Leaf(value) => writeln!(out, "Node::leaf({value:?}),")?,
-                    Link::Split { feature, threshold, left, right, missing } => {
-                        writeln!(out, "Node::split({feature}, {threshold:?}, {left}, {right}, {missing}),")?;
+        let mut index = 0;
+        for model in &self.imported {
+            match &model.forests {
+                Forests::F32(forests) => {
+                    for forest in forests {
+                        write_forest(out, &format!("{}_{index}", self.name.to_uppercase()), "f32", forest)?;
+                        index += 1;
+                    }
+                }
+                Forests::F64(forests) => {
+                    for forest in forests {
+                        write_forest(out, &format!("{}_{index}", self.name.to_uppercase()), "f64", forest)?;
+                        index += 1;
                     }
                 }
             }
-            writeln!(out, "];")?;
-            writeln!(out, "static {name}_ROOTS: [u32; {}] = {:?};", forest.roots.len(), forest.roots)?;
-            writeln!(out, "static {name}_COVERS: [u32; {}] = {:?};", forest.covers.len(), forest.covers)?;
         }
         Ok(())
     }
 
     fn write_entry(&self, out: &mut String) -> Result<()> {
         let card = &self.card;
-        let mut forests = String::new();
-        for (index, forest) in self.forests.iter().enumerate() {
-            let name = format!("{}_{index}", self.name.to_uppercase());
-            write!(
-                forests,
-                "Forest {{ base_margin: {:?}, features: {}, roots: &{name}_ROOTS, nodes: &{name}_NODES, covers: &{name}_COVERS }}, ",
-                forest.base_margin, forest.features
-            )?;
-        }
+        let first = self.imported.first().context("a model has a file")?;
+        let precision = if matches!(first.forests, Forests::F32(_)) { "F32" } else { "F64" };
+        let count: usize = self.imported.iter().map(|model| model.forests.len()).sum();
+        let forests: Vec<String> = (0..count).map(|index| format!("{}_{index}", self.name.to_uppercase())).collect();
         let output = match &card.output {
             Output::Classes { classes, reference_class } => {
                 let reference = classes.iter().position(|class| class == reference_class);
@@ -160,14 +145,15 @@ impl Model {
                 )
             }
             Output::Risk { event, no_event, decision_threshold, horizon_days } => format!(
-                "Output::Risk {{ event: {event:?}, no_event: {no_event:?}, decision_threshold: {decision_threshold:?}_f32, horizon_days: {horizon_days} }}"
+                "Output::Risk {{ event: {event:?}, no_event: {no_event:?}, decision_threshold: {decision_threshold:?}, horizon_days: {horizon_days} }}"
             ),
         };
         let places = |names: &[String]| names.iter().map(|name| place(name)).collect::<Result<Vec<usize>>>();
         writeln!(
             out,
             "Model {{ name: {:?}, version: {:?}, features: &{:?}, places: &{:?}, critical: &{:?}, output: {output}, \
-             medium: {:?}_f32, high: {:?}_f32, critical_risk: {:?}_f32, sensitive: {}, forests: &[{forests}], summary: {:?}, inventory: {:?} }},",
+             medium: {:?}, high: {:?}, critical_risk: {:?}, sensitive: {}, forests: Forests::{precision}(&[{}]), \
+             transform: Transform::{:?}, divisor: {:?}, one_versus_rest: {}, summary: {:?}, inventory: {:?} }},",
             self.name,
             card.version,
             card.features,
@@ -177,24 +163,39 @@ impl Model {
             card.risk_levels.high,
             card.risk_levels.critical,
             card.sensitive,
+            forests.join(", "),
+            first.transform,
+            first.divisor,
+            self.imported.len() > 1,
             self.inventory(false).to_string(),
             self.inventory(true).to_string(),
         )?;
         Ok(())
     }
 
+    /// Trees and nodes.
+    fn size(&self) -> (usize, usize) {
+        let sizes = self.imported.iter().flat_map(|model| match &model.forests {
+            Forests::F32(forests) => forests.iter().map(|f| (f.roots.len(), f.nodes.len())).collect::<Vec<_>>(),
+            Forests::F64(forests) => forests.iter().map(|f| (f.roots.len(), f.nodes.len())).collect(),
+        });
+        sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1))
+    }
+
     /// What `GET /models` says of the model, and with `whole` what `GET /models/{name}` says.
     fn inventory(&self, whole: bool) -> serde_json::Value {
         let card = &self.card;
-        let count = |of: fn(&Imported) -> usize| self.forests.iter().map(of).sum::<usize>();
+        let (trees, nodes) = self.size();
         let mut inventory = json!({
             "name": self.name,
             "type": self.name,
             "version": card.version,
             "title": card.title,
             "format": card.format,
-            "trees": count(|forest| forest.roots.len()),
-            "nodes": count(|forest| forest.nodes.len()),
+            "library": self.imported.first().map(|model| &model.library),
+            "objective": self.imported.first().map(|model| &model.objective),
+            "trees": trees,
+            "nodes": nodes,
             "features": card.features.len(),
             "output": card.output,
             "quality": card.quality.model,
@@ -211,6 +212,79 @@ impl Model {
         }
         inventory
     }
+}
+
+/// The file with this stem, if there is one.
+fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
+    let files: Vec<PathBuf> =
+        ENDINGS.iter().map(|ending| folder.join(format!("{stem}.{ending}"))).filter(|file| file.is_file()).collect();
+    ensure!(files.len() < 2, "there are several model files: {files:?}");
+    Ok(files.into_iter().next())
+}
+
+/// Reads a model file and holds it against its card.
+fn read_model(card: &Card, file: &Path) -> Result<Imported> {
+    let model = read(&std::fs::read(file)?, card.rounds)?;
+    let format = model.library.split(' ').next().unwrap_or_default().to_lowercase();
+    ensure!(card.format == format, "card.toml: format is {:?}, and this is a file of {format}", card.format);
+    let features = model.forests.features();
+    ensure!(
+        features == card.features.len(),
+        "card.toml: features: {} names, the model reads {features}",
+        card.features.len()
+    );
+    for (index, (own, named)) in model.feature_names.iter().zip(&card.features).enumerate() {
+        ensure!(own == named, "card.toml: features[{index}] is {named:?}, and the model calls it {own:?}");
+    }
+    ensure!(
+        model.transform.is_probability(),
+        "the objective {:?} gives no probability, which a prediction needs",
+        model.objective
+    );
+    for warning in &model.warnings {
+        println!("cargo::warning={}: {warning}", file.display());
+    }
+    Ok(model)
+}
+
+/// Adds the covers that a trainer wrote beside a file which has none: one list, in the order of the flat layout.
+fn with_covers(mut model: Imported, file: &Path) -> Result<Imported> {
+    let covers: Vec<f32> = serde_json::from_slice(&std::fs::read(file)?)?;
+    let Forests::F32(forests) = &mut model.forests else { bail!("this model has covers of its own") };
+    let [forest] = forests.as_mut_slice() else { bail!("covers for one forest, and there are {}", forests.len()) };
+    ensure!(covers.len() == forest.nodes.len(), "{} covers for {} nodes", covers.len(), forest.nodes.len());
+    forest.covers = covers;
+    Ok(model)
+}
+
+/// Writes a forest as static data. `{:?}` prints the shortest text that reads back to the same bits.
+fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest: &OwnedForest<T>) -> Result<()> {
+    writeln!(out, "static {name}_NODES: [Node<{precision}>; {}] = [", forest.nodes.len())?;
+    for node in &forest.nodes {
+        match node.link() {
+            Link::Leaf(value) => writeln!(out, "Node::leaf({value:?}),")?,
+            Link::Below { feature, threshold, left, right, missing } => {
+                writeln!(out, "Node::below({feature}, {threshold:?}, {left}, {right}, {missing}),")?;
+            }
+            Link::InSet { feature, set, inside, outside, missing } => {
+                writeln!(out, "Node::in_set({feature}, {set:?}, {inside}, {outside}, {missing}),")?;
+            }
+        }
+    }
+    writeln!(out, "];")?;
+    let sets: Vec<String> = forest.sets.iter().map(|set| format!("&{set:?}")).collect();
+    writeln!(
+        out,
+        "static {name}: Forest<'static, {precision}> = Forest {{ base_margin: {:?}, features: {}, zero_is_missing: &{:?}, \
+         roots: &{:?}, nodes: &{name}_NODES, covers: &{:?}, sets: &[{}] }};",
+        forest.base_margin,
+        forest.features,
+        forest.zero_is_missing,
+        forest.roots,
+        forest.covers,
+        sets.join(", ")
+    )?;
+    Ok(())
 }
 
 fn check(card: &Card) -> Result<()> {

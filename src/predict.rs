@@ -18,7 +18,7 @@ pub(crate) struct Prediction<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     label: &'static str,
-    probability: Option<f32>,
+    probability: Option<f64>,
     risk_level: &'static str,
     details: Details,
     model_version: &'static str,
@@ -43,12 +43,12 @@ struct Sensitive<'a> {
 #[serde(untagged)]
 enum Details {
     Classes { class_probs: ClassProbabilities },
-    Risk { decision_threshold: f32, horizon_days: u32 },
+    Risk { decision_threshold: f64, horizon_days: u32 },
     Insufficient { missing: Vec<&'static str> },
 }
 
 #[derive(Debug)]
-struct ClassProbabilities(Vec<(&'static str, f32)>);
+struct ClassProbabilities(Vec<(&'static str, f64)>);
 
 impl Serialize for ClassProbabilities {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -60,8 +60,7 @@ impl Serialize for ClassProbabilities {
     }
 }
 
-/// How much one feature moved the margin of the predicted label from the mean over the training rows. A margin is
-/// half the log-odds.
+/// How much one feature moved the margin of the predicted label from the mean over the training rows.
 #[derive(Debug, Serialize)]
 struct Contribution {
     feature: &'static str,
@@ -119,8 +118,8 @@ fn one<'a>(
     }
     let inputs = model.inputs(row);
     // `inputs` is as long as the model asks for, so there always is a probability.
-    let Some(each) = model.one_versus_rest(&inputs) else { return prediction };
-    let judged = judge(model, &each);
+    let Some(probabilities) = model.probabilities(&inputs) else { return prediction };
+    let judged = judge(model, &probabilities);
     prediction.label = judged.label;
     prediction.probability = Some(judged.probability);
     prediction.risk_level = model.risk_level(judged.risk).as_str();
@@ -134,21 +133,19 @@ fn one<'a>(
 /// What a model's probabilities amount to.
 struct Judged {
     label: &'static str,
-    probability: f32,
+    probability: f64,
     /// What the risk level is read from.
-    risk: f32,
+    risk: f64,
     details: Details,
     /// The forest whose margin is explained.
     forest: usize,
 }
 
-/// Classes are one model against the rest each, so their probabilities are divided by their sum.
-fn judge(model: &Model, each: &[f32]) -> Judged {
+fn judge(model: &Model, probabilities: &[f64]) -> Judged {
     match model.output {
         Output::Classes { classes, reference } => {
-            let total: f32 = each.iter().sum();
-            let probabilities: Vec<(&'static str, f32)> =
-                classes.iter().zip(each).map(|(class, p)| (*class, p / total)).collect();
+            let probabilities: Vec<(&'static str, f64)> =
+                classes.iter().copied().zip(probabilities.iter().copied()).collect();
             let mut best = 0;
             for (index, (_, probability)) in probabilities.iter().enumerate() {
                 if *probability > probabilities[best].1 {
@@ -166,7 +163,7 @@ fn judge(model: &Model, each: &[f32]) -> Judged {
             }
         }
         Output::Risk { event, no_event, decision_threshold, horizon_days } => {
-            let probability = each.first().copied().unwrap_or(f32::NAN);
+            let probability = probabilities.first().copied().unwrap_or(f64::NAN);
             let label = if probability >= decision_threshold { event } else { no_event };
             let details = Details::Risk { decision_threshold, horizon_days };
             Judged { label, probability, risk: probability, details, forest: 0 }

@@ -136,12 +136,12 @@ fn assert_native(predictions: &Value, checkins: &[CheckIn], window_days: u8) -> 
             assert_eq!(served["details"], json!({ "missing": missing }));
             continue;
         }
-        let each = model.one_versus_rest(&model.inputs(&row)).expect("the inputs fit");
+        let probabilities = model.probabilities(&model.inputs(&row)).expect("the inputs fit");
         let native = match model.output {
-            Output::Risk { .. } => each[0],
-            Output::Classes { .. } => each.iter().fold(0.0, |best: f32, p| best.max(*p)) / each.iter().sum::<f32>(),
+            Output::Risk { .. } => probabilities[0],
+            Output::Classes { .. } => probabilities.iter().fold(0.0, |best: f64, p| best.max(*p)),
         };
-        let served = served["probability"].to_string().parse::<f32>().expect("a probability");
+        let served = served["probability"].to_string().parse::<f64>().expect("a probability");
         assert_eq!(served.to_bits(), native.to_bits(), "{}: {served} is not {native}", model.name);
         compared += 1;
     }

@@ -12,8 +12,11 @@ pub struct Card {
     pub title: String,
     /// Where the type stands in answers, smallest first.
     pub position: u32,
-    /// The library whose file stands beside the card: `gbdt`.
+    /// The library whose file stands beside the card: `gbdt`, `lightgbm` or `xgboost`.
     pub format: String,
+    /// Use only the first boosting rounds of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<usize>,
     /// Licence of the model and of the data it was trained on.
     pub licence: String,
     /// What everyone who uses the model must know.
@@ -40,14 +43,15 @@ pub struct Card {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
 pub enum Output {
-    /// One of several classes. One forest a class, `model.<class>.json`; probabilities are divided by their sum.
+    /// One of several classes. One file with an output a class, or one file a class, `model.<class>.*`, each trained
+    /// against the rest, whose probabilities are divided by their sum.
     Classes {
         /// The classes.
         classes: Vec<String>,
         /// The class that is no risk.
         reference_class: String,
     },
-    /// Whether an event happens. One forest, `model.json`.
+    /// Whether an event happens. One file with one output.
     Risk {
         /// The label at and above the decision threshold.
         event: String,

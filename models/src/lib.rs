@@ -9,7 +9,7 @@ pub mod card;
 
 use features::{FEATURES, Row};
 #[allow(unused_imports, reason = "a registry without models has no nodes")]
-use forest::{Forest, Node};
+use forest::{Forest, Node, Transform};
 
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
@@ -28,16 +28,28 @@ pub struct Model {
     critical: &'static [usize],
     /// What the margins mean.
     pub output: Output,
-    medium: f32,
-    high: f32,
-    critical_risk: f32,
+    medium: f64,
+    high: f64,
+    critical_risk: f64,
     /// Answers carry a disclaimer and crisis lines.
     pub sensitive: bool,
-    forests: &'static [Forest<'static>],
+    forests: Forests,
+    transform: Transform,
+    divisor: f64,
+    /// Each class has a model of its own, against the rest, so that probabilities do not add up to 1 by themselves.
+    one_versus_rest: bool,
     /// JSON for `GET /models`.
     pub summary: &'static str,
     /// JSON for `GET /models/{name}`.
     pub inventory: &'static str,
+}
+
+/// One forest an output, in the precision of the library that trained them.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "a registry may have models of one precision only")]
+enum Forests {
+    F32(&'static [Forest<'static, f32>]),
+    F64(&'static [Forest<'static, f64>]),
 }
 
 /// What a model's margins mean.
@@ -57,7 +69,7 @@ pub enum Output {
         /// The label below it.
         no_event: &'static str,
         /// Probability at which the label changes.
-        decision_threshold: f32,
+        decision_threshold: f64,
         /// Days ahead.
         horizon_days: u32,
     },
@@ -104,20 +116,50 @@ impl Model {
         self.places.iter().map(|&place| row[place]).collect()
     }
 
-    /// Each forest's probability for `inputs`: a sigmoid of twice the margin in f32, as `gbdt` computes it. One
-    /// number for a risk; for classes one each, taken alone against the rest, which need not add up to 1.
-    /// `None` if `inputs` does not have the model's length.
-    pub fn one_versus_rest(&self, inputs: &[f32]) -> Option<Vec<f32>> {
-        self.forests.iter().map(|forest| Some(1.0 / (1.0 + (-2.0 * forest.margin(inputs)?).exp()))).collect()
+    /// What the library that trained the model predicts for `inputs`, one number an output: a probability each. `None`
+    /// if `inputs` does not have the model's length.
+    pub fn outputs(&self, inputs: &[f32]) -> Option<Vec<f64>> {
+        let mut outputs: Vec<f64> = match self.forests {
+            Forests::F32(forests) => {
+                forests.iter().map(|forest| forest.margin(inputs).map(f64::from)).collect::<Option<_>>()?
+            }
+            Forests::F64(forests) => {
+                let inputs: Vec<f64> = inputs.iter().map(|x| f64::from(*x)).collect();
+                forests.iter().map(|forest| forest.margin(&inputs)).collect::<Option<_>>()?
+            }
+        };
+        if self.divisor != 1.0 {
+            outputs.iter_mut().for_each(|margin| *margin /= self.divisor);
+        }
+        self.transform.apply(&mut outputs);
+        Some(outputs)
     }
 
-    /// Adds to `contributions` how much each input moved the margin of forest `output`. `None` without covers.
+    /// The probability of each class, or of the event alone: [`Model::outputs`], divided by their sum where each class has
+    /// a model of its own. `None` if `inputs` does not have the model's length.
+    pub fn probabilities(&self, inputs: &[f32]) -> Option<Vec<f64>> {
+        let mut probabilities = self.outputs(inputs)?;
+        if self.one_versus_rest {
+            let total: f64 = probabilities.iter().sum();
+            probabilities.iter_mut().for_each(|probability| *probability /= total);
+        }
+        Some(probabilities)
+    }
+
+    /// Adds to `contributions` how much each input moved the margin of one output, and returns the mean margin that it
+    /// moved it from. `None` without covers, or if `inputs` does not have the model's length.
     pub fn explain(&self, output: usize, inputs: &[f32], contributions: &mut [f64]) -> Option<f64> {
-        self.forests.get(output)?.explain(inputs, contributions)
+        match self.forests {
+            Forests::F32(forests) => forests.get(output)?.explain(inputs, contributions),
+            Forests::F64(forests) => {
+                let inputs: Vec<f64> = inputs.iter().map(|x| f64::from(*x)).collect();
+                forests.get(output)?.explain(&inputs, contributions)
+            }
+        }
     }
 
     /// The level of a score.
-    pub fn risk_level(&self, score: f32) -> RiskLevel {
+    pub fn risk_level(&self, score: f64) -> RiskLevel {
         if score >= self.critical_risk {
             RiskLevel::Critical
         } else if score >= self.high {

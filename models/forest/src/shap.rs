@@ -8,7 +8,8 @@
 //! does when it is known (`one`), and the summed permutation weights of each subset size.
 
 use crate::layout::{Forest, Link, Node};
-use crate::walk::child_for;
+use crate::number::Number;
+use crate::walk::Step as Next;
 
 /// A bound on the recursion. Trees people train are 5 to 20 deep.
 const MOST_FEATURES_ON_A_PATH: usize = 256;
@@ -26,21 +27,22 @@ struct Step {
     weight: f64,
 }
 
-impl Forest<'_> {
+impl<T: Number> Forest<'_, T> {
     /// Adds to `contributions[i]` how much feature `i` moved this row's margin from the forest's mean margin over
     /// its training rows, and returns that mean; the mean plus all contributions is the margin, up to rounding.
     /// `None` if the forest has no covers, or the row or `contributions` is not `features` long.
-    pub fn explain(&self, row: &[f32], contributions: &mut [f64]) -> Option<f64> {
+    pub fn explain(&self, row: &[T], contributions: &mut [f64]) -> Option<f64> {
         let fits = row.len() == self.features && contributions.len() == self.features;
         if !fits || self.covers.len() != self.nodes.len() {
             return None;
         }
-        let mut mean = f64::from(self.base_margin);
+        let row = self.canonical(row)?;
+        let mut mean: f64 = self.base_margin.into();
         let mut path = Vec::new();
         for tree in 0..self.roots.len() {
             let (nodes, covers) = self.tree(tree)?;
-            mean += mean_value(nodes, covers, 0)?;
-            let walk = Walk { nodes, covers, row };
+            mean += mean_value(nodes, covers)?;
+            let walk = Walk { forest: self, nodes, covers, row: &row };
             path.clear();
             extend(&mut path, Step { feature: None, zero: 1.0, one: 1.0, weight: 0.0 });
             walk.visit(0, &path, contributions)?;
@@ -49,57 +51,50 @@ impl Forest<'_> {
     }
 }
 
-struct Walk<'a> {
-    nodes: &'a [Node],
-    covers: &'a [u32],
-    row: &'a [f32],
+struct Walk<'a, T> {
+    forest: &'a Forest<'a, T>,
+    nodes: &'a [Node<T>],
+    covers: &'a [f32],
+    row: &'a [T],
 }
 
-impl Walk<'_> {
-    fn visit(&self, node: u16, path: &[Step], contributions: &mut [f64]) -> Option<()> {
+impl<T: Number> Walk<'_, T> {
+    fn visit(&self, at: u16, path: &[Step], contributions: &mut [f64]) -> Option<()> {
         if path.len() > MOST_FEATURES_ON_A_PATH {
             return None;
         }
-        match self.nodes.get(usize::from(node))?.link() {
-            Link::Leaf(value) => {
-                for at in 1..path.len() {
-                    let step = path[at];
-                    let effect = unwound_weight(path, at) * (step.one - step.zero) * f64::from(value);
+        let node = self.nodes.get(usize::from(at))?;
+        let (feature, followed) = match (node.link(), self.forest.next(node, self.row)?) {
+            (Link::Below { feature, .. } | Link::InSet { feature, .. }, Next::Child(followed)) => (feature, followed),
+            (Link::Leaf(value), _) | (_, Next::Leaf(value)) => {
+                for (index, step) in path.iter().enumerate().skip(1) {
+                    let effect = unwound_weight(path, index) * (step.one - step.zero) * value.into();
                     *contributions.get_mut(usize::from(step.feature?))? += effect;
                 }
+                return Some(());
             }
-            Link::Split { feature, threshold, left, right, missing } => {
-                let x = *self.row.get(usize::from(feature))?;
-                let followed = child_for(x, threshold, left, right, missing);
-                // A feature split on twice counts once: take its earlier step out and fold it into this one.
-                let mut path = path.to_vec();
-                let (mut zero, mut one) = (1.0, 1.0);
-                if let Some(at) = path.iter().position(|step| step.feature == Some(feature)) {
-                    (zero, one) = (path[at].zero, path[at].one);
-                    unwind(&mut path, at);
-                }
-                let cover = f64::from(*self.covers.get(usize::from(node))?);
-                for child in children(left, right, missing) {
-                    let child_cover = f64::from(*self.covers.get(usize::from(child))?);
-                    let share = if cover > 0.0 { child_cover / cover } else { 0.0 };
-                    let follows = if child == followed { one } else { 0.0 };
-                    if share * zero == 0.0 && follows == 0.0 {
-                        continue;
-                    }
-                    let mut longer = path.clone();
-                    extend(&mut longer, Step { feature: Some(feature), zero: zero * share, one: follows, weight: 0.0 });
-                    self.visit(child, &longer, contributions)?;
-                }
+        };
+        // A feature split on twice counts once: take its earlier step out and fold it into this one.
+        let mut path = path.to_vec();
+        let (mut zero, mut one) = (1.0, 1.0);
+        if let Some(index) = path.iter().position(|step| step.feature == Some(feature)) {
+            (zero, one) = (path[index].zero, path[index].one);
+            unwind(&mut path, index);
+        }
+        let cover = f64::from(*self.covers.get(usize::from(at))?);
+        for child in node.children() {
+            let child_cover = f64::from(*self.covers.get(usize::from(child))?);
+            let share = if cover > 0.0 { child_cover / cover } else { 0.0 };
+            let follows = if child == followed { one } else { 0.0 };
+            if share * zero == 0.0 && follows == 0.0 {
+                continue;
             }
+            let mut longer = path.clone();
+            extend(&mut longer, Step { feature: Some(feature), zero: zero * share, one: follows, weight: 0.0 });
+            self.visit(child, &longer, contributions)?;
         }
         Some(())
     }
-}
-
-/// The distinct children of a split: `missing` may repeat one of the other two.
-fn children(left: u16, right: u16, missing: u16) -> impl Iterator<Item = u16> {
-    let third = (missing != left && missing != right).then_some(missing);
-    [Some(left), Some(right), third].into_iter().flatten()
 }
 
 /// Appends a step and brings the weights of all subset sizes up to date.
@@ -153,21 +148,21 @@ fn unwound_weight(path: &[Step], at: usize) -> f64 {
 }
 
 /// The mean of a subtree's leaves, weighted by cover.
-fn mean_value(nodes: &[Node], covers: &[u32], node: u16) -> Option<f64> {
-    Some(match nodes.get(usize::from(node))?.link() {
-        Link::Leaf(value) => f64::from(value),
-        Link::Split { left, right, missing, .. } => {
-            let cover = f64::from(*covers.get(usize::from(node))?);
-            let mut mean = 0.0;
-            for child in children(left, right, missing) {
-                let child_cover = f64::from(*covers.get(usize::from(child))?);
-                if cover > 0.0 && child_cover > 0.0 {
-                    mean += mean_value(nodes, covers, child)? * child_cover / cover;
-                }
-            }
-            mean
+fn mean_value<T: Number>(nodes: &[Node<T>], covers: &[f32]) -> Option<f64> {
+    // A child stands after its parent, so from the back every child is known before its parent asks.
+    let mut means = vec![0.0; nodes.len()];
+    for (at, node) in nodes.iter().enumerate().rev() {
+        if let Link::Leaf(value) = node.link() {
+            means[at] = value.into();
+            continue;
         }
-    })
+        let cover = f64::from(*covers.get(at)?);
+        for child in node.children() {
+            let share = f64::from(*covers.get(usize::from(child))?) / cover;
+            means[at] += if cover > 0.0 { means.get(usize::from(child))? * share } else { 0.0 };
+        }
+    }
+    means.first().copied()
 }
 
 #[cfg(test)]
@@ -175,22 +170,18 @@ mod tests {
     use super::*;
 
     /// The value of a tree when only the features in `known` are: the definition that Shapley values average over.
-    fn expected(forest: &Forest<'_>, row: &[f32], known: u32, node: u16) -> f64 {
-        match forest.nodes[usize::from(node)].link() {
-            Link::Leaf(value) => f64::from(value),
-            Link::Split { feature, threshold, left, right, missing } => {
-                let x = row[usize::from(feature)];
-                if known & (1 << feature) != 0 {
-                    return expected(forest, row, known, child_for(x, threshold, left, right, missing));
-                }
-                let cover = f64::from(forest.covers[usize::from(node)]);
-                children(left, right, missing)
-                    .map(|child| {
-                        expected(forest, row, known, child) * f64::from(forest.covers[usize::from(child)]) / cover
-                    })
-                    .sum()
-            }
+    fn expected(forest: &Forest<'_, f32>, row: &[f32], known: u32, at: u16) -> f64 {
+        let node = &forest.nodes[usize::from(at)];
+        let (Link::Below { feature, .. } | Link::InSet { feature, .. }) = node.link() else {
+            let Link::Leaf(value) = node.link() else { unreachable!() };
+            return value.into();
+        };
+        if known & (1 << feature) != 0 {
+            let Some(Next::Child(child)) = forest.next(node, row) else { unreachable!() };
+            return expected(forest, row, known, child);
         }
+        let cover = |at: u16| f64::from(forest.covers[usize::from(at)]);
+        node.children().map(|child| expected(forest, row, known, child) * cover(child) / cover(at)).sum()
     }
 
     fn factorial(n: u32) -> f64 {
@@ -198,21 +189,28 @@ mod tests {
     }
 
     #[test]
-    fn equals_brute_force_shapley_values_with_a_repeated_feature_and_a_missing_one() {
+    fn equals_brute_force_shapley_values_with_a_repeated_feature_a_category_and_a_missing_value() {
         let nodes = [
-            Node::split(0, 1.0, 1, 4, 9),
-            Node::split(1, 0.5, 2, 3, 2),
+            Node::below(0, 1.0, 1, 4, 9),
+            Node::in_set(1, 0.0, 2, 3, 2),
             Node::leaf(-1.5),
             Node::leaf(0.25),
-            Node::split(2, 3.0, 5, 8, 8),
-            Node::split(0, 2.0, 6, 7, 7),
+            Node::below(2, 3.0, 5, 8, 8),
+            Node::below(0, 2.0, 6, 7, 7),
             Node::leaf(2.0),
             Node::leaf(-0.75),
             Node::leaf(1.0),
             Node::leaf(0.125),
         ];
-        let covers = [40, 18, 11, 7, 19, 12, 5, 7, 7, 3];
-        let forest = Forest { base_margin: 0.5, features: 4, roots: &[0], nodes: &nodes, covers: &covers };
+        let covers = [40.0, 18.0, 11.0, 7.0, 19.0, 12.0, 5.0, 7.0, 7.0, 3.0];
+        let forest = Forest {
+            base_margin: 0.5,
+            roots: &[0],
+            nodes: &nodes,
+            covers: &covers,
+            sets: &[&[0b1001]],
+            ..Forest::empty(4)
+        };
         for row in
             [[0.0, 1.0, 2.0, 0.0], [1.5, 0.0, 2.0, 7.0], [2.5, f32::NAN, f32::NAN, 0.0], [f32::NAN, 0.0, 9.0, 0.0]]
         {

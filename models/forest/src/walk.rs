@@ -1,68 +1,120 @@
 //! From a row to a margin.
 
 use crate::layout::{Forest, Link, Node};
+use crate::number::Number;
+use std::borrow::Cow;
 
-impl Forest<'_> {
-    /// The margin of one row: the base margin, then every tree's leaf added in `f32` in file order, which is the
-    /// order in which `gbdt` and XGBoost add, so that the bits are theirs. `None` if the row is not `features` long.
-    pub fn margin(&self, row: &[f32]) -> Option<f32> {
-        self.staged_margins(row)?.last().or(Some(self.base_margin))
+impl<T: Number> Forest<'_, T> {
+    /// The margin of one row: the base margin, then every tree's leaf added in file order and in the library's own
+    /// precision, so that the bits are the library's. `None` if the row is not `features` long.
+    pub fn margin(&self, row: &[T]) -> Option<T> {
+        let row = self.canonical(row)?;
+        let mut margin = self.base_margin;
+        for tree in 0..self.roots.len() {
+            margin += self.leaf_value(tree, &row)?;
+        }
+        Some(margin)
     }
 
     /// The margin after each tree, for choosing how many trees to keep. `None` if the row is not `features` long.
-    pub fn staged_margins<'s>(&'s self, row: &'s [f32]) -> Option<impl Iterator<Item = f32> + 's> {
-        (row.len() == self.features).then(|| {
-            (0..self.roots.len()).scan(self.base_margin, move |margin, tree| {
-                let (nodes, _) = self.tree(tree)?;
-                *margin += leaf_value(nodes, row)?;
-                Some(*margin)
-            })
-        })
+    pub fn staged_margins(&self, row: &[T]) -> Option<Vec<T>> {
+        let row = self.canonical(row)?;
+        let mut margin = self.base_margin;
+        let stages = (0..self.roots.len()).map(|tree| {
+            margin += self.leaf_value(tree, &row)?;
+            Some(margin)
+        });
+        stages.collect()
     }
-}
 
-#[cfg(feature = "import")]
-impl Forest<'_> {
+    /// The row with every value that means missing made NaN. `None` if it is not `features` long.
+    pub(crate) fn canonical<'r>(&self, row: &'r [T]) -> Option<Cow<'r, [T]>> {
+        if row.len() != self.features {
+            return None;
+        }
+        if self.zero_is_missing.is_empty() {
+            return Some(Cow::Borrowed(row));
+        }
+        let mut row = row.to_vec();
+        for &feature in self.zero_is_missing {
+            let value = row.get_mut(usize::from(feature))?;
+            if value.is_almost_zero() {
+                *value = T::NAN;
+            }
+        }
+        Some(Cow::Owned(row))
+    }
+
+    /// The value of the leaf that a canonical row reaches. The importers put a child after its parent, so the walk
+    /// ends: each step goes forward in a finite slice. `None` cannot happen in an imported forest.
+    fn leaf_value(&self, tree: usize, row: &[T]) -> Option<T> {
+        let (nodes, _) = self.tree(tree)?;
+        let mut node = nodes.first()?;
+        loop {
+            match self.next(node, row)? {
+                Step::Leaf(value) => return Some(value),
+                Step::Child(child) => node = nodes.get(usize::from(child))?,
+            }
+        }
+    }
+
     /// Calls `visit` with each node of one tree that a row passes, counted from the tree's root.
-    pub(crate) fn visit_path(&self, tree: usize, row: &[f32], mut visit: impl FnMut(usize)) {
-        let Some((nodes, _)) = self.tree(tree) else { return };
+    pub fn visit_path(&self, tree: usize, row: &[T], mut visit: impl FnMut(usize, &Node<T>)) -> Option<()> {
+        let row = self.canonical(row)?;
+        let (nodes, _) = self.tree(tree)?;
         let mut at = 0;
-        while let Some(node) = nodes.get(at) {
-            visit(at);
-            match node.link() {
-                Link::Leaf(_) => return,
-                Link::Split { feature, threshold, left, right, missing } => {
-                    let x = row.get(usize::from(feature)).copied().unwrap_or(f32::NAN);
-                    at = usize::from(child_for(x, threshold, left, right, missing));
+        loop {
+            let node = nodes.get(at)?;
+            visit(at, node);
+            match self.next(node, &row)? {
+                Step::Leaf(_) => return Some(()),
+                Step::Child(child) => at = usize::from(child),
+            }
+        }
+    }
+
+    /// Where a canonical row goes from a node. `None` if the node asks for a feature or a set that is not there.
+    #[inline]
+    pub(crate) fn next(&self, node: &Node<T>, row: &[T]) -> Option<Step<T>> {
+        Some(Step::Child(match node.link() {
+            Link::Leaf(value) => return Some(Step::Leaf(value)),
+            Link::Below { feature, threshold, left, right, missing } => {
+                let value = *row.get(usize::from(feature))?;
+                if value < threshold {
+                    left
+                } else if is_missing(value) {
+                    missing
+                } else {
+                    right
                 }
             }
-        }
-    }
-}
-
-/// The child that a feature's value leads to.
-#[inline]
-pub(crate) fn child_for(x: f32, threshold: f32, left: u16, right: u16, missing: u16) -> u16 {
-    if x < threshold {
-        left
-    } else if x.is_nan() {
-        missing
-    } else {
-        right
-    }
-}
-
-/// The value of the leaf that a row reaches. The importers put a child after its parent, so the walk ends: each
-/// step goes forward in a finite slice. `None` cannot happen in an imported forest, and costs one compare.
-fn leaf_value(nodes: &[Node], row: &[f32]) -> Option<f32> {
-    let mut node = nodes.first()?;
-    loop {
-        match node.link() {
-            Link::Leaf(value) => return Some(value),
-            Link::Split { feature, threshold, left, right, missing } => {
-                let x = *row.get(usize::from(feature))?;
-                node = nodes.get(usize::from(child_for(x, threshold, left, right, missing)))?;
+            Link::InSet { feature, set, inside, outside, missing } => {
+                let value = *row.get(usize::from(feature))?;
+                let words = *self.sets.get(set.into() as usize)?;
+                if is_missing(value) {
+                    missing
+                } else if value.category().is_some_and(|category| has_bit(words, category)) {
+                    inside
+                } else {
+                    outside
+                }
             }
-        }
+        }))
     }
+}
+
+/// Where a row goes from a node.
+pub(crate) enum Step<T> {
+    Leaf(T),
+    Child(u16),
+}
+
+#[inline]
+#[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+fn is_missing<T: Number>(value: T) -> bool {
+    value != value
+}
+
+fn has_bit(words: &[u32], bit: u32) -> bool {
+    words.get(bit as usize / 32).is_some_and(|word| word >> (bit % 32) & 1 == 1)
 }

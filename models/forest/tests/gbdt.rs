@@ -3,7 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 
-use forest::import::{Imported, Transform, read_gbdt};
+use forest::Transform;
+use forest::import::{Forests, Imported, OwnedForest, read_gbdt};
 use gbdt::config::Config;
 use gbdt::decision_tree::{Data, VALUE_TYPE_UNKNOWN};
 use gbdt::gradient_boost::GBDT;
@@ -55,6 +56,13 @@ fn gbdt_row(row: &[f32]) -> Vec<f32> {
     row.iter().map(|&x| if x.is_nan() { VALUE_TYPE_UNKNOWN } else { x }).collect()
 }
 
+fn only(imported: &Imported) -> &OwnedForest<f32> {
+    match &imported.forests {
+        Forests::F32(forests) => &forests[0],
+        Forests::F64(_) => panic!("gbdt computes in f32"),
+    }
+}
+
 fn sigmoid(margin: f32) -> f32 {
     1.0 / (1.0 + (-2.0 * margin).exp())
 }
@@ -63,15 +71,15 @@ fn sigmoid(margin: f32) -> f32 {
 fn predictions_are_bit_equal_missing_values_and_thresholds_included() {
     let Trained { model, bytes, rows } = trained();
     let imported = read_gbdt(bytes).expect("gbdt's own file is read");
-    assert_eq!(imported.transform, Transform::DoubledSigmoid);
-    assert_eq!(imported.roots.len(), 30);
+    assert_eq!(imported.transform, Transform::GbdtSigmoid);
+    assert_eq!(only(&imported).roots.len(), 30);
     let mut rows = rows.clone();
-    let thresholds: Vec<(u16, f32)> = imported
+    let thresholds: Vec<(u16, f32)> = only(&imported)
         .nodes
         .iter()
         .filter_map(|node| match node.link() {
-            forest::Link::Split { feature, threshold, .. } => Some((feature, threshold)),
-            forest::Link::Leaf(_) => None,
+            forest::Link::Below { feature, threshold, .. } => Some((feature, threshold)),
+            _ => None,
         })
         .collect();
     assert!(thresholds.len() > 100, "the trees split");
@@ -84,7 +92,7 @@ fn predictions_are_bit_equal_missing_values_and_thresholds_included() {
     }
     let data = rows.iter().map(|row| Data::new_test_data(gbdt_row(row), None)).collect();
     for (row, theirs) in rows.iter().zip(model.predict(&data)) {
-        let ours = sigmoid(imported.forest().margin(row).expect("the row fits"));
+        let ours = sigmoid(only(&imported).with(|forest| forest.margin(row)).expect("the row fits"));
         assert_eq!(ours.to_bits(), theirs.to_bits(), "{row:?}: {ours} is not {theirs}");
     }
 }
@@ -92,17 +100,17 @@ fn predictions_are_bit_equal_missing_values_and_thresholds_included() {
 #[test]
 fn a_replay_counts_every_row_once_in_every_tree() {
     let Trained { bytes, rows, .. } = trained();
-    let mut imported = read_gbdt(bytes).expect("gbdt's own file is read");
-    imported.replay(rows.iter().map(Vec::as_slice)).expect("the rows fit");
-    for &root in &imported.roots {
-        assert_eq!(imported.covers[root as usize], 400);
+    let mut forest = only(&read_gbdt(bytes).expect("gbdt's own file is read")).clone();
+    forest.replay(rows.iter().map(Vec::as_slice)).expect("the rows fit");
+    for &root in &forest.roots {
+        assert_eq!(forest.covers[root as usize], 400.0);
     }
     let mut contributions = vec![0.0; 5];
-    let mean = imported.forest().explain(&rows[0], &mut contributions).expect("there are covers");
-    let margin = imported.forest().margin(&rows[0]).expect("the row fits");
+    let mean = forest.with(|forest| forest.explain(&rows[0], &mut contributions)).expect("there are covers");
+    let margin = forest.with(|forest| forest.margin(&rows[0])).expect("the row fits");
     assert!((mean + contributions.iter().sum::<f64>() - f64::from(margin)).abs() < 1e-5);
     assert_eq!(
-        imported.replay([[0.0].as_slice()]).expect_err("one value is too few").to_string(),
+        forest.replay([[0.0].as_slice()]).expect_err("one value is too few").to_string(),
         "rows: a row has 1 features, the model 5"
     );
 }
@@ -123,7 +131,7 @@ fn what_cannot_be_represented_is_refused_with_the_place_and_the_reason() {
          (import a model that came from XGBoost from XGBoost's own file)"
     );
     assert_eq!(refused("\"iterations\":30", "\"iterations\":31"), "conf.iterations: says 31 trees, the file has 30");
-    assert_eq!(refused("\"feature_size\":5", "\"feature_size\":0"), "conf.feature_size: 0 is not between 1 and 65534");
+    assert_eq!(refused("\"feature_size\":5", "\"feature_size\":0"), "conf.feature_size: 0 is not between 1 and 32767");
     assert_eq!(
         refused("\"initial_guess_enabled\":false", "\"initial_guess_enabled\":true"),
         "conf.initial_guess_enabled: a model that needs an initial guess a row cannot be served"
@@ -131,7 +139,7 @@ fn what_cannot_be_represented_is_refused_with_the_place_and_the_reason() {
     assert_eq!(refused("\"missing\":0", "\"missing\":2"), "trees[0].tree[0]: missing is 2; -1, 0 and 1 are known");
     assert!(refused("\"left\":1", "\"left\":0").starts_with("trees[0].tree[0]: an inner node lacks a child"));
     assert_eq!(refused("\"left\":1", "\"left\":9999"), "trees[0].tree[9999]: there is no such node");
-    assert!(refused("\"bias\":", "\"bias\":1e60,\"b\":").contains("bias"), "not a finite f32");
+    assert!(refused("\"bias\":", "\"bias\":1e600,\"b\":").starts_with("gbdt model: number out of range"));
     let text = &trained().bytes;
     assert!(read_gbdt(&text[..text.len() / 2]).expect_err("cut off").to_string().contains("EOF"));
     assert!(read_gbdt(b"").is_err());
@@ -166,7 +174,7 @@ proptest! {
             bytes.truncate(end.index(bytes.len()));
         }
         if let Ok(imported) = read_gbdt(&bytes) {
-            let _ = imported.forest().margin(&vec![0.0; imported.features]);
+            let _ = imported.predict(&vec![0.0; imported.forests.features()]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::task::{Example, Task};
 use anyhow::{Context, Result};
-use forest::import::{Imported, read_gbdt};
+use forest::import::{Forests, OwnedForest, read_gbdt};
 use gbdt::config::Config;
 use gbdt::decision_tree::{Data, PredVec, VALUE_TYPE_UNKNOWN};
 use gbdt::gradient_boost::GBDT;
@@ -18,7 +18,7 @@ pub struct Fitted {
     /// What `gbdt` saves.
     pub bytes: Vec<u8>,
     /// The same, laid out, with covers.
-    pub imported: Imported,
+    pub forest: OwnedForest<f32>,
 }
 
 /// The row in `gbdt`'s own terms, where one particular number means missing.
@@ -48,11 +48,11 @@ pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example
     let whole = saved(&model)?;
 
     let truth: Vec<bool> = validation.iter().map(|example| example.labels[at] == label).collect();
-    let trees = best_size(&read_gbdt(&whole)?, validation, &truth).context("a row does not fit the model")?;
+    let trees = best_size(&forest_of(&whole)?, validation, &truth).context("a row does not fit the model")?;
     let bytes = truncated(&whole, trees)?;
-    let mut imported = read_gbdt(&bytes)?;
-    imported.replay(training.iter().map(|example| example.row.as_slice()))?;
-    Ok(Fitted { bytes, imported })
+    let mut forest = forest_of(&bytes)?;
+    forest.replay(training.iter().map(|example| example.row.as_slice()))?;
+    Ok(Fitted { bytes, forest })
 }
 
 fn saved(model: &GBDT) -> Result<Vec<u8>> {
@@ -62,11 +62,19 @@ fn saved(model: &GBDT) -> Result<Vec<u8>> {
     Ok(std::fs::read(path)?)
 }
 
+/// The one forest of a `gbdt` file.
+fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
+    match read_gbdt(bytes)?.forests {
+        Forests::F32(forests) => forests.into_iter().next().context("a gbdt model has one forest"),
+        Forests::F64(_) => anyhow::bail!("gbdt computes in f32"),
+    }
+}
+
 /// The number of trees with the least log loss.
-fn best_size(imported: &Imported, rows: &[Example], truth: &[bool]) -> Option<usize> {
-    let mut losses = vec![0.0f64; imported.roots.len()];
+fn best_size(forest: &OwnedForest<f32>, rows: &[Example], truth: &[bool]) -> Option<usize> {
+    let mut losses = vec![0.0f64; forest.roots.len()];
     for (example, truth) in rows.iter().zip(truth) {
-        for (loss, margin) in losses.iter_mut().zip(imported.forest().staged_margins(&example.row)?) {
+        for (loss, margin) in losses.iter_mut().zip(forest.with(|forest| forest.staged_margins(&example.row))?) {
             let signed = if *truth { f64::from(margin) } else { -f64::from(margin) };
             *loss += (-2.0 * signed).exp().ln_1p();
         }

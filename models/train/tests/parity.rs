@@ -16,8 +16,7 @@ fn every_model_equals_gbdt_bit_for_bit_over_the_whole_held_out_set() {
             Output::Risk { .. } => vec![String::new()],
         };
         let inputs: Vec<Vec<f32>> = held_out.iter().map(|example| model.inputs(&example.row)).collect();
-        let ours: Vec<Vec<f32>> =
-            inputs.iter().map(|inputs| model.one_versus_rest(inputs).expect("the inputs fit")).collect();
+        let ours: Vec<Vec<f64>> = inputs.iter().map(|inputs| model.outputs(inputs).expect("the inputs fit")).collect();
         for (forest, suffix) in suffixes.iter().enumerate() {
             let file = format!("{}/../{}/model{suffix}.json", env!("CARGO_MANIFEST_DIR"), model.name);
             let theirs = gbdt_predictions(&file, &inputs).expect("gbdt reads its own file");
@@ -26,7 +25,7 @@ fn every_model_equals_gbdt_bit_for_bit_over_the_whole_held_out_set() {
                 let ours = ours[row][forest];
                 assert_eq!(
                     ours.to_bits(),
-                    theirs.to_bits(),
+                    f64::from(*theirs).to_bits(),
                     "{}{suffix}, row {row}: {ours} is not {theirs}",
                     model.name
                 );
@@ -42,7 +41,7 @@ fn contributions_and_the_mean_add_up_to_the_margin() {
             let inputs = model.inputs(&example.row);
             let mut contributions = vec![0.0; inputs.len()];
             let mean = model.explain(0, &inputs, &mut contributions).expect("the trainer wrote covers");
-            let probability = f64::from(model.one_versus_rest(&inputs).expect("the inputs fit")[0]);
+            let probability = model.outputs(&inputs).expect("the inputs fit")[0];
             let margin = mean + contributions.iter().sum::<f64>();
             let explained = 1.0 / (1.0 + (-2.0 * margin).exp());
             assert!((explained - probability).abs() < 1e-5, "{}: {explained} is not {probability}", model.name);

@@ -1,0 +1,137 @@
+//! A JSON or UBJSON file as a tree of values, and asking it for what must be there.
+
+use super::{ImportError, ubjson};
+use serde_json::Value;
+
+/// Reads either encoding. A number that is not finite is `null`.
+pub(super) fn read(bytes: &[u8]) -> Result<Value, ImportError> {
+    // In JSON a key or the end follows the brace; in UBJSON its length does, whose type is a letter.
+    let second = bytes.iter().copied().skip(1).find(|byte| !byte.is_ascii_whitespace());
+    if bytes.first() != Some(&b'{') {
+        return Err(ImportError::new("byte 0", "an object begins with `{`"));
+    }
+    if matches!(second, Some(b'"' | b'}')) {
+        let text = std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
+        let finite = without_literals(text);
+        return serde_json::from_str(&finite).map_err(|error| ImportError::new("JSON", error.to_string()));
+    }
+    ubjson::read(bytes)
+}
+
+/// XGBoost writes `NaN` and `Infinity` as bare words, which JSON does not know.
+fn without_literals(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    let mut escaped = false;
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        if !inside {
+            let literal = ["-Infinity", "Infinity", "-NaN", "NaN", "-inf", "inf", "-nan", "nan"];
+            if let Some(literal) = literal.iter().find(|literal| rest.starts_with(**literal)) {
+                out.push_str("null");
+                rest = &rest[literal.len()..];
+                continue;
+            }
+        }
+        match (inside, escaped, next) {
+            (true, true, _) => escaped = false,
+            (true, false, '\\') => escaped = true,
+            (_, false, '"') => inside = !inside,
+            _ => {}
+        }
+        out.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    out
+}
+
+/// A value and how it was reached, so that an error can say where it is.
+#[derive(Clone)]
+pub(super) struct Place<'a> {
+    pub(super) value: &'a Value,
+    path: String,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn root(value: &'a Value) -> Place<'a> {
+        Place { value, path: String::new() }
+    }
+
+    pub(super) fn refuse(&self, reason: impl Into<String>) -> ImportError {
+        ImportError::new(if self.path.is_empty() { "file" } else { &self.path }, reason)
+    }
+
+    pub(super) fn optional(&self, key: &str) -> Option<Place<'a>> {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        self.value.get(key).map(|value| Place { value, path })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Result<Place<'a>, ImportError> {
+        self.optional(key).ok_or_else(|| self.refuse(format!("there is no {key:?}")))
+    }
+
+    pub(super) fn text(&self) -> Result<&'a str, ImportError> {
+        self.value.as_str().ok_or_else(|| self.refuse("is not text"))
+    }
+
+    pub(super) fn array(&self) -> Result<Vec<Place<'a>>, ImportError> {
+        let array = self.value.as_array().ok_or_else(|| self.refuse("is not an array"))?;
+        let place = |(index, value)| Place { value, path: format!("{}[{index}]", self.path) };
+        Ok(array.iter().enumerate().map(place).collect())
+    }
+
+    /// A whole number, which XGBoost may write as text.
+    pub(super) fn whole(&self) -> Result<i64, ImportError> {
+        let number = match self.value {
+            Value::Number(number) => {
+                number.as_i64().or_else(|| number.as_f64().filter(|x| x.fract() == 0.0).map(|x| x as i64))
+            }
+            Value::String(text) => text.parse().ok(),
+            Value::Bool(answer) => Some(i64::from(*answer)),
+            _ => None,
+        };
+        number.ok_or_else(|| self.refuse("is not a whole number"))
+    }
+
+    pub(super) fn index(&self) -> Result<usize, ImportError> {
+        usize::try_from(self.whole()?).map_err(|_| self.refuse("is below 0"))
+    }
+
+    /// `count` numbers of whatever kind `number` takes.
+    pub(super) fn numbers<T>(&self, count: usize, number: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, ImportError> {
+        let array = self.value.as_array().ok_or_else(|| self.refuse("is not an array"))?;
+        if array.len() != count {
+            return Err(self.refuse(format!("{} numbers, {count} are needed", array.len())));
+        }
+        let each = array.iter().enumerate().map(|(index, value)| {
+            number(value)
+                .ok_or_else(|| ImportError::new(format!("{}[{index}]", self.path), "is not a number that fits here"))
+        });
+        each.collect()
+    }
+}
+
+/// A whole number from 0.
+pub(super) fn index(value: &Value) -> Option<usize> {
+    value.as_u64().and_then(|number| usize::try_from(number).ok())
+}
+
+/// A number in f32, NaN for what is not finite.
+pub(super) fn float(value: &Value) -> Option<f32> {
+    match value {
+        Value::Null => Some(f32::NAN),
+        Value::Number(number) => number.as_f64().map(|number| number as f32),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_words_for_numbers_are_null_and_text_is_left_alone() {
+        let value = read(br#"{"a": [NaN, -Infinity, 1.5], "NaN": "NaN \" inf", "i": 3}"#).expect("JSON");
+        assert_eq!(value, serde_json::json!({ "a": [null, null, 1.5], "NaN": "NaN \" inf", "i": 3 }));
+    }
+}

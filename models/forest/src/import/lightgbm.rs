@@ -1,0 +1,360 @@
+//! LightGBM's text format, as 3.x and 4.x write it with `save_model`.
+//!
+//! Its rules, read from its source: a numerical node sends a value left when it is at most the threshold; NaN is 0 where
+//! the missing type is not NaN; what is missing follows the default direction. A categorical node sends the categories
+//! of its bit set left and everything else, NaN too, right. Leaves are added in f64 in file order, tree `i` to class
+//! `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there is no base margin.
+
+use super::tree::{Missing, Source, append};
+use super::{Forests, ImportError, Imported, OwnedForest};
+use crate::layout::Node;
+use crate::number::Number;
+use crate::transform::Transform;
+use std::collections::HashMap;
+use std::str::FromStr;
+
+/// Reads a LightGBM model, or its first boosting `rounds`. Errors name the line's key and, in a tree, its number.
+pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
+    let (header, rest) = text.split_once("\nTree=").map_or((text, None), |(header, rest)| (header, Some(rest)));
+    let header = Section::read("header", header);
+    let (trees, tail) = match rest {
+        Some(rest) => rest
+            .split_once("\nend of trees")
+            .ok_or_else(|| ImportError::new("end of file", "there is no `end of trees`: the file is cut off"))?,
+        None if text.contains("\nend of trees") => ("", text),
+        None => return Err(ImportError::new("end of file", "there is no `end of trees`: the file is cut off")),
+    };
+    let trees: Vec<&str> = trees.split("\nTree=").filter(|tree| !tree.trim().is_empty()).collect();
+
+    let version = header.text("version")?;
+    if !["v3", "v4"].contains(&version) {
+        return Err(header.refuse("version", format!("{version:?} is not known; v3 and v4 are")));
+    }
+    let classes: usize = header.number("num_class")?;
+    let per_iteration: usize = header.optional("num_tree_per_iteration")?.unwrap_or(classes);
+    let features = header.number::<usize>("max_feature_idx")? + 1;
+    let most = Node::<f64>::MOST_FEATURES;
+    if features > most {
+        return Err(header.refuse("max_feature_idx", format!("{features} features; at most {most} can be told apart")));
+    }
+    let feature_names: Vec<String> = header.text("feature_names")?.split(' ').map(str::to_owned).collect();
+    if feature_names.len() != features {
+        let reason = format!("{} names for {features} features", feature_names.len());
+        return Err(header.refuse("feature_names", reason));
+    }
+    // As many forests are made as this says, so it may not exceed what the file has trees for.
+    if per_iteration == 0 || per_iteration > trees.len().max(1) || !trees.len().is_multiple_of(per_iteration) {
+        let reason = format!("{} trees are no multiple of {per_iteration}", trees.len());
+        return Err(header.refuse("num_tree_per_iteration", reason));
+    }
+    let objective = header.values.get("objective").copied().unwrap_or("none");
+    let transform = transform(objective, per_iteration).map_err(|reason| header.refuse("objective", reason))?;
+    refuse_pandas_categories(tail)?;
+
+    let all_rounds = trees.len() / per_iteration;
+    let kept = match rounds {
+        Some(rounds) if rounds == 0 || rounds > all_rounds => {
+            return Err(ImportError::new("rounds", format!("the file has {all_rounds} rounds")));
+        }
+        rounds => rounds.unwrap_or(all_rounds) * per_iteration,
+    };
+    let mut forests = vec![OwnedForest::new(0.0, features); per_iteration];
+    let mut missing_types = MissingTypes::new(features);
+    for (index, text) in trees[..kept].iter().enumerate() {
+        Tree::read(index, text)?.append(&mut forests[index % per_iteration], &mut missing_types)?;
+    }
+    for forest in &mut forests {
+        // A file without counts says nothing of covers; one that has some has all.
+        if forest.covers.len() != forest.nodes.len() {
+            forest.covers.clear();
+        }
+        forest.zero_is_missing = missing_types.zero();
+    }
+    let averaged = header.flags.contains(&"average_output");
+    Ok(Imported {
+        library: format!("LightGBM {version}"),
+        objective: objective.to_owned(),
+        feature_names,
+        forests: Forests::F64(forests),
+        transform,
+        divisor: if averaged { (kept / per_iteration).max(1) as f64 } else { 1.0 },
+        warnings: Vec::new(),
+    })
+}
+
+fn transform(objective: &str, outputs: usize) -> Result<Transform, String> {
+    let mut words = objective.split(' ');
+    let name = words.next().unwrap_or_default();
+    let mut sigmoid = 1.0;
+    let mut square_root = false;
+    for word in words {
+        match word.split_once(':') {
+            Some(("sigmoid", scale)) => {
+                sigmoid = scale.parse().map_err(|_| format!("{word:?} has no number"))?;
+            }
+            Some(("num_class", classes)) if classes == outputs.to_string() => {}
+            Some(("num_class", _)) => return Err(format!("{word:?}, and there are {outputs} trees an iteration")),
+            // Parameters of training only.
+            Some(("alpha" | "fair_c" | "tweedie_variance_power" | "poisson_max_delta_step", _)) => {}
+            None if word == "sqrt" => square_root = true,
+            _ => return Err(format!("{word:?} in {objective:?} is not known")),
+        }
+    }
+    let transform = match name {
+        "binary" | "multiclassova" | "cross_entropy" => {
+            if name == "cross_entropy" {
+                Transform::Sigmoid { scale: 1.0 }
+            } else {
+                Transform::Sigmoid { scale: sigmoid }
+            }
+        }
+        "multiclass" => Transform::Softmax,
+        "cross_entropy_lambda" => Transform::Log1pExp,
+        "regression" if square_root => return Ok(Transform::SignedSquare),
+        "poisson" | "gamma" | "tweedie" => Transform::Exp,
+        "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape" | "lambdarank" | "rank_xendcg"
+        | "none" | "custom" => Transform::Identity,
+        _ => {
+            return Err(format!(
+                "{name:?} is not known; binary, multiclass, multiclassova, cross_entropy, cross_entropy_lambda, the \
+                 regression and ranking objectives and none are"
+            ));
+        }
+    };
+    if square_root {
+        return Err(format!("sqrt with {name:?} is not known; with \"regression\" it is"));
+    }
+    Ok(transform)
+}
+
+/// Strings that pandas knows by number would be miscoded in silence. Lists that number themselves are harmless.
+fn refuse_pandas_categories(tail: &str) -> Result<(), ImportError> {
+    let Some(line) = tail.lines().find_map(|line| line.strip_prefix("pandas_categorical:")) else { return Ok(()) };
+    let value: serde_json::Value = serde_json::from_str(line)
+        .map_err(|error| ImportError::new("pandas_categorical", format!("is not JSON: {error}")))?;
+    let numbers_itself = |list: &serde_json::Value| {
+        list.as_array()
+            .is_some_and(|list| list.iter().enumerate().all(|(index, value)| value.as_u64() == Some(index as u64)))
+    };
+    let harmless = value.is_null() || value.as_array().is_some_and(|lists| lists.iter().all(numbers_itself));
+    if harmless {
+        return Ok(());
+    }
+    Err(ImportError::new(
+        "pandas_categorical",
+        "the model was trained on a pandas frame whose categories are not the numbers 0, 1, 2, ...: train it on their \
+         codes (`frame[column].cat.codes`), because the file does not say which numbers callers will send",
+    ))
+}
+
+/// Lines of `key=value`, and lines without `=`.
+struct Section<'a> {
+    name: String,
+    values: HashMap<&'a str, &'a str>,
+    flags: Vec<&'a str>,
+}
+
+impl<'a> Section<'a> {
+    fn read(name: impl Into<String>, text: &'a str) -> Section<'a> {
+        let mut section = Section { name: name.into(), values: HashMap::new(), flags: Vec::new() };
+        for line in text.lines() {
+            match line.split_once('=') {
+                Some((key, value)) => drop(section.values.insert(key, value)),
+                None => section.flags.push(line),
+            }
+        }
+        section
+    }
+
+    fn refuse(&self, key: &str, reason: impl Into<String>) -> ImportError {
+        ImportError::new(format!("{}: {key}", self.name), reason)
+    }
+
+    fn text(&self, key: &str) -> Result<&'a str, ImportError> {
+        self.values.get(key).copied().ok_or_else(|| self.refuse(key, "is not there"))
+    }
+
+    fn optional<T: FromStr>(&self, key: &str) -> Result<Option<T>, ImportError> {
+        let Some(text) = self.values.get(key) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| self.refuse(key, format!("{text:?} is not a number that fits here")))
+    }
+
+    fn number<T: FromStr>(&self, key: &str) -> Result<T, ImportError> {
+        self.optional(key)?.ok_or_else(|| self.refuse(key, "is not there"))
+    }
+
+    /// A list of exactly `count` numbers; empty when the key is not there and none is needed.
+    fn list<T: FromStr>(&self, key: &str, count: usize) -> Result<Vec<T>, ImportError> {
+        let text = match self.values.get(key) {
+            Some(text) => text,
+            None if count == 0 => "",
+            None => return Err(self.refuse(key, "is not there")),
+        };
+        let numbers: Result<Vec<T>, _> = text.split_ascii_whitespace().map(str::parse).collect();
+        let numbers =
+            numbers.map_err(|_| self.refuse(key, "has something in it that is not a number that fits here"))?;
+        if numbers.len() != count {
+            return Err(self.refuse(key, format!("{} numbers, {count} are needed", numbers.len())));
+        }
+        Ok(numbers)
+    }
+
+    /// A list that newer files have and older ones may lack.
+    fn optional_list<T: FromStr>(&self, key: &str, count: usize) -> Result<Option<Vec<T>>, ImportError> {
+        if self.values.contains_key(key) { self.list(key, count).map(Some) } else { Ok(None) }
+    }
+}
+
+/// One tree's arrays. A child from 0 is a split, a child below 0 is leaf `!child`; here leaves are numbered behind the
+/// splits.
+struct Tree {
+    number: usize,
+    splits: usize,
+    features: Vec<usize>,
+    thresholds: Vec<f64>,
+    decisions: Vec<u8>,
+    left: Vec<i32>,
+    right: Vec<i32>,
+    leaves: Vec<f64>,
+    boundaries: Vec<usize>,
+    words: Vec<u32>,
+    counts: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Tree {
+    fn read(number: usize, text: &str) -> Result<Tree, ImportError> {
+        // The section begins behind `Tree=`, with the tree's own number.
+        let section = Section::read(format!("Tree={number}"), text.split_once('\n').map_or("", |(_, rest)| rest));
+        let leaf_count: usize = section.number("num_leaves")?;
+        if leaf_count == 0 {
+            return Err(section.refuse("num_leaves", "0 leaves"));
+        }
+        if section.optional::<u8>("is_linear")?.unwrap_or(0) != 0 {
+            return Err(section.refuse("is_linear", "linear trees cannot be represented; train without linear_tree"));
+        }
+        // Before the lists are read, which are as long as this says: the file cannot claim more than it has.
+        let leaves: Vec<f64> = section.list("leaf_value", leaf_count)?;
+        let splits = leaf_count - 1;
+        let sets: usize = section.optional("num_cat")?.unwrap_or(0);
+        let words_boundaries = if sets == 0 { 0 } else { sets.saturating_add(1) };
+        let boundaries: Vec<usize> = section.list("cat_boundaries", words_boundaries)?;
+        if !boundaries.is_sorted() {
+            return Err(section.refuse("cat_boundaries", "do not rise"));
+        }
+        let words = section.list("cat_threshold", boundaries.last().copied().unwrap_or(0))?;
+        let internal_counts = section.optional_list("internal_count", splits)?;
+        let leaf_counts = section.optional_list("leaf_count", leaf_count)?;
+        let internal_counts = if splits == 0 { internal_counts.or(Some(Vec::new())) } else { internal_counts };
+        Ok(Tree {
+            number,
+            splits,
+            features: section.list("split_feature", splits)?,
+            thresholds: section.list("threshold", splits)?,
+            decisions: section.list("decision_type", splits)?,
+            left: section.list("left_child", splits)?,
+            right: section.list("right_child", splits)?,
+            leaves,
+            boundaries,
+            words,
+            counts: internal_counts.zip(leaf_counts),
+        })
+    }
+
+    fn append(&self, forest: &mut OwnedForest<f64>, missing_types: &mut MissingTypes) -> Result<(), ImportError> {
+        let count = self.splits + self.leaves.len();
+        let place = |node: usize| match node.checked_sub(self.splits) {
+            Some(leaf) => format!("Tree={}: leaf {leaf}", self.number),
+            None => format!("Tree={}: node {node}", self.number),
+        };
+        append(forest, count, place, |node| {
+            let source = match node.checked_sub(self.splits) {
+                Some(leaf) => Ok(Source::Leaf(self.leaves[leaf])),
+                None => self.split(node, missing_types),
+            };
+            let cover = self.counts.as_ref().map(|(internal, leaves)| match node.checked_sub(self.splits) {
+                Some(leaf) => leaves[leaf] as f32,
+                // A tree of one leaf may have no count of its own.
+                None => internal[node] as f32,
+            });
+            Ok((source.map_err(|reason| ImportError::new(place(node), reason))?, cover))
+        })
+    }
+
+    fn split(&self, node: usize, missing_types: &mut MissingTypes) -> Result<Source<f64>, String> {
+        let decision = self.decisions[node];
+        let default = if decision & 2 != 0 { Missing::First } else { Missing::Second };
+        let (feature, threshold) = (self.features[node], self.thresholds[node]);
+        let child = |child: i32| if child < 0 { self.splits + !child as usize } else { child as usize };
+        let (left, right) = (child(self.left[node]), child(self.right[node]));
+        if decision & 1 != 0 {
+            let set = threshold as usize;
+            let words = match (self.boundaries.get(set), self.boundaries.get(set + 1)) {
+                (Some(&from), Some(&to)) if threshold == set as f64 => self.words.get(from..to),
+                _ => None,
+            };
+            let set = words.ok_or_else(|| format!("there is no set of categories {threshold}"))?.to_vec();
+            return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Missing::Second });
+        }
+        if !threshold.is_finite() {
+            return Err(format!("the threshold {threshold} is not a finite number"));
+        }
+        let missing_type = decision >> 2 & 3;
+        missing_types.note(feature, missing_type)?;
+        let missing = match missing_type {
+            // NaN is taken for 0.
+            0 if f64::ZERO <= threshold => Missing::First,
+            0 => Missing::Second,
+            1 | 2 => default,
+            _ => return Err(format!("decision_type {decision} has no missing type that is known")),
+        };
+        let threshold = first_to_go_right(threshold);
+        if !threshold.is_finite() {
+            return Err("the threshold is the greatest number there is, which every value is at most".to_owned());
+        }
+        Ok(Source::Below { feature, threshold, left, right, missing })
+    }
+}
+
+/// The least value that a node sends right, given that it sends left what is at most its threshold: the next number.
+/// LightGBM's predictor takes every value up to `kZeroThreshold` from zero for zero before its trees see it, so a
+/// threshold in there parts values as if it stood at that distance.
+fn first_to_go_right(threshold: f64) -> f64 {
+    let almost_zero = f64::from(1e-35f32);
+    if (-almost_zero..0.0).contains(&threshold) {
+        -almost_zero
+    } else if (0.0..almost_zero).contains(&threshold) {
+        almost_zero.next_up()
+    } else {
+        threshold.next_up()
+    }
+}
+
+/// What missing means for each feature. LightGBM decides it a feature, not a node.
+struct MissingTypes(Vec<Option<u8>>);
+
+impl MissingTypes {
+    fn new(features: usize) -> MissingTypes {
+        MissingTypes(vec![None; features])
+    }
+
+    fn note(&mut self, feature: usize, missing_type: u8) -> Result<(), String> {
+        // A feature that is out of range is refused by the layout, which knows its place.
+        let Some(known) = self.0.get_mut(feature) else { return Ok(()) };
+        let zero = |missing_type: u8| missing_type == 1;
+        match *known {
+            Some(other) if zero(other) != zero(missing_type) => {
+                Err(format!("feature {feature} takes zero for missing in one node and not in another"))
+            }
+            _ => {
+                *known = Some(missing_type);
+                Ok(())
+            }
+        }
+    }
+
+    fn zero(&self) -> Vec<u16> {
+        let zero = self.0.iter().enumerate().filter(|(_, missing_type)| **missing_type == Some(1));
+        zero.map(|(feature, _)| feature as u16).collect()
+    }
+}

@@ -1,0 +1,300 @@
+//! XGBoost's JSON and UBJSON, as 1.x to 3.x write it with `save_model`.
+//!
+//! Its rules, read from its source and tried: a feature is cast to f32 and goes left when it is below the condition; NaN
+//! follows `default_left`. Categories in a node's set go right, all others left. The f32 sum begins at the base margin, and
+//! the trees are added to it in file order, tree `t` to output `tree_info[t]`.
+
+use super::document::{self, Place, float, index};
+use super::tree::{Missing, Source, append};
+use super::{Forests, ImportError, Imported, OwnedForest};
+use crate::layout::Node;
+use crate::transform::Transform;
+use serde_json::Value;
+
+/// Categories are below this: the next whole number is not an f32.
+const MOST_CATEGORIES: usize = 1 << 24;
+
+/// Reads an XGBoost model, or its first boosting `rounds`. Errors name the path in the file.
+pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError> {
+    let file = document::read(bytes)?;
+    let file = Place::root(&file);
+    let learner = file.get("learner")?;
+    let parameters = learner.get("learner_model_param")?;
+    let features = parameters.get("num_feature")?.index()?;
+    let most = Node::<f32>::MOST_FEATURES;
+    if features == 0 || features > most {
+        return Err(parameters.get("num_feature")?.refuse(format!("{features} is not between 1 and {most}")));
+    }
+    let booster = learner.get("gradient_booster")?;
+    let (model, weights) = match booster.get("name")?.text()? {
+        "gbtree" => (booster.get("model")?, None),
+        "dart" => {
+            let inner = match booster.optional("gbtree") {
+                Some(gbtree) => gbtree.get("model")?,
+                None => booster.get("model")?,
+            };
+            (inner, Some(booster.get("weight_drop")?))
+        }
+        other => {
+            let reason = format!("{other:?} has no trees to be served; gbtree and dart are known");
+            return Err(booster.get("name")?.refuse(reason));
+        }
+    };
+    refuse_named_categories(&learner, &model)?;
+    let trees = model.get("trees")?.array()?;
+    let tree_info: Vec<usize> = model.get("tree_info")?.numbers(trees.len(), index)?;
+    let weights = match weights {
+        Some(weights) => weights.numbers(trees.len(), float)?,
+        None => vec![1.0; trees.len()],
+    };
+    let classes = parameters.optional("num_class").map_or(Ok(0), |place| place.index())?.max(1);
+    let targets = parameters.optional("num_target").map_or(Ok(1), |place| place.index())?.max(1);
+    let outputs = classes.saturating_mul(targets);
+    // As many forests are made as this says, so it may not exceed what the file has trees for.
+    if outputs > trees.len().max(1) {
+        return Err(parameters.refuse(format!("{outputs} outputs, and {} trees", trees.len())));
+    }
+    let objective = learner.get("objective")?.get("name")?;
+    let (transform, link) = objective_of(objective.text()?).map_err(|reason| objective.refuse(reason))?;
+    let base_margins = base_margins(&parameters.get("base_score")?, outputs, link)?;
+
+    let mut warnings = Vec::new();
+    let kept = kept_trees(&model, trees.len(), outputs, rounds)?;
+    let best = learner.optional("attributes").and_then(|attributes| attributes.optional("best_iteration"));
+    if let (Some(best), None) = (best, rounds) {
+        let best = best.index()? + 1;
+        warnings.push(format!(
+            "training stopped early and best was round {best}: all rounds are used, as Booster.predict does; the \
+             scikit-learn wrapper would use {best} (set rounds = {best} for that)"
+        ));
+    }
+    let mut forests: Vec<OwnedForest<f32>> =
+        base_margins.iter().map(|base| OwnedForest::new(*base, features)).collect();
+    // One high category takes few bytes in a file and many in a set.
+    let mut set_words = bytes.len().saturating_mul(64);
+    for (number, tree) in trees[..kept].iter().enumerate() {
+        let forest = forests.get_mut(tree_info[number]);
+        let forest = forest.ok_or_else(|| tree.refuse(format!("output {} is out of range", tree_info[number])))?;
+        Tree::read(tree, weights[number], &mut set_words)?.append(forest, tree)?;
+    }
+    let version = file.optional("version").and_then(|version| version.array().ok()).unwrap_or_default();
+    let version: Vec<String> =
+        version.iter().filter_map(|part| part.whole().ok()).map(|part| part.to_string()).collect();
+    Ok(Imported {
+        library: format!("XGBoost {}", version.join(".")).trim_end().to_owned(),
+        objective: objective.text()?.to_owned(),
+        feature_names: match learner.optional("feature_names") {
+            Some(names) => {
+                names.array()?.iter().map(|name| name.text().map(str::to_owned)).collect::<Result<_, _>>()?
+            }
+            None => Vec::new(),
+        },
+        forests: Forests::F32(forests),
+        transform,
+        divisor: 1.0,
+        warnings,
+    })
+}
+
+/// How a base score in the objective's own terms becomes a margin.
+#[derive(Clone, Copy)]
+enum Link {
+    Identity,
+    Logit,
+    Log,
+}
+
+fn objective_of(name: &str) -> Result<(Transform, Link), String> {
+    Ok(match name {
+        "binary:logistic" | "reg:logistic" => (Transform::XgboostSigmoid, Link::Logit),
+        "binary:logitraw" => (Transform::Identity, Link::Identity),
+        "binary:hinge" => (Transform::XgboostHinge, Link::Identity),
+        "multi:softprob" => (Transform::XgboostSoftmax, Link::Identity),
+        "multi:softmax" => (Transform::XgboostGreatest, Link::Identity),
+        "reg:squarederror"
+        | "reg:linear"
+        | "reg:squaredlogerror"
+        | "reg:pseudohubererror"
+        | "reg:absoluteerror"
+        | "reg:quantileerror"
+        | "rank:pairwise"
+        | "rank:ndcg"
+        | "rank:map" => (Transform::Identity, Link::Identity),
+        "count:poisson" | "reg:gamma" | "reg:tweedie" | "survival:cox" | "survival:aft" => {
+            (Transform::XgboostExp, Link::Log)
+        }
+        _ => {
+            return Err(format!(
+                "{name:?} is not known; binary:logistic, binary:logitraw, binary:hinge, multi:softprob, multi:softmax, \
+                 reg:* but expectile, count:poisson, survival:cox, survival:aft and rank:* are"
+            ));
+        }
+    })
+}
+
+/// `base_score` is text: a number, or since 3.1 an array of one or of as many as there are outputs. It is stored as it was
+/// given, so its margin is computed here, in f32 with the platform's `logf`, which is what XGBoost itself calls.
+fn base_margins(place: &Place<'_>, outputs: usize, link: Link) -> Result<Vec<f32>, ImportError> {
+    let text = match place.value {
+        Value::Number(number) => number.to_string(),
+        _ => place.text()?.to_owned(),
+    };
+    let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(&text);
+    let scores: Result<Vec<f32>, _> = inner.split(',').map(|score| score.trim().parse::<f32>()).collect();
+    let scores = scores.map_err(|_| place.refuse(format!("{text:?} is no number, and no array of numbers")))?;
+    let margin = |score: f32| match link {
+        Link::Identity => score,
+        Link::Logit => -(1.0 / score - 1.0).ln(),
+        Link::Log => score.ln(),
+    };
+    let margins: Vec<f32> = scores.into_iter().map(margin).collect();
+    if let Some(margin) = margins.iter().find(|margin| !margin.is_finite()) {
+        return Err(place.refuse(format!("{text:?} gives a margin of {margin}")));
+    }
+    match margins.as_slice() {
+        [one] => Ok(vec![*one; outputs]),
+        several if several.len() == outputs => Ok(margins),
+        several => Err(place.refuse(format!("{} base scores for {outputs} outputs", several.len()))),
+    }
+}
+
+/// How many trees the first `rounds` have: the file says where each begins, or trees are evenly spread.
+fn kept_trees(model: &Place<'_>, trees: usize, outputs: usize, rounds: Option<usize>) -> Result<usize, ImportError> {
+    let Some(rounds) = rounds else { return Ok(trees) };
+    let starts: Vec<usize> = match model.optional("iteration_indptr") {
+        Some(starts) => {
+            let count = starts.array()?.len();
+            starts.numbers(count, index)?
+        }
+        None => {
+            let parallel = model.get("gbtree_model_param")?.optional("num_parallel_tree");
+            let parallel = parallel.map_or(Ok(1), |place| place.index())?.max(1);
+            (0..=trees).step_by(outputs.saturating_mul(parallel)).collect()
+        }
+    };
+    let kept = starts.get(rounds).copied().filter(|kept| rounds > 0 && *kept <= trees);
+    kept.ok_or_else(|| ImportError::new("rounds", format!("the file has {} rounds", starts.len().saturating_sub(1))))
+}
+
+/// Categories that have names in the file would be miscoded in silence: a caller sends numbers.
+fn refuse_named_categories(learner: &Place<'_>, model: &Place<'_>) -> Result<(), ImportError> {
+    for holder in [learner, model] {
+        let Some(categories) = holder.optional("cats") else { continue };
+        let Some(encoded) = categories.optional("enc") else { continue };
+        if encoded.value.as_array().is_some_and(|encoded| !encoded.is_empty()) {
+            return Err(encoded.refuse(
+                "the model was trained on a frame with named categories: train it on their codes \
+                 (`frame[column].cat.codes`), because callers send numbers",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// One tree's arrays. A left child of -1 marks a leaf, whose value stands in `conditions`.
+struct Tree {
+    left: Vec<i64>,
+    right: Vec<i64>,
+    features: Vec<usize>,
+    conditions: Vec<f32>,
+    default_left: Vec<bool>,
+    by_category: Vec<bool>,
+    /// For each node its categories; empty for splits by size.
+    sets: Vec<Vec<u32>>,
+    covers: Option<Vec<f32>>,
+    weight: f32,
+}
+
+impl Tree {
+    fn read(place: &Place<'_>, weight: f32, set_words: &mut usize) -> Result<Tree, ImportError> {
+        let parameters = place.get("tree_param")?;
+        let vector = parameters.optional("size_leaf_vector").map_or(Ok(0), |place| place.whole())?;
+        let weights = place
+            .optional("leaf_weights")
+            .is_some_and(|weights| weights.value.as_array().is_some_and(|all| !all.is_empty()));
+        if vector > 1 || weights {
+            return Err(place.refuse(
+                "leaves that are vectors cannot be represented; train with multi_strategy=one_output_per_tree",
+            ));
+        }
+        if !weight.is_finite() {
+            return Err(place.refuse("its weight_drop is not a finite number"));
+        }
+        let count = place.get("left_children")?.array()?.len();
+        let answer = |value: &Value| match value {
+            Value::Bool(answer) => Some(*answer),
+            Value::Number(number) => number.as_u64().filter(|number| *number <= 1).map(|number| number == 1),
+            _ => None,
+        };
+        let by_category = match place.optional("split_type") {
+            Some(kinds) if kinds.value.as_array().is_some_and(|kinds| !kinds.is_empty()) => {
+                kinds.numbers(count, answer)?
+            }
+            _ => vec![false; count],
+        };
+        let tree = Tree {
+            left: place.get("left_children")?.numbers(count, Value::as_i64)?,
+            right: place.get("right_children")?.numbers(count, Value::as_i64)?,
+            features: place.get("split_indices")?.numbers(count, index)?,
+            conditions: place.get("split_conditions")?.numbers(count, float)?,
+            default_left: place.get("default_left")?.numbers(count, answer)?,
+            sets: sets(place, count, set_words)?,
+            covers: place.optional("sum_hessian").map(|covers| covers.numbers(count, float)).transpose()?,
+            by_category,
+            weight,
+        };
+        Ok(tree)
+    }
+
+    fn append(&self, forest: &mut OwnedForest<f32>, place: &Place<'_>) -> Result<(), ImportError> {
+        let node_place = |node: usize| place.refuse("").place + &format!(", node {node}");
+        append(forest, self.left.len(), node_place, |node| {
+            let source = self.source(node).map_err(|reason| ImportError::new(node_place(node), reason))?;
+            Ok((source, self.covers.as_ref().map(|covers| covers[node])))
+        })
+    }
+
+    fn source(&self, node: usize) -> Result<Source<f32>, String> {
+        if self.left[node] == -1 {
+            return Ok(Source::Leaf(self.conditions[node] * self.weight));
+        }
+        let child = |child: i64| usize::try_from(child).map_err(|_| format!("child {child} is out of range"));
+        let (left, right) = (child(self.left[node])?, child(self.right[node])?);
+        let feature = self.features[node];
+        if self.by_category[node] {
+            let missing = if self.default_left[node] { Missing::Second } else { Missing::First };
+            return Ok(Source::InSet { feature, set: self.sets[node].clone(), inside: right, outside: left, missing });
+        }
+        let missing = if self.default_left[node] { Missing::First } else { Missing::Second };
+        Ok(Source::Below { feature, threshold: self.conditions[node], left, right, missing })
+    }
+}
+
+/// `categories` holds all sets behind one another; node `categories_nodes[i]` has `categories_sizes[i]` of them from
+/// `categories_segments[i]`.
+fn sets(place: &Place<'_>, count: usize, words_left: &mut usize) -> Result<Vec<Vec<u32>>, ImportError> {
+    let mut sets = vec![Vec::new(); count];
+    let Some(nodes) = place.optional("categories_nodes") else { return Ok(sets) };
+    let nodes_count = nodes.array()?.len();
+    let numbers = |key: &str, count: usize| place.get(key)?.numbers(count, index);
+    let (segments, sizes) = (numbers("categories_segments", nodes_count)?, numbers("categories_sizes", nodes_count)?);
+    let all = place.get("categories")?;
+    let categories = numbers("categories", all.array()?.len())?;
+    for ((node, segment), size) in nodes.numbers(nodes_count, index)?.into_iter().zip(segments).zip(sizes) {
+        let own = segment.checked_add(size).and_then(|end| categories.get(segment..end));
+        let own = own.ok_or_else(|| all.refuse(format!("{size} categories from {segment} are out of range")))?;
+        let set = sets.get_mut(node).ok_or_else(|| nodes.refuse(format!("node {node} is out of range")))?;
+        for &category in own {
+            if category >= MOST_CATEGORIES {
+                return Err(all.refuse(format!("category {category} is not below 2^24")));
+            }
+            let more = (category / 32 + 1).saturating_sub(set.len());
+            *words_left = words_left
+                .checked_sub(more)
+                .ok_or_else(|| all.refuse("the categories are so high that their sets would dwarf the file"))?;
+            set.resize(set.len() + more, 0);
+            set[category / 32] |= 1 << (category % 32);
+        }
+    }
+    Ok(sets)
+}

@@ -1,0 +1,136 @@
+//! What LightGBM and XGBoost predict in Python, the imported forests predict: on rows as trained on, on thresholds and
+//! their neighbours, zeros, infinities, missing values and unseen categories. `fixtures/make.py` made the files.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+use forest::import::{Imported, read};
+use std::path::{Path, PathBuf};
+
+/// One fixture: a model and what its library said of some rows.
+struct Fixture {
+    name: String,
+    model: Imported,
+    rows: Vec<Vec<f64>>,
+    raw: Vec<Vec<f64>>,
+    predicted: Vec<Vec<f64>>,
+    contributions: Option<Vec<Vec<f64>>>,
+}
+
+fn fixtures(library: &str) -> Vec<Fixture> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let entries = std::fs::read_dir(folder).expect("the fixtures");
+    let folders = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+    let mut found: Vec<PathBuf> = folders
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(library)))
+        .collect();
+    found.sort();
+    found.iter().map(|folder| fixture(folder)).collect()
+}
+
+fn model_file(folder: &Path) -> PathBuf {
+    let files = ["model.txt", "model.json", "model.ubj"].map(|name| folder.join(name));
+    files.into_iter().find(|file| file.is_file()).expect("a model file")
+}
+
+fn fixture(folder: &Path) -> Fixture {
+    let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+    let bytes = std::fs::read(model_file(folder)).expect("the model");
+    let model = read(&bytes, None).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let contributions = folder.join("contributions.csv");
+    Fixture {
+        model,
+        rows: table(&folder.join("rows.csv")),
+        raw: table(&folder.join("raw.csv")),
+        predicted: table(&folder.join("predicted.csv")),
+        contributions: contributions.is_file().then(|| table(&contributions)),
+        name,
+    }
+}
+
+fn table(file: &Path) -> Vec<Vec<f64>> {
+    let number = |cell: &str| if cell.is_empty() { f64::NAN } else { cell.parse().expect("a number") };
+    let text = std::fs::read_to_string(file).expect("a table");
+    text.lines().map(|line| line.split(',').map(number).collect()).collect()
+}
+
+fn distance(a: f64, b: f64) -> f64 {
+    if a == b { 0.0 } else { (a - b).abs() / b.abs().max(1.0) }
+}
+
+#[test]
+fn lightgbm_margins_are_equal_to_the_bit() {
+    let fixtures = fixtures("lightgbm_");
+    assert!(fixtures.len() >= 20);
+    for Fixture { name, model, rows, raw, .. } in fixtures {
+        assert!(rows.len() >= 150, "{name}");
+        for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
+            let margins = model.forests.margins(row).expect("the row fits");
+            let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&margins), bits(raw), "{name}, row {index}: {margins:?} is not {raw:?} for {row:?}");
+        }
+    }
+}
+
+#[test]
+fn xgboost_margins_are_equal_to_the_bit() {
+    let fixtures = fixtures("xgboost_");
+    assert!(fixtures.len() >= 16);
+    for Fixture { name, model, rows, raw, .. } in fixtures {
+        for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
+            let mut margins = model.forests.margins(row).expect("the row fits");
+            if model.objective == "multi:softmax" && raw.len() == 1 {
+                model.transform.apply(&mut margins);
+            }
+            let bits = |numbers: &[f64]| numbers.iter().map(|x| (*x as f32).to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&margins), bits(raw), "{name}, row {index}: {margins:?} is not {raw:?} for {row:?}");
+        }
+    }
+}
+
+#[test]
+fn predictions_are_equal_within_1e_7() {
+    for Fixture { name, model, rows, predicted, .. } in fixtures("") {
+        for (index, (row, predicted)) in rows.iter().zip(&predicted).enumerate() {
+            let ours = model.predict(row).expect("the row fits");
+            assert_eq!(ours.len(), predicted.len(), "{name}");
+            for (ours, theirs) in ours.iter().zip(predicted) {
+                // Beyond 1 a last bit of f32 is more than 1e-7 by itself.
+                let tolerance = if name.starts_with("xgboost") { 1.5e-7 } else { 1e-12 };
+                assert!(distance(*ours, *theirs) <= tolerance, "{name}, row {index}: {ours} is not {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn contributions_equal_the_library_s_own_and_add_up_to_the_margin() {
+    let mut compared = 0;
+    for Fixture { name, model, rows, contributions, .. } in fixtures("") {
+        let Some(contributions) = contributions else { continue };
+        let width = model.forests.features() + 1;
+        for (index, (row, theirs)) in rows.iter().zip(&contributions).enumerate() {
+            let margins = model.forests.margins(row).expect("the row fits");
+            for (output, theirs) in theirs.chunks(width).enumerate() {
+                let ours = model.forests.contributions(output, row).expect("the file has covers");
+                let sum: f64 = ours.iter().sum();
+                let exact = if name.starts_with("lightgbm") { 1e-9 } else { 2e-6 };
+                assert!(
+                    distance(sum, margins[output]) < exact,
+                    "{name}, row {index}: {sum} is not {}",
+                    margins[output]
+                );
+                // XGBoost sums in f32 and, from 3.3, by a quadrature: its own rows add up to within 2.4e-6.
+                let tolerance = if name.starts_with("lightgbm") { 1e-9 } else { 1e-5 };
+                for (feature, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+                    let far = distance(*ours, *theirs);
+                    assert!(
+                        far < tolerance,
+                        "{name}, row {index}, output {output}, feature {feature}: {ours} is not {theirs}"
+                    );
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 50_000, "{compared}");
+}

@@ -1,0 +1,206 @@
+//! What cannot be represented exactly, or is no model at all, is refused with the place and the reason, and no bytes
+//! make an importer panic.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+use forest::import::read;
+use proptest::prelude::*;
+use std::path::Path;
+use std::sync::OnceLock;
+
+fn bytes(fixture: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+    let files = ["model.txt", "model.json", "model.ubj"].map(|name| folder.join(name));
+    std::fs::read(files.iter().find(|file| file.is_file()).expect("a model file")).expect("the model")
+}
+
+/// Why a fixture is refused once a piece of its text, which must be there, is replaced.
+fn refused(fixture: &str, from: &str, to: &str) -> String {
+    let text = String::from_utf8(bytes(fixture)).expect("text");
+    assert!(text.contains(from), "{from:?} is in {fixture}");
+    match read(text.replacen(from, to, 1).as_bytes(), None) {
+        Ok(_) => panic!("{fixture} with {to:?} for {from:?} was read"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The whole line that begins so.
+fn line(fixture: &str, key: &str) -> String {
+    let text = String::from_utf8(bytes(fixture)).expect("text");
+    text.lines().find(|line| line.starts_with(key)).expect("the line").to_owned()
+}
+
+#[test]
+fn lightgbm() {
+    let on = |from: &str, to: &str| refused("lightgbm_binary", from, to);
+    assert_eq!(on("version=v4", "version=v9"), "header: version: \"v9\" is not known; v3 and v4 are");
+    assert_eq!(
+        on("objective=binary sigmoid:1", "objective=magic"),
+        "header: objective: \"magic\" is not known; binary, multiclass, multiclassova, cross_entropy, cross_entropy_lambda, \
+         the regression and ranking objectives and none are"
+    );
+    assert_eq!(on("sigmoid:1", "sigmoid:x"), "header: objective: \"sigmoid:x\" has no number");
+    assert_eq!(
+        on("sigmoid:1", "sqrt"),
+        "header: objective: sqrt with \"binary\" is not known; with \"regression\" it is"
+    );
+    assert_eq!(
+        on("is_linear=0", "is_linear=1"),
+        "Tree=0: is_linear: linear trees cannot be represented; train without linear_tree"
+    );
+    assert_eq!(
+        on("num_tree_per_iteration=1", "num_tree_per_iteration=3"),
+        "header: num_tree_per_iteration: 20 trees are no multiple of 3"
+    );
+    assert_eq!(on("max_feature_idx=5", "max_feature_idx=4"), "header: feature_names: 6 names for 5 features");
+    assert_eq!(on("\nend of trees", "\n"), "end of file: there is no `end of trees`: the file is cut off");
+    assert_eq!(on("num_leaves=", "num_leaves=1"), "Tree=0: leaf_value: 15 numbers, 115 are needed");
+    assert!(on("\nleft_child=", "\nleft=").starts_with("Tree=0: left_child: is not there"));
+    let left = line("lightgbm_binary", "left_child=");
+    let first = left.trim_start_matches("left_child=").split(' ').next().expect("a child");
+    assert_eq!(
+        on(&left, &left.replacen(first, "0", 1)),
+        "Tree=0: node 0: two parents lead here, so this is not a tree"
+    );
+    assert_eq!(
+        on(&left, &left.replacen(first, "99", 1)),
+        "Tree=0: node 99: there is no such node".replace("node 99", "leaf 85")
+    );
+    let threshold = line("lightgbm_binary", "threshold=");
+    let first = threshold.trim_start_matches("threshold=").split(' ').next().expect("a threshold");
+    assert_eq!(
+        on(&threshold, &threshold.replacen(first, "nan", 1)),
+        "Tree=0: node 0: the threshold NaN is not a finite number"
+    );
+    let feature = line("lightgbm_binary", "split_feature=");
+    let first = feature.trim_start_matches("split_feature=").split(' ').next().expect("a feature");
+    assert_eq!(
+        on(&feature, &feature.replacen(&format!("={first}"), "=6", 1)),
+        "Tree=0: node 0: feature 6 is out of range: the model has 6 features"
+    );
+    assert_eq!(
+        on("pandas_categorical:null", "pandas_categorical:[[\"a\", \"b\"]]"),
+        "pandas_categorical: the model was trained on a pandas frame whose categories are not the numbers 0, 1, 2, ...: \
+         train it on their codes (`frame[column].cat.codes`), because the file does not say which numbers callers will send"
+    );
+    let harmless = String::from_utf8(bytes("lightgbm_binary")).expect("text");
+    assert!(read(harmless.replace("categorical:null", "categorical:[[0, 1, 2]]").as_bytes(), None).is_ok());
+    let boundaries = line("lightgbm_categorical", "cat_boundaries=");
+    assert!(
+        refused("lightgbm_categorical", &boundaries, &boundaries.replacen("=0 ", "=7 ", 1)).contains("cat_boundaries")
+    );
+    assert_eq!(
+        refused("lightgbm_multiclass", "num_class:4", "num_class:3"),
+        "header: objective: \"num_class:3\", and there are 4 trees an iteration"
+    );
+}
+
+#[test]
+fn xgboost() {
+    let on = |from: &str, to: &str| refused("xgboost_logistic", from, to);
+    assert_eq!(
+        on("\"name\":\"gbtree\"", "\"name\":\"gblinear\""),
+        "learner.gradient_booster.name: \"gblinear\" has no trees to be served; gbtree and dart are known"
+    );
+    assert_eq!(
+        on("\"name\":\"binary:logistic\"", "\"name\":\"reg:expectileerror\""),
+        "learner.objective.name: \"reg:expectileerror\" is not known; binary:logistic, binary:logitraw, binary:hinge, \
+         multi:softprob, multi:softmax, reg:* but expectile, count:poisson, survival:cox, survival:aft and rank:* are"
+    );
+    assert_eq!(
+        on("\"size_leaf_vector\":\"1\"", "\"size_leaf_vector\":\"3\""),
+        "learner.gradient_booster.model.trees[0]: leaves that are vectors cannot be represented; train with \
+         multi_strategy=one_output_per_tree"
+    );
+    assert_eq!(
+        on("\"num_class\":\"0\",\"num_feature\":\"6\"", "\"num_feature\":\"0\""),
+        "learner.learner_model_param.num_feature: 0 is not between 1 and 32767"
+    );
+    assert!(
+        on("\"num_class\":\"0\",\"num_feature\":\"6\"", "\"num_feature\":\"1\"")
+            .contains("is out of range: the model has 1 features")
+    );
+    assert_eq!(
+        on("\"num_class\":\"0\"", "\"num_class\":\"1000000000\""),
+        "learner.learner_model_param: 1000000000 outputs, and 12 trees"
+    );
+    assert!(on("\"left_children\":[", "\"left_children\":[7,").contains("numbers, "));
+    assert_eq!(
+        read(b"{\"learner\":{}}", None).expect_err("empty").to_string(),
+        "learner: there is no \"learner_model_param\""
+    );
+    let text = String::from_utf8(bytes("xgboost_logistic")).expect("text");
+    assert!(read(&text.as_bytes()[..text.len() - 9], None).expect_err("cut off").to_string().contains("EOF"));
+    let binary = bytes("xgboost_softprob");
+    assert!(
+        read(&binary[..binary.len() - 9], None).expect_err("cut off").to_string().ends_with("the file is cut off"),
+        "UBJSON"
+    );
+    for (score, margin) in [("2.5E-1", "-1.0986123"), ("[2.5E-1]", "-1.0986123")] {
+        let start = text.find("\"base_score\":\"").expect("a base score") + 14;
+        let end = start + text[start..].find('"').expect("its end");
+        let model = read(format!("{}{score}{}", &text[..start], &text[end..]).as_bytes(), None).expect("read");
+        let forest::import::Forests::F32(forests) = model.forests else { panic!("XGBoost computes in f32") };
+        assert_eq!(forests[0].base_margin.to_string(), margin, "{score}");
+    }
+}
+
+#[test]
+fn no_model_at_all() {
+    for bytes in [&b""[..], b"binf", b"\x00\x01\x02", b"PK\x03\x04", b"tree", b"[1]"] {
+        let error = read(bytes, None).expect_err("no model").to_string();
+        assert!(error.starts_with("byte 0: this is no model file that is known"), "{error}");
+    }
+}
+
+#[test]
+fn rounds_keep_the_first_and_no_more_than_there_are() {
+    for (fixture, rounds, outputs) in
+        [("lightgbm_multiclass", 8, 4), ("xgboost_parallel", 5, 4), ("xgboost_logistic", 12, 1)]
+    {
+        let bytes = bytes(fixture);
+        let row = [0.3, -0.5, 0.0, 1.0, f64::NAN, 0.2];
+        let margins = |rounds| read(&bytes, rounds).expect("read").forests.margins(&row).expect("the row fits");
+        assert_eq!(margins(None), margins(Some(rounds)), "{fixture}");
+        assert_ne!(margins(None), margins(Some(1)), "{fixture}");
+        assert_eq!(margins(None).len(), outputs);
+        for wrong in [0, rounds + 1, usize::MAX] {
+            let error = read(&bytes, Some(wrong)).expect_err("refused").to_string();
+            assert_eq!(error, format!("rounds: the file has {rounds} rounds"), "{fixture}");
+        }
+    }
+}
+
+/// The fixtures that together have every kind of node.
+fn seeds() -> &'static [Vec<u8>] {
+    static SEEDS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    SEEDS.get_or_init(|| {
+        let names =
+            ["lightgbm_categorical", "lightgbm_multiclass", "xgboost_onehot", "xgboost_categorical", "xgboost_dart"];
+        names.map(bytes).into()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn hostile_bytes_are_refused_or_read_and_never_panic(
+        seed in 0usize..5,
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), proptest::collection::vec(any::<u8>(), 0..6)), 1..6),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = seeds()[seed].clone();
+        for (at, new) in changes {
+            let at = at.index(bytes.len() - 8);
+            bytes[at..at + new.len()].copy_from_slice(&new);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(model) = read(&bytes, None) {
+            let row = vec![0.5; model.forests.features()];
+            let _ = model.predict(&row);
+            let _ = model.forests.contributions(0, &row);
+        }
+    }
+}
