@@ -17,8 +17,12 @@ use std::path::{Path, PathBuf};
 fn main() -> Result<()> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     println!("cargo::rerun-if-changed={}", root.display());
+    // Another registry than this folder, for trying one out without touching the repository.
+    println!("cargo::rerun-if-env-changed=BIPOLAR_EDGE_REGISTRY");
+    let registry = std::env::var_os("BIPOLAR_EDGE_REGISTRY").map_or_else(|| root.clone(), PathBuf::from);
+    println!("cargo::rerun-if-changed={}", registry.display());
     let mut models = Vec::new();
-    for entry in std::fs::read_dir(&root)? {
+    for entry in std::fs::read_dir(&registry)? {
         let folder = entry?.path();
         if folder.join("card.toml").is_file() {
             models.push(Model::read(&folder).with_context(|| folder.display().to_string())?);
@@ -198,7 +202,7 @@ impl Model {
             "nodes": nodes,
             "features": card.features.len(),
             "output": card.output,
-            "quality": card.quality.model,
+            "quality": card.quality.as_ref().map(|quality| quality.model),
             "warnings": card.warnings,
         });
         if whole {
@@ -263,8 +267,12 @@ fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest
     for node in &forest.nodes {
         match node.link() {
             Link::Leaf(value) => writeln!(out, "Node::leaf({value:?}),")?,
-            Link::Below { feature, threshold, left, right, missing } => {
-                writeln!(out, "Node::below({feature}, {threshold:?}, {left}, {right}, {missing}),")?;
+            Link::Split { feature, threshold, left, right, missing } => {
+                let infinite = threshold.into().is_infinite();
+                let sign = if threshold.into() > 0.0 { "" } else { "NEG_" };
+                let threshold =
+                    if infinite { format!("{precision}::{sign}INFINITY") } else { format!("{threshold:?}") };
+                writeln!(out, "Node::split({feature}, {threshold}, {left}, {right}, {missing}),")?;
             }
             Link::InSet { feature, set, inside, outside, missing } => {
                 writeln!(out, "Node::in_set({feature}, {set:?}, {inside}, {outside}, {missing}),")?;

@@ -34,9 +34,11 @@ pub struct Card {
     /// of all classes but the reference class.
     pub risk_levels: RiskLevels,
     /// What the model was trained on.
-    pub training: Training,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
     /// How well it does on people it never saw.
-    pub quality: Quality,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
 }
 
 /// What a model's margins mean.

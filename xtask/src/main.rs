@@ -2,6 +2,7 @@
 
 mod audit;
 mod build;
+mod model;
 mod step;
 mod test;
 mod toolchain;
@@ -19,13 +20,14 @@ cargo xtask <command>
   test            set up what is missing and run every check and test
   build           build the Wasm module, as `spin build` does
   train           train the shipped models and write them to models/ (same sources, same bytes)
+  model ...       add, inspect, verify or remove a model: cargo xtask model help
   audit           check licences, bans, sources and, where their database can be reached, advisories
 
 Each installs what it needs, says what it does, and does nothing twice.";
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -33,25 +35,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
+fn run() -> Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     // Cargo runs us from wherever the developer stands.
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     let (command, rest) = args.split_first().map_or(("help", args.as_slice()), |(first, rest)| (first.as_str(), rest));
     let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
-    if command != "up" && !rest.is_empty() {
+    if !["up", "model"].contains(&command) && !rest.is_empty() {
         bail!("`cargo xtask {command}` takes no arguments; it was given {rest:?}");
     }
     match command {
-        "up" => up::run(rest),
-        "test" => test::run(),
-        "build" => build::run(),
-        "train" => train::run(),
-        "audit" => audit::run(),
-        "help" | "--help" | "-h" => {
-            println!("{HELP}");
-            Ok(())
-        }
+        "up" => up::run(rest)?,
+        "test" => test::run()?,
+        "build" => build::run()?,
+        "train" => train::run()?,
+        "model" => return model::run(rest),
+        "audit" => audit::run()?,
+        "help" | "--help" | "-h" => println!("{HELP}"),
         other => bail!("there is no command {other:?}\n\n{HELP}"),
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!               4 or 8    2 bytes    2       2       2
-//!   below     | threshold | feature | left | right | missing |   children are indexes from the tree's root
+//!   split     | threshold | feature | left | right | missing |   children are indexes from the tree's root
 //!   in a set  | set's no. | feature | in   | out   | missing |   the highest bit of feature is set
 //!   leaf      | value     | 0xffff  |  0   |   0   |    0    |
 //! ```
@@ -14,8 +14,8 @@
 //! with a value of the inner node itself when the feature is missing: the importer adds that value as one more
 //! leaf. Where the format sends missing values left or right, `missing` repeats that child.
 //!
-//! LightGBM goes left when a value is at most the threshold, the others when it is below: the importer stores the
-//! next number above LightGBM's threshold, which no number lies between.
+//! Whether a value equal to the threshold goes left is the library's affair, and so the precision's:
+//! see [`Number::goes_left`].
 
 use crate::number::Number;
 
@@ -40,9 +40,9 @@ impl<T: Copy> Node<T> {
     /// The most features that nodes can tell apart.
     pub const MOST_FEATURES: usize = IN_SET as usize - 1;
 
-    /// A split: left when the feature is below the threshold, right when it is not, `missing` when it is NaN.
+    /// A split: left or right of the threshold, `missing` when the feature is NaN.
     /// Children are indexes counted from the tree's root.
-    pub const fn below(feature: u16, threshold: T, left: u16, right: u16, missing: u16) -> Node<T> {
+    pub const fn split(feature: u16, threshold: T, left: u16, right: u16, missing: u16) -> Node<T> {
         Node { number: threshold, feature, first: left, second: right, missing }
     }
 
@@ -64,7 +64,7 @@ impl<T: Copy> Node<T> {
         if feature == LEAF {
             Link::Leaf(number)
         } else if feature & IN_SET == 0 {
-            Link::Below { feature, threshold: number, left: first, right: second, missing }
+            Link::Split { feature, threshold: number, left: first, right: second, missing }
         } else {
             Link::InSet { feature: feature & !IN_SET, set: number, inside: first, outside: second, missing }
         }
@@ -84,14 +84,14 @@ pub enum Link<T> {
     /// A leaf's value.
     Leaf(T),
     /// A split by size.
-    Below {
+    Split {
         /// Index of the feature in the model's own order.
         feature: u16,
-        /// Left when the feature is below it.
+        /// What values are held against: see [`Number::goes_left`].
         threshold: T,
-        /// The child below the threshold.
+        /// The child for values that go left.
         left: u16,
-        /// The child at or above the threshold.
+        /// The child for values that do not.
         right: u16,
         /// The child for a missing feature; may repeat `left` or `right`.
         missing: u16,

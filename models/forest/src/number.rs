@@ -13,6 +13,10 @@ pub trait Number: Copy + PartialOrd + AddAssign + Debug + Display + Into<f64> + 
     /// From a wider number, rounded to the nearest.
     fn from_f64(number: f64) -> Self;
 
+    /// Whether a value goes left at a split: at most the threshold in LightGBM (`f64`), below it in the others (`f32`).
+    /// NaN never does.
+    fn goes_left(self, threshold: Self) -> bool;
+
     /// The category that a value names, if it can name one.
     ///
     /// LightGBM (`f64`) truncates, so that -0.5 is category 0; XGBoost (`f32`) takes no negative value. NaN is none.
@@ -32,6 +36,11 @@ impl Number for f32 {
         number as f32
     }
 
+    #[inline]
+    fn goes_left(self, threshold: f32) -> bool {
+        self < threshold
+    }
+
     fn category(self) -> Option<u32> {
         // 2^24: beyond it not every whole number is an f32.
         (0.0..16_777_216.0).contains(&self).then_some(self as u32)
@@ -44,6 +53,11 @@ impl Number for f64 {
 
     fn from_f64(number: f64) -> f64 {
         number
+    }
+
+    #[inline]
+    fn goes_left(self, threshold: f64) -> bool {
+        self <= threshold
     }
 
     fn category(self) -> Option<u32> {

@@ -65,7 +65,7 @@ impl<T: Number> Walk<'_, T> {
         }
         let node = self.nodes.get(usize::from(at))?;
         let (feature, followed) = match (node.link(), self.forest.next(node, self.row)?) {
-            (Link::Below { feature, .. } | Link::InSet { feature, .. }, Next::Child(followed)) => (feature, followed),
+            (Link::Split { feature, .. } | Link::InSet { feature, .. }, Next::Child(followed)) => (feature, followed),
             (Link::Leaf(value), _) | (_, Next::Leaf(value)) => {
                 for (index, step) in path.iter().enumerate().skip(1) {
                     let effect = unwound_weight(path, index) * (step.one - step.zero) * value.into();
@@ -172,7 +172,7 @@ mod tests {
     /// The value of a tree when only the features in `known` are: the definition that Shapley values average over.
     fn expected(forest: &Forest<'_, f32>, row: &[f32], known: u32, at: u16) -> f64 {
         let node = &forest.nodes[usize::from(at)];
-        let (Link::Below { feature, .. } | Link::InSet { feature, .. }) = node.link() else {
+        let (Link::Split { feature, .. } | Link::InSet { feature, .. }) = node.link() else {
             let Link::Leaf(value) = node.link() else { unreachable!() };
             return value.into();
         };
@@ -191,12 +191,12 @@ mod tests {
     #[test]
     fn equals_brute_force_shapley_values_with_a_repeated_feature_a_category_and_a_missing_value() {
         let nodes = [
-            Node::below(0, 1.0, 1, 4, 9),
+            Node::split(0, 1.0, 1, 4, 9),
             Node::in_set(1, 0.0, 2, 3, 2),
             Node::leaf(-1.5),
             Node::leaf(0.25),
-            Node::below(2, 3.0, 5, 8, 8),
-            Node::below(0, 2.0, 6, 7, 7),
+            Node::split(2, 3.0, 5, 8, 8),
+            Node::split(0, 2.0, 6, 7, 7),
             Node::leaf(2.0),
             Node::leaf(-0.75),
             Node::leaf(1.0),

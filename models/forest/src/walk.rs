@@ -78,9 +78,9 @@ impl<T: Number> Forest<'_, T> {
     pub(crate) fn next(&self, node: &Node<T>, row: &[T]) -> Option<Step<T>> {
         Some(Step::Child(match node.link() {
             Link::Leaf(value) => return Some(Step::Leaf(value)),
-            Link::Below { feature, threshold, left, right, missing } => {
+            Link::Split { feature, threshold, left, right, missing } => {
                 let value = *row.get(usize::from(feature))?;
-                if value < threshold {
+                if value.goes_left(threshold) {
                     left
                 } else if is_missing(value) {
                     missing

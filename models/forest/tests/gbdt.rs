@@ -78,7 +78,7 @@ fn predictions_are_bit_equal_missing_values_and_thresholds_included() {
         .nodes
         .iter()
         .filter_map(|node| match node.link() {
-            forest::Link::Below { feature, threshold, .. } => Some((feature, threshold)),
+            forest::Link::Split { feature, threshold, .. } => Some((feature, threshold)),
             _ => None,
         })
         .collect();

@@ -103,21 +103,21 @@ fn train(
         critical: critical(task).iter().map(|&name| name.to_owned()).collect(),
         output,
         risk_levels: risk_levels(task),
-        training: Training {
+        training: Some(Training {
             data: format!("Synthetic cohort of models/train/src/cohort.rs, seed {SEED}; one person in one split only"),
             trained_with: "gbdt 0.1.3, cargo xtask train".into(),
             people: TRAINING.count() as u32,
             rows: training.len() as u32,
             selection: format!("number of trees with the least log loss on {} other people", VALIDATION.count()),
-        },
-        quality: Quality {
+        }),
+        quality: Some(Quality {
             people: HELD_OUT.count() as u32,
             rows: held_out.len() as u32,
             model,
             heuristic,
             confusion_labels,
             confusion: evaluate::confusion(&ours, &labels, task.labels(), threshold),
-        },
+        }),
     };
     let folder = root.join("models").join(task.name());
     std::fs::create_dir_all(&folder)?;

@@ -115,7 +115,7 @@ fn source(node: &ArenaNode, shrinkage: f32) -> Result<Source<f32>, String> {
     if node.left == 0 || node.right == 0 {
         return Err("an inner node lacks a child".to_owned());
     }
-    Ok(Source::Below {
+    Ok(Source::Split {
         feature: value.feature_index,
         threshold: value.feature_value,
         left: node.left,

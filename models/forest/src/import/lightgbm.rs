@@ -1,6 +1,7 @@
 //! LightGBM's text format, as 3.x and 4.x write it with `save_model`.
 //!
-//! Its rules, read from its source: a numerical node sends a value left when it is at most the threshold; NaN is 0 where
+//! Its rules, read from its source: a numerical node sends a value left when it is at most the threshold, which may
+//! be infinite; NaN is 0 where
 //! the missing type is not NaN; what is missing follows the default direction. A categorical node sends the categories
 //! of its bit set left and everything else, NaN too, right. Leaves are added in f64 in file order, tree `i` to class
 //! `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there is no base margin.
@@ -296,9 +297,6 @@ impl Tree {
             let set = words.ok_or_else(|| format!("there is no set of categories {threshold}"))?.to_vec();
             return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Missing::Second });
         }
-        if !threshold.is_finite() {
-            return Err(format!("the threshold {threshold} is not a finite number"));
-        }
         let missing_type = decision >> 2 & 3;
         missing_types.note(feature, missing_type)?;
         let missing = match missing_type {
@@ -308,25 +306,21 @@ impl Tree {
             1 | 2 => default,
             _ => return Err(format!("decision_type {decision} has no missing type that is known")),
         };
-        let threshold = first_to_go_right(threshold);
-        if !threshold.is_finite() {
-            return Err("the threshold is the greatest number there is, which every value is at most".to_owned());
-        }
-        Ok(Source::Below { feature, threshold, left, right, missing })
+        let threshold = beyond_zero(threshold);
+        Ok(Source::Split { feature, threshold, left, right, missing })
     }
 }
 
-/// The least value that a node sends right, given that it sends left what is at most its threshold: the next number.
-/// LightGBM's predictor takes every value up to `kZeroThreshold` from zero for zero before its trees see it, so a
-/// threshold in there parts values as if it stood at that distance.
-fn first_to_go_right(threshold: f64) -> f64 {
+/// A threshold that parts values as LightGBM does in Python, where every value up to `kZeroThreshold` from zero is taken
+/// for zero before the trees see it: one in there is moved to that distance.
+fn beyond_zero(threshold: f64) -> f64 {
     let almost_zero = f64::from(1e-35f32);
     if (-almost_zero..0.0).contains(&threshold) {
-        -almost_zero
+        (-almost_zero).next_down()
     } else if (0.0..almost_zero).contains(&threshold) {
-        almost_zero.next_up()
+        almost_zero
     } else {
-        threshold.next_up()
+        threshold
     }
 }
 

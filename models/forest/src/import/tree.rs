@@ -7,7 +7,7 @@ use crate::number::Number;
 /// A node as a file describes it, children by the file's own numbers.
 pub(super) enum Source<T> {
     Leaf(T),
-    Below { feature: usize, threshold: T, left: usize, right: usize, missing: Missing<T> },
+    Split { feature: usize, threshold: T, left: usize, right: usize, missing: Missing<T> },
     InSet { feature: usize, set: Vec<u32>, inside: usize, outside: usize, missing: Missing<T> },
 }
 
@@ -63,11 +63,12 @@ pub(super) fn append<T: Number>(
                 forest.nodes.push(Node::leaf(value));
                 continue;
             }
-            Source::Below { feature, threshold, left, right, missing } => {
-                if !threshold.into().is_finite() {
-                    return refuse(index, format!("the threshold {threshold} is not a finite number"));
+            Source::Split { feature, threshold, left, right, missing } => {
+                // An infinite one parts what is missing from what is not, and is written by LightGBM.
+                if threshold.into().is_nan() {
+                    return refuse(index, "the threshold is not a number".to_owned());
                 }
-                forest.nodes.push(Node::below(feature as u16, threshold, 0, 0, 0));
+                forest.nodes.push(Node::split(feature as u16, threshold, 0, 0, 0));
                 (feature, left, right, missing)
             }
             Source::InSet { feature, set, inside, outside, missing } => {

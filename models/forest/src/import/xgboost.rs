@@ -266,7 +266,7 @@ impl Tree {
             return Ok(Source::InSet { feature, set: self.sets[node].clone(), inside: right, outside: left, missing });
         }
         let missing = if self.default_left[node] { Missing::First } else { Missing::Second };
-        Ok(Source::Below { feature, threshold: self.conditions[node], left, right, missing })
+        Ok(Source::Split { feature, threshold: self.conditions[node], left, right, missing })
     }
 }
 

@@ -1,0 +1,152 @@
+//! `model inspect`: what is in a model file.
+
+use crate::{find, load};
+use anyhow::Result;
+use clap::Args;
+use forest::import::{Forests, Imported, OwnedForest};
+use forest::{Link, Number};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Say what is in a model file.
+#[derive(Args)]
+pub(crate) struct Inspect {
+    /// A model file, or a model of the registry by name.
+    model: PathBuf,
+    /// Read only the first boosting rounds.
+    #[arg(long)]
+    rounds: Option<usize>,
+}
+
+/// What is in a model file.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    file: String,
+    file_bytes: u64,
+    library: String,
+    objective: String,
+    /// How a margin becomes a prediction.
+    transform: String,
+    outputs: usize,
+    features: Vec<String>,
+    trees: usize,
+    splits: usize,
+    splits_by_category: usize,
+    leaves: usize,
+    deepest: usize,
+    precision: &'static str,
+    /// Contributions can be computed.
+    has_covers: bool,
+    features_of_which_zero_is_missing: Vec<u16>,
+    /// What the model adds to the Wasm module.
+    module_bytes: usize,
+    warnings: Vec<String>,
+}
+
+impl Inspect {
+    pub(crate) fn run(&self, json: bool) -> Result<ExitCode> {
+        let file = find(&self.model)?;
+        let model = load(&file, self.rounds)?;
+        let report = Report::of(file.display().to_string(), std::fs::metadata(&file)?.len(), model);
+        if json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            report.print();
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Report {
+    fn of(file: String, file_bytes: u64, model: Imported) -> Report {
+        let mut report = Report {
+            file,
+            file_bytes,
+            library: model.library.clone(),
+            objective: model.objective.clone(),
+            transform: match model.divisor {
+                1.0 => format!("{:?}", model.transform),
+                divisor => format!("{:?} of the margin divided by {divisor}", model.transform),
+            },
+            outputs: model.forests.len(),
+            features: feature_names(&model),
+            trees: 0,
+            splits: 0,
+            splits_by_category: 0,
+            leaves: 0,
+            deepest: 0,
+            precision: "",
+            has_covers: true,
+            features_of_which_zero_is_missing: Vec::new(),
+            module_bytes: 0,
+            warnings: model.warnings,
+        };
+        match &model.forests {
+            Forests::F32(forests) => forests.iter().for_each(|forest| report.count(forest, "f32")),
+            Forests::F64(forests) => forests.iter().for_each(|forest| report.count(forest, "f64")),
+        }
+        report
+    }
+
+    fn count<T: Number>(&mut self, forest: &OwnedForest<T>, precision: &'static str) {
+        self.precision = precision;
+        self.trees += forest.roots.len();
+        self.has_covers &= forest.covers.len() == forest.nodes.len();
+        self.features_of_which_zero_is_missing = forest.zero_is_missing.clone();
+        self.module_bytes += size_of_val(forest.nodes.as_slice()) + 4 * (forest.covers.len() + forest.roots.len());
+        self.module_bytes += forest.sets.iter().map(|set| 4 * set.len()).sum::<usize>();
+        for (tree, &root) in forest.roots.iter().enumerate() {
+            let end = forest.roots.get(tree + 1).map_or(forest.nodes.len(), |next| *next as usize);
+            let nodes = &forest.nodes[root as usize..end];
+            // A parent stands before its children.
+            let mut depths = vec![0; nodes.len()];
+            for (at, node) in nodes.iter().enumerate() {
+                self.deepest = self.deepest.max(depths[at]);
+                let children = match node.link() {
+                    Link::Leaf(_) => {
+                        self.leaves += 1;
+                        continue;
+                    }
+                    Link::Split { left, right, missing, .. } => [left, right, missing],
+                    Link::InSet { inside, outside, missing, .. } => {
+                        self.splits_by_category += 1;
+                        [inside, outside, missing]
+                    }
+                };
+                self.splits += 1;
+                children.iter().for_each(|child| depths[usize::from(*child)] = depths[at] + 1);
+            }
+        }
+    }
+
+    fn print(&self) {
+        println!("{} ({} bytes)", self.file, self.file_bytes);
+        println!("  library     {}", self.library);
+        println!("  objective   {}", self.objective);
+        println!("  transform   {}", self.transform);
+        println!("  outputs     {}", self.outputs);
+        println!("  trees       {}, at most {} deep", self.trees, self.deepest);
+        println!("  splits      {}, {} of them by category", self.splits, self.splits_by_category);
+        println!("  leaves      {}", self.leaves);
+        println!("  precision   {}", self.precision);
+        println!("  explains    {}", if self.has_covers { "yes" } else { "no: the file has no covers" });
+        println!("  in module   {} bytes", self.module_bytes);
+        if !self.features_of_which_zero_is_missing.is_empty() {
+            println!("  zero is missing in features {:?}", self.features_of_which_zero_is_missing);
+        }
+        println!("  features    {}", self.features.join(", "));
+        for warning in &self.warnings {
+            println!("  warning     {warning}");
+        }
+    }
+}
+
+/// The features' names, or their numbers where the file has none.
+pub(crate) fn feature_names(model: &Imported) -> Vec<String> {
+    if model.feature_names.is_empty() {
+        (0..model.forests.features()).map(|index| format!("#{index}")).collect()
+    } else {
+        model.feature_names.clone()
+    }
+}
