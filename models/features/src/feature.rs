@@ -264,6 +264,14 @@ mod tests {
         assert!(row(&[], 3).is_none());
     }
 
+    #[test]
+    fn the_documentation_names_every_feature() {
+        let text = include_str!("../../../docs/MODELS.md");
+        for feature in FEATURES {
+            assert!(text.contains(&format!("`{}`", feature.name)), "docs/MODELS.md lacks {}", feature.name);
+        }
+    }
+
     proptest! {
         #[test]
         fn neither_order_nor_rows_outside_the_window_matter(
