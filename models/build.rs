@@ -283,10 +283,11 @@ fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest
     let sets: Vec<String> = forest.sets.iter().map(|set| format!("&{set:?}")).collect();
     writeln!(
         out,
-        "static {name}: Forest<'static, {precision}> = Forest {{ base_margin: {:?}, features: {}, zero_is_missing: &{:?}, \
+        "static {name}: Forest<'static, {precision}> = Forest {{ base_margin: {:?}, features: {}, depth: {}, zero_is_missing: &{:?}, \
          roots: &{:?}, nodes: &{name}_NODES, covers: &{:?}, sets: &[{}] }};",
         forest.base_margin,
         forest.features,
+        forest.depth,
         forest.zero_is_missing,
         forest.roots,
         forest.covers,

@@ -146,15 +146,23 @@ impl Model {
         Some(probabilities)
     }
 
-    /// Adds to `contributions` how much each input moved the margin of one output, and returns the mean margin that it
-    /// moved it from. `None` without covers, or if `inputs` does not have the model's length.
-    pub fn explain(&self, output: usize, inputs: &[f32], contributions: &mut [f64]) -> Option<f64> {
+    /// Adds to `contributions` how much each input moved the margin of one output from its mean over the training rows.
+    /// `None` without covers, or if `inputs` does not have the model's length.
+    pub fn explain(&self, output: usize, inputs: &[f32], contributions: &mut [f64]) -> Option<()> {
         match self.forests {
             Forests::F32(forests) => forests.get(output)?.explain(inputs, contributions),
             Forests::F64(forests) => {
                 let inputs: Vec<f64> = inputs.iter().map(|x| f64::from(*x)).collect();
                 forests.get(output)?.explain(&inputs, contributions)
             }
+        }
+    }
+
+    /// The mean margin of one output over the training rows. `None` without covers.
+    pub fn mean_margin(&self, output: usize) -> Option<f64> {
+        match self.forests {
+            Forests::F32(forests) => forests.get(output)?.mean_margin(),
+            Forests::F64(forests) => forests.get(output)?.mean_margin(),
         }
     }
 

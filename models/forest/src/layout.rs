@@ -118,6 +118,8 @@ pub struct Forest<'a, T> {
     pub base_margin: T,
     /// How many features a row must have.
     pub features: usize,
+    /// Splits on the longest path from a root to a leaf.
+    pub depth: usize,
     /// Features of which zero means missing, as LightGBM has it on request.
     pub zero_is_missing: &'a [u16],
     /// Where each tree's root stands in `nodes`, in the order in which their leaves are added.
@@ -133,7 +135,16 @@ pub struct Forest<'a, T> {
 impl<T: Number> Forest<'_, T> {
     /// A forest without trees.
     pub const fn empty(features: usize) -> Self {
-        Forest { base_margin: T::ZERO, features, zero_is_missing: &[], roots: &[], nodes: &[], covers: &[], sets: &[] }
+        Forest {
+            base_margin: T::ZERO,
+            features,
+            depth: 0,
+            zero_is_missing: &[],
+            roots: &[],
+            nodes: &[],
+            covers: &[],
+            sets: &[],
+        }
     }
 }
 

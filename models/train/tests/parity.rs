@@ -40,7 +40,8 @@ fn contributions_and_the_mean_add_up_to_the_margin() {
         for model in &MODELS {
             let inputs = model.inputs(&example.row);
             let mut contributions = vec![0.0; inputs.len()];
-            let mean = model.explain(0, &inputs, &mut contributions).expect("the trainer wrote covers");
+            model.explain(0, &inputs, &mut contributions).expect("the trainer wrote covers");
+            let mean = model.mean_margin(0).expect("the trainer wrote covers");
             let probability = model.outputs(&inputs).expect("the inputs fit")[0];
             let margin = mean + contributions.iter().sum::<f64>();
             let explained = 1.0 / (1.0 + (-2.0 * margin).exp());

@@ -54,6 +54,8 @@ pub struct OwnedForest<T> {
     pub base_margin: T,
     /// How many features a row must have.
     pub features: usize,
+    /// Splits on the longest path from a root to a leaf.
+    pub depth: usize,
     /// Features of which zero means missing.
     pub zero_is_missing: Vec<u16>,
     /// Where each tree begins in `nodes`.
@@ -71,6 +73,7 @@ impl<T: Number> OwnedForest<T> {
         OwnedForest {
             base_margin,
             features,
+            depth: 0,
             zero_is_missing: Vec::new(),
             roots: Vec::new(),
             nodes: Vec::new(),
@@ -85,6 +88,7 @@ impl<T: Number> OwnedForest<T> {
         with(&Forest {
             base_margin: self.base_margin,
             features: self.features,
+            depth: self.depth,
             zero_is_missing: &self.zero_is_missing,
             roots: &self.roots,
             nodes: &self.nodes,
@@ -153,9 +157,15 @@ impl Forests {
         let mean = match self {
             Forests::F32(forests) => {
                 let row: Vec<f32> = row.iter().map(|x| *x as f32).collect();
-                forests.get(output)?.with(|forest| forest.explain(&row, &mut contributions))?
+                forests.get(output)?.with(|forest| {
+                    forest.explain(&row, &mut contributions)?;
+                    forest.mean_margin()
+                })?
             }
-            Forests::F64(forests) => forests.get(output)?.with(|forest| forest.explain(row, &mut contributions))?,
+            Forests::F64(forests) => forests.get(output)?.with(|forest| {
+                forest.explain(row, &mut contributions)?;
+                forest.mean_margin()
+            })?,
         };
         contributions.push(mean);
         Some(contributions)

@@ -33,9 +33,9 @@ pub(super) fn append<T: Number>(
     let refuse = |index: usize, reason: String| Err(ImportError::new(place(index), reason));
     let root = forest.nodes.len();
     let mut seen = vec![false; count];
-    // (number in the file, the parent's place in the layout and which child it is)
-    let mut waiting: Vec<(usize, Option<(usize, Child)>)> = vec![(0, None)];
-    while let Some((index, parent)) = waiting.pop() {
+    let mut waiting = vec![Waiting { index: 0, parent: None, depth: 0 }];
+    while let Some(Waiting { index, parent, depth }) = waiting.pop() {
+        forest.depth = forest.depth.max(depth);
         match seen.get_mut(index) {
             None => return refuse(index, "there is no such node".to_owned()),
             Some(true) => return refuse(index, "two parents lead here, so this is not a tree".to_owned()),
@@ -94,8 +94,12 @@ pub(super) fn append<T: Number>(
                 (false, false)
             }
         };
-        waiting.push((second, Some((at, Child::Second { missing_too: second_is_missing }))));
-        waiting.push((first, Some((at, Child::First { missing_too: first_is_missing }))));
+        for (index, child) in [
+            (second, Child::Second { missing_too: second_is_missing }),
+            (first, Child::First { missing_too: first_is_missing }),
+        ] {
+            waiting.push(Waiting { index, parent: Some((at, child)), depth: depth + 1 });
+        }
     }
     match seen.iter().position(|seen| !seen) {
         Some(index) => refuse(index, "no path from the root leads here".to_owned()),
@@ -104,6 +108,16 @@ pub(super) fn append<T: Number>(
             Ok(())
         }
     }
+}
+
+/// A node to be laid out.
+struct Waiting {
+    /// Its number in the file.
+    index: usize,
+    /// Its parent's place in the layout, and which child it is.
+    parent: Option<(usize, Child)>,
+    /// Splits above it.
+    depth: usize,
 }
 
 #[derive(Clone, Copy)]
