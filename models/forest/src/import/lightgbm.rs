@@ -290,7 +290,8 @@ impl Tree {
         let (left, right) = (child(self.left[node]), child(self.right[node]));
         if decision & 1 != 0 {
             let set = threshold as usize;
-            let words = match (self.boundaries.get(set), self.boundaries.get(set + 1)) {
+            // What is no index becomes one that is not there: `as` ends at the greatest.
+            let words = match (self.boundaries.get(set), self.boundaries.get(set.saturating_add(1))) {
                 (Some(&from), Some(&to)) if threshold == set as f64 => self.words.get(from..to),
                 _ => None,
             };
