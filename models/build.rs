@@ -47,6 +47,12 @@ fn main() -> Result<()> {
     writeln!(out, "/// Changes whenever a model, a card or the way features are computed does.")?;
     writeln!(out, "pub const FINGERPRINT: &str = {fingerprint:?};")?;
     std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join("registry.rs"), out)?;
+    // For `cargo xtask build`, which shows it: a build script has no other way to say what is not a warning.
+    println!("cargo::rerun-if-env-changed=BIPOLAR_EDGE_SIZES");
+    if let Some(file) = std::env::var_os("BIPOLAR_EDGE_SIZES") {
+        let lines: Vec<String> = models.iter().map(|model| format!("{} {}\n", model.name, model.bytes())).collect();
+        std::fs::write(file, lines.concat())?;
+    }
     Ok(())
 }
 
@@ -177,6 +183,19 @@ impl Model {
         Ok(())
     }
 
+    /// What the model's nodes, covers and sets add to the module.
+    fn bytes(&self) -> usize {
+        fn of<T>(forest: &OwnedForest<T>) -> usize {
+            let sets: usize = forest.sets.iter().map(Vec::len).sum();
+            size_of_val(forest.nodes.as_slice()) + 4 * (forest.covers.len() + forest.roots.len() + sets)
+        }
+        let each = self.imported.iter().map(|model| match &model.forests {
+            Forests::F32(forests) => forests.iter().map(of).sum::<usize>(),
+            Forests::F64(forests) => forests.iter().map(of).sum(),
+        });
+        each.sum()
+    }
+
     /// Trees and nodes.
     fn size(&self) -> (usize, usize) {
         let sizes = self.imported.iter().flat_map(|model| match &model.forests {
@@ -200,6 +219,7 @@ impl Model {
             "objective": self.imported.first().map(|model| &model.objective),
             "trees": trees,
             "nodes": nodes,
+            "bytes": self.bytes(),
             "features": card.features.len(),
             "output": card.output,
             "quality": card.quality.as_ref().map(|quality| quality.model),

@@ -3,6 +3,8 @@
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(target_family = "wasm")]
+mod predictor;
+#[cfg(target_family = "wasm")]
 mod spin;
 
 use std::time::Duration;

@@ -172,7 +172,7 @@ fn judge(model: &Model, probabilities: &[f64]) -> Judged {
 }
 
 /// Every feature that moved the margin, strongest first. Empty for a model without covers.
-fn contributions(model: &'static Model, forest: usize, inputs: &[f32]) -> Vec<Contribution> {
+fn contributions(model: &'static Model, forest: usize, inputs: &[f64]) -> Vec<Contribution> {
     let mut impacts = vec![0.0; inputs.len()];
     if model.explain(forest, inputs, &mut impacts).is_none() {
         return Vec::new();
@@ -185,7 +185,7 @@ fn contributions(model: &'static Model, forest: usize, inputs: &[f32]) -> Vec<Co
         .filter(|(_, impact)| **impact != 0.0)
         .map(|((feature, value), impact)| Contribution {
             feature,
-            value: (!value.is_nan()).then_some(*value),
+            value: (!value.is_nan()).then_some(*value as f32),
             impact: *impact as f32,
         })
         .collect();

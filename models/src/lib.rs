@@ -112,22 +112,29 @@ impl Model {
     }
 
     /// The row in the model's own order.
-    pub fn inputs(&self, row: &Row) -> Vec<f32> {
-        self.places.iter().map(|&place| row[place]).collect()
+    pub fn inputs(&self, row: &Row) -> Vec<f64> {
+        self.places.iter().map(|&place| f64::from(row[place])).collect()
+    }
+
+    /// How many outputs there are: the classes, or 1.
+    pub fn output_count(&self) -> usize {
+        match self.forests {
+            Forests::F32(forests) => forests.len(),
+            Forests::F64(forests) => forests.len(),
+        }
     }
 
     /// What the library that trained the model predicts for `inputs`, one number an output: a probability each. `None`
     /// if `inputs` does not have the model's length.
-    pub fn outputs(&self, inputs: &[f32]) -> Option<Vec<f64>> {
-        let mut outputs: Vec<f64> = match self.forests {
+    pub fn outputs(&self, inputs: &[f64]) -> Option<Vec<f64>> {
+        let margins: Option<Vec<f64>> = match self.forests {
             Forests::F32(forests) => {
-                forests.iter().map(|forest| forest.margin(inputs).map(f64::from)).collect::<Option<_>>()?
+                let inputs = narrowed(inputs);
+                forests.iter().map(|forest| forest.margin(&inputs).map(f64::from)).collect()
             }
-            Forests::F64(forests) => {
-                let inputs: Vec<f64> = inputs.iter().map(|x| f64::from(*x)).collect();
-                forests.iter().map(|forest| forest.margin(&inputs)).collect::<Option<_>>()?
-            }
+            Forests::F64(forests) => forests.iter().map(|forest| forest.margin(inputs)).collect(),
         };
+        let mut outputs = margins?;
         if self.divisor != 1.0 {
             outputs.iter_mut().for_each(|margin| *margin /= self.divisor);
         }
@@ -137,7 +144,7 @@ impl Model {
 
     /// The probability of each class, or of the event alone: [`Model::outputs`], divided by their sum where each class has
     /// a model of its own. `None` if `inputs` does not have the model's length.
-    pub fn probabilities(&self, inputs: &[f32]) -> Option<Vec<f64>> {
+    pub fn probabilities(&self, inputs: &[f64]) -> Option<Vec<f64>> {
         let mut probabilities = self.outputs(inputs)?;
         if self.one_versus_rest {
             let total: f64 = probabilities.iter().sum();
@@ -148,13 +155,10 @@ impl Model {
 
     /// Adds to `contributions` how much each input moved the margin of one output from its mean over the training rows.
     /// `None` without covers, or if `inputs` does not have the model's length.
-    pub fn explain(&self, output: usize, inputs: &[f32], contributions: &mut [f64]) -> Option<()> {
+    pub fn explain(&self, output: usize, inputs: &[f64], contributions: &mut [f64]) -> Option<()> {
         match self.forests {
-            Forests::F32(forests) => forests.get(output)?.explain(inputs, contributions),
-            Forests::F64(forests) => {
-                let inputs: Vec<f64> = inputs.iter().map(|x| f64::from(*x)).collect();
-                forests.get(output)?.explain(&inputs, contributions)
-            }
+            Forests::F32(forests) => forests.get(output)?.explain(&narrowed(inputs), contributions),
+            Forests::F64(forests) => forests.get(output)?.explain(inputs, contributions),
         }
     }
 
@@ -178,4 +182,9 @@ impl Model {
             RiskLevel::Low
         }
     }
+}
+
+/// As XGBoost and `gbdt` take their inputs.
+fn narrowed(inputs: &[f64]) -> Vec<f32> {
+    inputs.iter().map(|x| *x as f32).collect()
 }

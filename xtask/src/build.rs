@@ -16,11 +16,16 @@ pub(crate) fn run() -> Result<()> {
 /// Builds the module, and with it other Wasm packages, and says how large it is.
 pub(crate) fn module(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
     let mut build = toolchain.cargo_build()?;
-    build.args(["--package", "bipolar-edge"]);
+    let sizes = std::path::absolute(target().join("model-sizes.txt"))?;
+    build.args(["--package", "bipolar-edge"]).env("BIPOLAR_EDGE_SIZES", &sizes);
     for package in others {
         build.args(["--package", package]);
     }
     step::run("building the Wasm module", &mut build)?;
+    // Written when the models are compiled, and still right when they were not.
+    for line in std::fs::read_to_string(&sizes).unwrap_or_default().lines() {
+        println!("    model {line} bytes");
+    }
     let file = wasm("bipolar_edge");
     let size = std::fs::metadata(&file).with_context(|| format!("{} was not built", file.display()))?.len();
     println!(

@@ -15,11 +15,12 @@ fn every_model_equals_gbdt_bit_for_bit_over_the_whole_held_out_set() {
             Output::Classes { classes, .. } => classes.iter().map(|class| format!(".{class}")).collect(),
             Output::Risk { .. } => vec![String::new()],
         };
-        let inputs: Vec<Vec<f32>> = held_out.iter().map(|example| model.inputs(&example.row)).collect();
+        let inputs: Vec<Vec<f64>> = held_out.iter().map(|example| model.inputs(&example.row)).collect();
         let ours: Vec<Vec<f64>> = inputs.iter().map(|inputs| model.outputs(inputs).expect("the inputs fit")).collect();
         for (forest, suffix) in suffixes.iter().enumerate() {
             let file = format!("{}/../{}/model{suffix}.json", env!("CARGO_MANIFEST_DIR"), model.name);
-            let theirs = gbdt_predictions(&file, &inputs).expect("gbdt reads its own file");
+            let narrowed: Vec<Vec<f32>> = inputs.iter().map(|row| row.iter().map(|x| *x as f32).collect()).collect();
+            let theirs = gbdt_predictions(&file, &narrowed).expect("gbdt reads its own file");
             assert_eq!(theirs.len(), held_out.len());
             for (row, theirs) in theirs.iter().enumerate() {
                 let ours = ours[row][forest];
