@@ -53,6 +53,10 @@ fn table(file: &Path) -> Vec<Vec<f64>> {
     text.lines().map(|line| line.split(',').map(number).collect()).collect()
 }
 
+/// XGBoost before 1.3 summed a row's trees from zero and added the base margin last. Its files are summed as every later
+/// XGBoost sums them, itself reading such a file included, so the last bits may differ from what 1.2 said.
+const SUMMED_OTHERWISE: &str = "xgboost_1_2_1";
+
 fn distance(a: f64, b: f64) -> f64 {
     if a == b { 0.0 } else { (a - b).abs() / b.abs().max(1.0) }
 }
@@ -60,7 +64,7 @@ fn distance(a: f64, b: f64) -> f64 {
 #[test]
 fn lightgbm_margins_are_equal_to_the_bit() {
     let fixtures = fixtures("lightgbm_");
-    assert!(fixtures.len() >= 20);
+    assert!(fixtures.len() >= 26);
     for Fixture { name, model, rows, raw, .. } in fixtures {
         assert!(rows.len() >= 150, "{name}");
         for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
@@ -74,12 +78,18 @@ fn lightgbm_margins_are_equal_to_the_bit() {
 #[test]
 fn xgboost_margins_are_equal_to_the_bit() {
     let fixtures = fixtures("xgboost_");
-    assert!(fixtures.len() >= 16);
+    assert!(fixtures.len() >= 29);
     for Fixture { name, model, rows, raw, .. } in fixtures {
         for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
             let mut margins = model.forests.margins(row).expect("the row fits");
             if model.objective == "multi:softmax" && raw.len() == 1 {
                 model.transform.apply(&mut margins);
+            }
+            if name.starts_with(SUMMED_OTHERWISE) {
+                for (ours, theirs) in margins.iter().zip(raw) {
+                    assert!(distance(*ours, *theirs) < 1e-6, "{name}, row {index}: {ours} is not {theirs}");
+                }
+                continue;
             }
             let bits = |numbers: &[f64]| numbers.iter().map(|x| (*x as f32).to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&margins), bits(raw), "{name}, row {index}: {margins:?} is not {raw:?} for {row:?}");
@@ -95,7 +105,11 @@ fn predictions_are_equal_within_1e_7() {
             assert_eq!(ours.len(), predicted.len(), "{name}");
             for (ours, theirs) in ours.iter().zip(predicted) {
                 // Beyond 1 a last bit of f32 is more than 1e-7 by itself.
-                let tolerance = if name.starts_with("xgboost") { 1.5e-7 } else { 1e-12 };
+                let tolerance = match name.as_str() {
+                    name if name.starts_with(SUMMED_OTHERWISE) => 1e-6,
+                    name if name.starts_with("xgboost") => 1.5e-7,
+                    _ => 1e-12,
+                };
                 assert!(distance(*ours, *theirs) <= tolerance, "{name}, row {index}: {ours} is not {theirs}");
             }
         }
