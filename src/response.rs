@@ -2,7 +2,6 @@
 
 use crate::request::RequestId;
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 /// A whole answer. The body is complete before the first byte leaves, so that `content-length` is always there.
@@ -53,30 +52,31 @@ impl Response {
 pub(crate) struct Timing {
     start: Instant,
     lap: Instant,
-    header: String,
+    /// A part that came more than once, as features and inference do for several check-ins, is here once.
+    parts: Vec<(&'static str, Duration)>,
 }
 
 impl Timing {
     pub(crate) fn start() -> Timing {
         let now = Instant::now();
-        Timing { start: now, lap: now, header: String::new() }
+        Timing { start: now, lap: now, parts: Vec::new() }
     }
 
     /// Ends a part: everything since the last one ended.
-    pub(crate) fn lap(&mut self, part: &str) {
+    pub(crate) fn lap(&mut self, part: &'static str) {
         let now = Instant::now();
-        self.write(part, now - self.lap);
+        let took = now - self.lap;
         self.lap = now;
-    }
-
-    fn write(&mut self, part: &str, took: Duration) {
-        let separator = if self.header.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(self.header, "{separator}{part};dur={:.3}", took.as_secs_f64() * 1e3);
+        match self.parts.iter_mut().find(|(other, _)| *other == part) {
+            Some((_, sum)) => *sum += took,
+            None => self.parts.push((part, took)),
+        }
     }
 
     fn into_header(mut self) -> String {
-        self.write("total", self.start.elapsed());
-        self.header
+        self.parts.push(("total", self.start.elapsed()));
+        let milliseconds = |took: &Duration| took.as_secs_f64() * 1e3;
+        let parts = self.parts.iter().map(|(part, took)| format!("{part};dur={:.3}", milliseconds(took)));
+        parts.collect::<Vec<_>>().join(", ")
     }
 }

@@ -156,7 +156,9 @@ fn every_probability_served_equals_the_native_one_bit_for_bit_in_every_window_an
     for user_id in [EUTHYMIC, MANIC, DEPRESSED, MIXED] {
         let checkins = demo(user_id);
         for window_days in 1..=30 {
-            let body = host.predictions(user_id, &format!("?window_days={window_days}&limit_checkins=10")).json();
+            let answer = host.predictions(user_id, &format!("?window_days={window_days}&limit_checkins=10"));
+            assert_eq!(answer.header("server-timing").matches("inference;dur=").count(), 1, "each part once");
+            let body = answer.json();
             compared += assert_native(&body["predictions"], &checkins, window_days);
             let per_checkin = body["per_checkin"].as_array().expect("asked for");
             assert_eq!(per_checkin.len(), 10);
