@@ -284,9 +284,13 @@ fn with_covers(mut model: Imported, file: &Path) -> Result<Imported> {
 /// Writes a forest as static data. `{:?}` prints the shortest text that reads back to the same bits.
 fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest: &OwnedForest<T>) -> Result<()> {
     writeln!(out, "static {name}_NODES: [Node<{precision}>; {}] = [", forest.nodes.len())?;
-    for node in &forest.nodes {
+    let mut root = 0;
+    for (at, node) in forest.nodes.iter().enumerate() {
+        if forest.roots.binary_search(&(at as u32)).is_ok() {
+            root = at;
+        }
         match node.link() {
-            Link::Leaf(value) => writeln!(out, "Node::leaf({value:?}),")?,
+            Link::Leaf(value) => writeln!(out, "Node::leaf({value:?}, {}),", at - root)?,
             Link::Split { feature, threshold, left, right, missing } => {
                 let infinite = threshold.into().is_infinite();
                 let sign = if threshold.into() > 0.0 { "" } else { "NEG_" };

@@ -7,8 +7,11 @@
 //!               4 or 8    2 bytes    2       2       2
 //!   split     | threshold | feature | left | right | missing |   children are indexes from the tree's root
 //!   in a set  | set's no. | feature | in   | out   | missing |   the highest bit of feature is set
-//!   leaf      | value     | 0xffff  |  0   |   0   |    0    |
+//!   leaf      | value     | 0       | itself | itself | itself |
 //! ```
+//!
+//! A leaf leads to itself, so that a step is the same for every node: trees that have arrived wait in place while others
+//! walk on beside them. A split has two children at least, by which the two are told apart.
 //!
 //! `missing` is a third child of its own rather than a direction, because a tree trained by `gbdt` may answer
 //! with a value of the inner node itself when the feature is missing: the importer adds that value as one more
@@ -19,8 +22,6 @@
 
 use crate::number::Number;
 
-/// The value of [`Node::feature`] that marks a leaf.
-const LEAF: u16 = u16::MAX;
 /// The bit of [`Node::feature`] that marks a split by category.
 const IN_SET: u16 = 1 << 15;
 
@@ -52,16 +53,17 @@ impl<T: Copy> Node<T> {
         Node { number: set, feature: feature | IN_SET, first: inside, second: outside, missing }
     }
 
-    /// A leaf, with the value that it adds to the margin (any shrinkage already applied).
-    pub const fn leaf(value: T) -> Node<T> {
-        Node { number: value, feature: LEAF, first: 0, second: 0, missing: 0 }
+    /// A leaf, with the value that it adds to the margin (any shrinkage already applied), and its own index counted from
+    /// the tree's root.
+    pub const fn leaf(value: T, at: u16) -> Node<T> {
+        Node { number: value, feature: 0, first: at, second: at, missing: at }
     }
 
     /// What this node is.
     #[inline]
     pub const fn link(&self) -> Link<T> {
         let Node { number, feature, first, second, missing } = *self;
-        if feature == LEAF {
+        if first == second {
             Link::Leaf(number)
         } else if feature & IN_SET == 0 {
             Link::Split { feature, threshold: number, left: first, right: second, missing }
@@ -70,10 +72,27 @@ impl<T: Copy> Node<T> {
         }
     }
 
+    /// Where a row goes from this node by the size of a feature: for a leaf, nowhere. `None` if the row lacks the feature.
+    #[inline(always)]
+    pub(crate) fn step(&self, row: &[T]) -> Option<u16>
+    where
+        T: Number,
+    {
+        let value = *row.get(usize::from(self.feature))?;
+        let child = if value.goes_left(self.number) { self.first } else { self.second };
+        Some(if value.is_missing() { self.missing } else { child })
+    }
+
+    /// A leaf's value.
+    #[inline(always)]
+    pub(crate) const fn value(&self) -> T {
+        self.number
+    }
+
     /// The node's distinct children; none for a leaf.
     pub(crate) fn children(&self) -> impl Iterator<Item = u16> + use<T> {
         let third = self.missing != self.first && self.missing != self.second;
-        let count = if self.feature == LEAF { 0 } else { 2 + usize::from(third) };
+        let count = if self.first == self.second { 0 } else { 2 + usize::from(third) };
         [self.first, self.second, self.missing].into_iter().take(count)
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //! use forest::{Forest, Node};
 //! // One stump: x0 < 0.5 gives -1, otherwise +1, and a missing x0 gives 0.
-//! let nodes = [Node::split(0, 0.5f32, 1, 2, 3), Node::leaf(-1.0), Node::leaf(1.0), Node::leaf(0.0)];
+//! let nodes = [Node::split(0, 0.5f32, 1, 2, 3), Node::leaf(-1.0, 1), Node::leaf(1.0, 2), Node::leaf(0.0, 3)];
 //! let forest = Forest { base_margin: 0.25, roots: &[0], nodes: &nodes, covers: &[10.0, 4.0, 5.0, 1.0], ..Forest::empty(1) };
 //! assert_eq!(forest.margin(&[0.0]), Some(-0.75));
 //! assert_eq!(forest.margin(&[f32::NAN]), Some(0.25));

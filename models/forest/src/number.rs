@@ -22,6 +22,13 @@ pub trait Number: Copy + PartialOrd + AddAssign + Debug + Display + Into<f64> + 
     /// LightGBM (`f64`) truncates, so that -0.5 is category 0; XGBoost (`f32`) takes no negative value. NaN is none.
     fn category(self) -> Option<u32>;
 
+    /// Whether the value is NaN.
+    #[inline(always)]
+    #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+    fn is_missing(self) -> bool {
+        self != self
+    }
+
     /// Whether LightGBM takes the number for zero where zero means missing: its `kZeroThreshold` is 1e-35 in f32.
     fn is_almost_zero(self) -> bool {
         self.into().abs() <= f64::from(1e-35f32)

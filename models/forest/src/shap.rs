@@ -213,14 +213,14 @@ mod tests {
         let nodes = [
             Node::split(0, 1.0, 1, 4, 9),
             Node::in_set(1, 0.0, 2, 3, 2),
-            Node::leaf(-1.5),
-            Node::leaf(0.25),
+            Node::leaf(-1.5, 2),
+            Node::leaf(0.25, 3),
             Node::split(2, 3.0, 5, 8, 8),
             Node::split(0, 2.0, 6, 7, 7),
-            Node::leaf(2.0),
-            Node::leaf(-0.75),
-            Node::leaf(1.0),
-            Node::leaf(0.125),
+            Node::leaf(2.0, 6),
+            Node::leaf(-0.75, 7),
+            Node::leaf(1.0, 8),
+            Node::leaf(0.125, 9),
         ];
         let covers = [40.0, 18.0, 11.0, 7.0, 19.0, 12.0, 5.0, 7.0, 7.0, 3.0];
         let forest = Forest {

@@ -60,7 +60,7 @@ pub(super) fn append<T: Number>(
                 if !value.into().is_finite() {
                     return refuse(index, format!("the leaf's value {value} is not a finite number"));
                 }
-                forest.nodes.push(Node::leaf(value));
+                forest.nodes.push(Node::leaf(value, here));
                 continue;
             }
             Source::Split { feature, threshold, left, right, missing } => {
@@ -89,7 +89,7 @@ pub(super) fn append<T: Number>(
                 if !value.into().is_finite() {
                     return refuse(index, format!("the value {value} for a missing feature is not a finite number"));
                 }
-                forest.nodes.push(Node::leaf(value));
+                forest.nodes.push(Node::leaf(value, here + 1));
                 set_child(&mut forest.nodes[at], Child::Missing, here + 1);
                 (false, false)
             }
