@@ -50,7 +50,8 @@ fn main() -> Result<()> {
     // For `cargo xtask build`, which shows it: a build script has no other way to say what is not a warning.
     println!("cargo::rerun-if-env-changed=BIPOLAR_EDGE_SIZES");
     if let Some(file) = std::env::var_os("BIPOLAR_EDGE_SIZES") {
-        let lines: Vec<String> = models.iter().map(|model| format!("{} {}\n", model.name, model.bytes())).collect();
+        let lines: Vec<String> =
+            models.iter().map(|model| format!("{} {}\n", model.name, model.sum(Forests::bytes))).collect();
         std::fs::write(file, lines.concat())?;
     }
     Ok(())
@@ -113,6 +114,12 @@ impl Model {
                 model
             });
         }
+        // The registry has one transform and one precision a model.
+        let kind = |model: &Imported| (model.transform, model.divisor, matches!(model.forests, Forests::F32(_)));
+        ensure!(
+            imported.windows(2).all(|pair| kind(&pair[0]) == kind(&pair[1])),
+            "the files of the classes are of different libraries or objectives"
+        );
         let outputs: usize = imported.iter().map(|model| model.forests.len()).sum();
         let expected = if let Output::Classes { classes, .. } = &card.output { classes.len() } else { 1 };
         ensure!(outputs == expected, "card.toml: output: {expected} outputs are described, the model has {outputs}");
@@ -144,7 +151,7 @@ impl Model {
         let card = &self.card;
         let first = self.imported.first().context("a model has a file")?;
         let precision = if matches!(first.forests, Forests::F32(_)) { "F32" } else { "F64" };
-        let count: usize = self.imported.iter().map(|model| model.forests.len()).sum();
+        let count = self.sum(Forests::len);
         let forests: Vec<String> = (0..count).map(|index| format!("{}_{index}", self.name.to_uppercase())).collect();
         let output = match &card.output {
             Output::Classes { classes, reference_class } => {
@@ -183,32 +190,14 @@ impl Model {
         Ok(())
     }
 
-    /// What the model's nodes, covers and sets add to the module.
-    fn bytes(&self) -> usize {
-        fn of<T>(forest: &OwnedForest<T>) -> usize {
-            let sets: usize = forest.sets.iter().map(Vec::len).sum();
-            size_of_val(forest.nodes.as_slice()) + 4 * (forest.covers.len() + forest.roots.len() + sets)
-        }
-        let each = self.imported.iter().map(|model| match &model.forests {
-            Forests::F32(forests) => forests.iter().map(of).sum::<usize>(),
-            Forests::F64(forests) => forests.iter().map(of).sum(),
-        });
-        each.sum()
-    }
-
-    /// Trees and nodes.
-    fn size(&self) -> (usize, usize) {
-        let sizes = self.imported.iter().flat_map(|model| match &model.forests {
-            Forests::F32(forests) => forests.iter().map(|f| (f.roots.len(), f.nodes.len())).collect::<Vec<_>>(),
-            Forests::F64(forests) => forests.iter().map(|f| (f.roots.len(), f.nodes.len())).collect(),
-        });
-        sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1))
+    /// A count over all files.
+    fn sum(&self, of: fn(&Forests) -> usize) -> usize {
+        self.imported.iter().map(|model| of(&model.forests)).sum()
     }
 
     /// What `GET /models` says of the model, and with `whole` what `GET /models/{name}` says.
     fn inventory(&self, whole: bool) -> serde_json::Value {
         let card = &self.card;
-        let (trees, nodes) = self.size();
         let mut inventory = json!({
             "name": self.name,
             "type": self.name,
@@ -217,9 +206,9 @@ impl Model {
             "format": card.format,
             "library": self.imported.first().map(|model| &model.library),
             "objective": self.imported.first().map(|model| &model.objective),
-            "trees": trees,
-            "nodes": nodes,
-            "bytes": self.bytes(),
+            "trees": self.sum(Forests::trees),
+            "nodes": self.sum(Forests::nodes),
+            "bytes": self.sum(Forests::bytes),
             "features": card.features.len(),
             "output": card.output,
             "quality": card.quality.as_ref().map(|quality| quality.model),

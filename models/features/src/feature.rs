@@ -115,6 +115,16 @@ const fn field(name: &str) -> usize {
     }
 }
 
+/// Where [`HISTORY`]'s fields stand, found here rather than at every row.
+const HISTORY_FIELDS: [usize; HISTORY.len()] = {
+    let mut fields = [0; HISTORY.len()];
+    let mut index = 0;
+    while index < HISTORY.len() {
+        fields[index] = field(HISTORY[index].0);
+        index += 1;
+    }
+    fields
+};
 const HOURS_SLEPT: usize = field("hoursSlept");
 const TASKS_PLANNED: usize = field("tasksPlanned");
 const TASKS_COMPLETED: usize = field("tasksCompleted");
@@ -138,8 +148,7 @@ pub fn row(checkins: &[CheckIn], window_days: u8) -> Option<Row> {
 
     let mut row = [f32::NAN; FEATURE_COUNT];
     row[..FIELDS.len()].copy_from_slice(&latest.values);
-    for (index, (name, _)) in HISTORY.iter().enumerate() {
-        let field = field_index(name)?;
+    for (index, &field) in HISTORY_FIELDS.iter().enumerate() {
         let at = FIELDS.len() + 3 * index;
         row[at..at + 3].copy_from_slice(&history(&window, field));
     }

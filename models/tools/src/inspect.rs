@@ -71,7 +71,7 @@ impl Report {
             },
             outputs: model.forests.len(),
             features: feature_names(&model),
-            trees: 0,
+            trees: model.forests.trees(),
             splits: 0,
             splits_by_category: 0,
             leaves: 0,
@@ -79,7 +79,7 @@ impl Report {
             precision: "",
             has_covers: true,
             features_of_which_zero_is_missing: Vec::new(),
-            module_bytes: 0,
+            module_bytes: model.forests.bytes(),
             warnings: model.warnings,
         };
         match &model.forests {
@@ -91,11 +91,8 @@ impl Report {
 
     fn count<T: Number>(&mut self, forest: &OwnedForest<T>, precision: &'static str) {
         self.precision = precision;
-        self.trees += forest.roots.len();
         self.has_covers &= forest.covers.len() == forest.nodes.len();
         self.features_of_which_zero_is_missing = forest.zero_is_missing.clone();
-        self.module_bytes += size_of_val(forest.nodes.as_slice()) + 4 * (forest.covers.len() + forest.roots.len());
-        self.module_bytes += forest.sets.iter().map(|set| 4 * set.len()).sum::<usize>();
         for (tree, &root) in forest.roots.iter().enumerate() {
             let end = forest.roots.get(tree + 1).map_or(forest.nodes.len(), |next| *next as usize);
             let nodes = &forest.nodes[root as usize..end];

@@ -22,13 +22,13 @@ pub struct Fitted {
 }
 
 /// The row in `gbdt`'s own terms, where one particular number means missing.
-pub fn gbdt_row(row: &[f32]) -> Vec<f32> {
+fn gbdt_row(row: &[f32]) -> Vec<f32> {
     row.iter().map(|&x| if x.is_nan() { VALUE_TYPE_UNKNOWN } else { x }).collect()
 }
 
 /// A forest that tells `label` of a task from the others, with as many trees as do best on `validation`.
 pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example]) -> Result<Fitted> {
-    let at = Task::ALL.iter().position(|other| *other == task).context("a task")?;
+    let at = task.index();
     let mut config = Config::new();
     config.set_feature_size(features::FEATURES.len());
     config.set_max_depth(DEPTH);
@@ -92,13 +92,8 @@ fn truncated(bytes: &[u8], trees: usize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&model)?)
 }
 
-/// Rows as `gbdt` predicts them.
-pub fn gbdt_rows(rows: &[Vec<f32>]) -> Vec<Data> {
-    rows.iter().map(|row| Data::new_test_data(gbdt_row(row), None)).collect()
-}
-
 /// `gbdt`'s own predictions with a model file.
 pub fn gbdt_predictions(model_file: &str, rows: &[Vec<f32>]) -> Result<PredVec> {
     let model = GBDT::load_model(model_file).map_err(|error| anyhow::anyhow!("{model_file}: {error}"))?;
-    Ok(model.predict(&gbdt_rows(rows)))
+    Ok(model.predict(&rows.iter().map(|row| Data::new_test_data(gbdt_row(row), None)).collect()))
 }

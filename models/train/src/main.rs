@@ -47,7 +47,7 @@ fn train(
     held_out: &[Example],
     root: &Path,
 ) -> Result<String> {
-    let at = Task::ALL.iter().position(|other| *other == task).context("a task")?;
+    let at = task.index();
     let labels: Vec<usize> = held_out.iter().map(|example| example.labels[at]).collect();
     let output = output(task);
     let (suffixes, learned): (Vec<String>, Vec<usize>) = match &output {

@@ -43,6 +43,11 @@ impl Task {
         Task::SleepDisturbanceRisk,
     ];
 
+    /// Where the task stands in [`Task::ALL`], and its label in [`Example::labels`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// The folder's name.
     pub fn name(self) -> &'static str {
         match self {

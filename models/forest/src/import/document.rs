@@ -57,8 +57,13 @@ impl<'a> Place<'a> {
         Place { value, path: String::new() }
     }
 
+    /// How it was reached.
+    pub(super) fn path(&self) -> &str {
+        if self.path.is_empty() { "file" } else { &self.path }
+    }
+
     pub(super) fn refuse(&self, reason: impl Into<String>) -> ImportError {
-        ImportError::new(if self.path.is_empty() { "file" } else { &self.path }, reason)
+        ImportError::new(self.path(), reason)
     }
 
     pub(super) fn optional(&self, key: &str) -> Option<Place<'a>> {

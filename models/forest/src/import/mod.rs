@@ -68,6 +68,14 @@ pub struct OwnedForest<T> {
     pub sets: Vec<Vec<u32>>,
 }
 
+impl<T> OwnedForest<T> {
+    /// What the forest takes in a Wasm module: nodes, covers, roots and sets.
+    pub fn bytes(&self) -> usize {
+        let sets: usize = self.sets.iter().map(Vec::len).sum();
+        size_of_val(self.nodes.as_slice()) + 4 * (self.covers.len() + self.roots.len() + sets)
+    }
+}
+
 impl<T: Number> OwnedForest<T> {
     fn new(base_margin: T, features: usize) -> OwnedForest<T> {
         OwnedForest {
@@ -123,6 +131,30 @@ impl Forests {
         match self {
             Forests::F32(forests) => forests.len(),
             Forests::F64(forests) => forests.len(),
+        }
+    }
+
+    /// How many trees there are over all outputs.
+    pub fn trees(&self) -> usize {
+        match self {
+            Forests::F32(forests) => forests.iter().map(|forest| forest.roots.len()).sum(),
+            Forests::F64(forests) => forests.iter().map(|forest| forest.roots.len()).sum(),
+        }
+    }
+
+    /// How many nodes there are over all outputs.
+    pub fn nodes(&self) -> usize {
+        match self {
+            Forests::F32(forests) => forests.iter().map(|forest| forest.nodes.len()).sum(),
+            Forests::F64(forests) => forests.iter().map(|forest| forest.nodes.len()).sum(),
+        }
+    }
+
+    /// What all outputs take in a Wasm module.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Forests::F32(forests) => forests.iter().map(OwnedForest::bytes).sum(),
+            Forests::F64(forests) => forests.iter().map(OwnedForest::bytes).sum(),
         }
     }
 

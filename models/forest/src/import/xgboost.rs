@@ -247,7 +247,7 @@ impl Tree {
     }
 
     fn append(&self, forest: &mut OwnedForest<f32>, place: &Place<'_>) -> Result<(), ImportError> {
-        let node_place = |node: usize| place.refuse("").place + &format!(", node {node}");
+        let node_place = |node: usize| format!("{}, node {node}", place.path());
         append(forest, self.left.len(), node_place, |node| {
             let source = self.source(node).map_err(|reason| ImportError::new(node_place(node), reason))?;
             Ok((source, self.covers.as_ref().map(|covers| covers[node])))
