@@ -7,8 +7,8 @@ mod card;
 
 use anyhow::{Context, Result, bail, ensure};
 use card::{Card, Output};
-use forest::import::{Forests, Imported, OwnedForest, read};
-use forest::{Link, Number};
+use forest::Number;
+use forest::import::{Forests, Imported, Options, OwnedForest, read};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -104,15 +104,16 @@ impl Model {
         let mut imported = Vec::new();
         for stem in stems {
             let file = model_file(folder, &stem)?.with_context(|| format!("there is no {stem}.json, .txt or .ubj"))?;
-            let model = read_model(&card, &file).with_context(|| file.display().to_string())?;
             let covers = folder.join(format!("{}.json", stem.replacen("model", "covers", 1)));
-            files.push(file);
-            imported.push(if covers.is_file() {
+            files.push(file.clone());
+            let covers = if covers.is_file() {
                 files.push(covers.clone());
-                with_covers(model, &covers).with_context(|| covers.display().to_string())?
+                let text = std::fs::read(&covers)?;
+                Some(serde_json::from_slice(&text).with_context(|| covers.display().to_string())?)
             } else {
-                model
-            });
+                None
+            };
+            imported.push(read_model(&card, &file, covers).with_context(|| file.display().to_string())?);
         }
         // The registry has one transform and one precision a model.
         let kind = |model: &Imported| (model.transform, model.divisor, matches!(model.forests, Forests::F32(_)));
@@ -236,8 +237,8 @@ fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
 }
 
 /// Reads a model file and holds it against its card.
-fn read_model(card: &Card, file: &Path) -> Result<Imported> {
-    let model = read(&std::fs::read(file)?, card.rounds)?;
+fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Imported> {
+    let model = read(&std::fs::read(file)?, &Options { rounds: card.rounds, covers })?;
     let format = model.library.split(' ').next().unwrap_or_default().to_lowercase();
     ensure!(card.format == format, "card.toml: format is {:?}, and this is a file of {format}", card.format);
     let features = model.forests.features();
@@ -260,51 +261,37 @@ fn read_model(card: &Card, file: &Path) -> Result<Imported> {
     Ok(model)
 }
 
-/// Adds the covers that a trainer wrote beside a file which has none: one list, in the order of the flat layout.
-fn with_covers(mut model: Imported, file: &Path) -> Result<Imported> {
-    let covers: Vec<f32> = serde_json::from_slice(&std::fs::read(file)?)?;
-    let Forests::F32(forests) = &mut model.forests else { bail!("this model has covers of its own") };
-    let [forest] = forests.as_mut_slice() else { bail!("covers for one forest, and there are {}", forests.len()) };
-    ensure!(covers.len() == forest.nodes.len(), "{} covers for {} nodes", covers.len(), forest.nodes.len());
-    forest.covers = covers;
-    Ok(model)
-}
-
-/// Writes a forest as static data. `{:?}` prints the shortest text that reads back to the same bits.
+/// Writes a forest as static data, which the compiler checks as it does. `{:?}` prints the shortest text that reads back to
+/// the same bits.
 fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest: &OwnedForest<T>) -> Result<()> {
-    writeln!(out, "static {name}_NODES: [Node<{precision}>; {}] = [", forest.nodes.len())?;
-    let mut root = 0;
-    for (at, node) in forest.nodes.iter().enumerate() {
-        if forest.roots.binary_search(&(at as u32)).is_ok() {
-            root = at;
-        }
-        match node.link() {
-            Link::Leaf(value) => writeln!(out, "Node::leaf({value:?}, {}),", at - root)?,
-            Link::Split { feature, threshold, left, right, missing } => {
-                let infinite = threshold.into().is_infinite();
-                let sign = if threshold.into() > 0.0 { "" } else { "NEG_" };
-                let threshold =
-                    if infinite { format!("{precision}::{sign}INFINITY") } else { format!("{threshold:?}") };
-                writeln!(out, "Node::split({feature}, {threshold}, {left}, {right}, {missing}),")?;
-            }
-            Link::InSet { feature, set, inside, outside, missing } => {
-                writeln!(out, "Node::in_set({feature}, {set:?}, {inside}, {outside}, {missing}),")?;
-            }
-        }
+    let forest = forest.forest();
+    let parts = forest.parts();
+    writeln!(out, "static {name}_NODES: [Node; {}] = [", parts.nodes.len())?;
+    for node in parts.nodes {
+        let (threshold, slot, children) = node.parts();
+        writeln!(out, "Node::new({threshold}, {slot}, {children}),")?;
     }
-    writeln!(out, "];")?;
-    let sets: Vec<String> = forest.sets.iter().map(|set| format!("&{set:?}")).collect();
+    let number = |number: &T| match (*number).into() {
+        infinite if infinite == f64::INFINITY => format!("{precision}::INFINITY"),
+        infinite if infinite == f64::NEG_INFINITY => format!("{precision}::NEG_INFINITY"),
+        _ => format!("{number:?}"),
+    };
+    let numbers: Vec<String> = parts.numbers.iter().map(number).collect();
     writeln!(
         out,
-        "static {name}: Forest<'static, {precision}> = Forest {{ base_margin: {:?}, features: {}, depth: {}, zero_is_missing: &{:?}, \
-         roots: &{:?}, nodes: &{name}_NODES, covers: &{:?}, sets: &[{}] }};",
-        forest.base_margin,
-        forest.features,
-        forest.depth,
-        forest.zero_is_missing,
-        forest.roots,
-        forest.covers,
-        sets.join(", ")
+        "];\n#[allow(long_running_const_eval)]\nstatic {name}: Forest<'static, {precision}> = match Forest::new(Parts {{ \
+         base_margin: {:?}, features: {}, depth: {}, zero_is_missing: &{:?}, roots: &{:?}, nodes: &{name}_NODES, \
+         numbers: &[{}], covers: &{:?}, set_starts: &{:?}, set_words: &{:?} }}) {{ Ok(forest) => forest, \
+         Err(reason) => panic!(\"{{}}\", reason) }};",
+        parts.base_margin,
+        parts.features,
+        parts.depth,
+        parts.zero_is_missing,
+        parts.roots,
+        numbers.join(", "),
+        parts.covers,
+        parts.set_starts,
+        parts.set_words,
     )?;
     Ok(())
 }

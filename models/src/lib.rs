@@ -9,7 +9,7 @@ pub mod card;
 
 use features::{FEATURES, Row};
 #[allow(unused_imports, reason = "a registry without models has no nodes")]
-use forest::{Forest, Node, Transform};
+use forest::{Forest, Node, Parts, Transform};
 
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 

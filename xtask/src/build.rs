@@ -51,6 +51,6 @@ pub(crate) fn wasm(name: &str) -> PathBuf {
     target().join(TARGET).join("release").join(name).with_extension("wasm")
 }
 
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask`: every developer habit is one command.
 
 mod audit;
+mod bench;
 mod build;
 mod model;
 mod step;
@@ -21,6 +22,7 @@ cargo xtask <command>
   build           build the Wasm module, as `spin build` does
   train           train the shipped models and write them to models/ (same sources, same bytes)
   model ...       add, inspect, verify or remove a model: cargo xtask model help
+  bench forest    time the forest beside LightGBM, XGBoost, gbdt and lleaves (Python 3 is needed)
   audit           check licences, bans, sources and, where their database can be reached, advisories
 
 Each installs what it needs, says what it does, and does nothing twice.";
@@ -41,7 +43,7 @@ fn run() -> Result<ExitCode> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     let (command, rest) = args.split_first().map_or(("help", args.as_slice()), |(first, rest)| (first.as_str(), rest));
     let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
-    if !["up", "model"].contains(&command) && !rest.is_empty() {
+    if !["up", "model", "bench"].contains(&command) && !rest.is_empty() {
         bail!("`cargo xtask {command}` takes no arguments; it was given {rest:?}");
     }
     match command {
@@ -50,6 +52,7 @@ fn run() -> Result<ExitCode> {
         "build" => build::run()?,
         "train" => train::run()?,
         "model" => return model::run(rest),
+        "bench" => bench::run(rest)?,
         "audit" => audit::run()?,
         "help" | "--help" | "-h" => println!("{HELP}"),
         other => bail!("there is no command {other:?}\n\n{HELP}"),

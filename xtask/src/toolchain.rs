@@ -90,7 +90,7 @@ impl Toolchain {
                 .env("RUSTC", DEBIAN_RUSTC)
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_TARGET_WASM32_WASIP2_LINKER", linkers.join("wasm-component-ld"))
-                .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("-L {DEBIAN_WASI_LIBRARIES}"))
+                .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("-L {DEBIAN_WASI_LIBRARIES} {SIMD}"))
                 .args(["-Z", "build-std=std,panic_abort"]);
         }
         Ok(build)
@@ -102,6 +102,8 @@ impl Toolchain {
     }
 }
 
+/// As in .cargo/config.toml, which the variable may replace.
+const SIMD: &str = "-Ctarget-feature=+simd128";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_WASI_LIBRARIES: &str = "/usr/lib/wasm32-wasi";
 

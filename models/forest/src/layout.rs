@@ -1,141 +1,158 @@
 //! The flat layout: what a forest is in memory.
 //!
-//! All trees of a forest stand one after the other in one slice of nodes; `roots` says where each begins. A node
-//! is 12 bytes with `f32` numbers and 16 with `f64`:
+//! All trees of a forest stand one after the other in one slice of nodes of 8 bytes; `roots` says where each begins:
 //!
 //! ```text
-//!               4 or 8    2 bytes    2       2       2
-//!   split     | threshold | feature | left | right | missing |   children are indexes from the tree's root
-//!   in a set  | set's no. | feature | in   | out   | missing |   the highest bit of feature is set
-//!   leaf      | value     | 0       | itself | itself | itself |
+//!               4 bytes      2      2
+//!   split     | threshold | slot | children |   children stand side by side, `children` nodes further on
+//!   in a set  | set's no. | slot | children |
+//!   leaf      | value     | 0    | 0        |
 //! ```
 //!
-//! A leaf leads to itself, so that a step is the same for every node: trees that have arrived wait in place while others
-//! walk on beside them. A split has two children at least, by which the two are told apart.
+//! A row is turned into *keys* before it walks: whole numbers in the order of its values, so that a step is one comparison of
+//! integers and no step asks whether a value is missing. A feature has a key a way in which a split can treat a missing
+//! value, and the split's *slot* says which one it reads:
 //!
-//! `missing` is a third child of its own rather than a direction, because a tree trained by `gbdt` may answer
-//! with a value of the inner node itself when the feature is missing: the importer adds that value as one more
-//! leaf. Where the format sends missing values left or right, `missing` repeats that child.
+//! ```text
+//!   slot   0      1 ..= F          F+1 ..= 2F        2F+1 ..= 3F      3F+1 ..= 4F      4F+1 ..= 5F
+//!        | leaf | missing: left  | missing: right  | missing: exit  | set, missing:  | set, missing:  |
+//!        |      | i32::MIN       | i32::MAX - 1    | i32::MAX       |   inside, -2   |   outside, -1  |
+//! ```
 //!
-//! Whether a value equal to the threshold goes left is the library's affair, and so the precision's:
-//! see [`Number::goes_left`].
+//! A key from its threshold on goes right, to the second child. Of a split by category the first child is for categories in
+//! the set. An exit is a third child: a tree trained by `gbdt` answers with a value of the inner node itself when the feature
+//! is missing. A leaf reads slot 0, whose key is below every threshold, and leads to itself: trees that have arrived wait in
+//! place while others walk on beside them.
+//!
+//! **Precision.** XGBoost and `gbdt` compare `x < t` in f32, and threshold and key are those f32s. LightGBM compares `x <= t`
+//! in f64: the threshold is the key after that of `t` rounded down to f32, which parts all f32 inputs as `t` does. `numbers`
+//! has the f64 thresholds for inputs that no f32 is, and the f64 leaves.
+//!
+//! **Order.** Each pair of children is followed by the subtree of the one that more training rows reached, so that the way
+//! most rows take lies in few cache lines.
 
 use crate::number::Number;
 
-/// The bit of [`Node::feature`] that marks a split by category.
-const IN_SET: u16 = 1 << 15;
+/// The slot of leaves.
+const LEAF: u16 = 0;
 
 /// One node of a tree. See the module's drawing.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(C)]
-pub struct Node<T> {
-    /// A threshold, the number of a set, or a leaf's value.
-    number: T,
-    feature: u16,
-    first: u16,
-    second: u16,
-    missing: u16,
+#[repr(C, align(8))]
+pub struct Node {
+    /// A threshold as a key, the number of a set, or the bits of an f32 leaf.
+    threshold: i32,
+    slot: u16,
+    children: u16,
 }
 
-impl<T: Copy> Node<T> {
-    /// The most features that nodes can tell apart.
-    pub const MOST_FEATURES: usize = IN_SET as usize - 1;
-
-    /// A split: left or right of the threshold, `missing` when the feature is NaN.
-    /// Children are indexes counted from the tree's root.
-    pub const fn split(feature: u16, threshold: T, left: u16, right: u16, missing: u16) -> Node<T> {
-        Node { number: threshold, feature, first: left, second: right, missing }
+impl Node {
+    /// A node from what [`Node::parts`] gave.
+    pub const fn new(threshold: i32, slot: u16, children: u16) -> Node {
+        Node { threshold, slot, children }
     }
 
-    /// A split by category: `inside` when set number `set` of the forest has the feature's category, `missing` when
-    /// it is NaN, `outside` otherwise.
-    pub const fn in_set(feature: u16, set: T, inside: u16, outside: u16, missing: u16) -> Node<T> {
-        Node { number: set, feature: feature | IN_SET, first: inside, second: outside, missing }
+    /// Threshold, slot and distance to the first child.
+    pub const fn parts(self) -> (i32, u16, u16) {
+        (self.threshold, self.slot, self.children)
     }
 
-    /// A leaf, with the value that it adds to the margin (any shrinkage already applied), and its own index counted from
-    /// the tree's root.
-    pub const fn leaf(value: T, at: u16) -> Node<T> {
-        Node { number: value, feature: 0, first: at, second: at, missing: at }
+    #[inline(always)]
+    pub(crate) const fn threshold(self) -> i32 {
+        self.threshold
     }
 
-    /// What this node is.
-    #[inline]
-    pub const fn link(&self) -> Link<T> {
-        let Node { number, feature, first, second, missing } = *self;
-        if first == second {
-            Link::Leaf(number)
-        } else if feature & IN_SET == 0 {
-            Link::Split { feature, threshold: number, left: first, right: second, missing }
-        } else {
-            Link::InSet { feature: feature & !IN_SET, set: number, inside: first, outside: second, missing }
+    #[inline(always)]
+    pub(crate) const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// Distance to the first child; 0 for a leaf.
+    #[inline(always)]
+    pub(crate) const fn children(self) -> usize {
+        self.children as usize
+    }
+}
+
+/// How a split reads its feature: what a missing value does, and whether categories are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// By size; missing goes left.
+    MissingLeft,
+    /// By size; missing goes right.
+    MissingRight,
+    /// By size; missing takes the third child.
+    MissingExit,
+    /// By category; missing counts as inside the set.
+    SetMissingInside,
+    /// By category; missing counts as outside the set.
+    SetMissingOutside,
+}
+
+impl Reading {
+    const ALL: [Reading; 5] = [
+        Reading::MissingLeft,
+        Reading::MissingRight,
+        Reading::MissingExit,
+        Reading::SetMissingInside,
+        Reading::SetMissingOutside,
+    ];
+
+    /// The first slot of those that are read this way.
+    pub(crate) const fn first_slot(self, features: usize) -> usize {
+        1 + self as usize * features
+    }
+
+    /// How many children a split has that reads this way.
+    const fn children(self) -> usize {
+        if matches!(self, Reading::MissingExit) { 3 } else { 2 }
+    }
+
+    /// Whether it reads a category.
+    pub const fn is_set(self) -> bool {
+        matches!(self, Reading::SetMissingInside | Reading::SetMissingOutside)
+    }
+}
+
+/// Which readings a forest has, by [`Reading`]'s own order.
+pub(crate) type Readings = [bool; Reading::ALL.len()];
+
+/// Which kinds of node a forest has, and so how a step is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Splits by size with two children.
+    Plain,
+    /// Splits by size, some with an exit.
+    Exits,
+    /// Splits by size and by category, with two children or three.
+    Sets,
+}
+
+impl Shape {
+    const fn of(readings: Readings) -> Shape {
+        match readings {
+            [_, _, _, true, _] | [_, _, _, _, true] => Shape::Sets,
+            [_, _, true, _, _] => Shape::Exits,
+            _ => Shape::Plain,
         }
     }
 
-    /// Where a row goes from this node by the size of a feature: for a leaf, nowhere. `None` if the row lacks the feature.
-    #[inline(always)]
-    pub(crate) fn step(&self, row: &[T]) -> Option<u16>
-    where
-        T: Number,
-    {
-        let value = *row.get(usize::from(self.feature))?;
-        let child = if value.goes_left(self.number) { self.first } else { self.second };
-        Some(if value.is_missing() { self.missing } else { child })
-    }
-
-    /// A leaf's value.
-    #[inline(always)]
-    pub(crate) const fn value(&self) -> T {
-        self.number
-    }
-
-    /// The node's distinct children; none for a leaf.
-    pub(crate) fn children(&self) -> impl Iterator<Item = u16> + use<T> {
-        let third = self.missing != self.first && self.missing != self.second;
-        let count = if self.first == self.second { 0 } else { 2 + usize::from(third) };
-        [self.first, self.second, self.missing].into_iter().take(count)
+    /// How many slots a row's keys take.
+    pub(crate) const fn slots(self, features: usize) -> usize {
+        match self {
+            Shape::Plain => Reading::MissingExit.first_slot(features),
+            Shape::Exits => Reading::SetMissingInside.first_slot(features),
+            Shape::Sets => Reading::ALL.len() * features + 1,
+        }
     }
 }
 
-/// A node read as what it is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Link<T> {
-    /// A leaf's value.
-    Leaf(T),
-    /// A split by size.
-    Split {
-        /// Index of the feature in the model's own order.
-        feature: u16,
-        /// What values are held against: see [`Number::goes_left`].
-        threshold: T,
-        /// The child for values that go left.
-        left: u16,
-        /// The child for values that do not.
-        right: u16,
-        /// The child for a missing feature; may repeat `left` or `right`.
-        missing: u16,
-    },
-    /// A split by category.
-    InSet {
-        /// Index of the feature in the model's own order.
-        feature: u16,
-        /// Number of the set, a whole number.
-        set: T,
-        /// The child for categories in the set.
-        inside: u16,
-        /// The child for all others.
-        outside: u16,
-        /// The child for a missing feature; may repeat `inside` or `outside`.
-        missing: u16,
-    },
-}
-
-/// A forest whose leaves add up to one margin.
+/// What a forest is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Forest<'a, T> {
+pub struct Parts<'a, T> {
     /// What the margin starts from.
     pub base_margin: T,
-    /// How many features a row must have.
+    /// How many features a row must have, from 1 to [`MOST_FEATURES`].
     pub features: usize,
     /// Splits on the longest path from a root to a leaf.
     pub depth: usize,
@@ -144,44 +161,188 @@ pub struct Forest<'a, T> {
     /// Where each tree's root stands in `nodes`, in the order in which their leaves are added.
     pub roots: &'a [u32],
     /// All trees' nodes.
-    pub nodes: &'a [Node<T>],
+    pub nodes: &'a [Node],
+    /// In f64 each split's threshold or set and each leaf's value; empty in f32.
+    pub numbers: &'a [T],
     /// How many training rows (or how much of their hessian) reached each node; empty when the model file does not say.
     pub covers: &'a [f32],
+    /// Where each set of categories begins in `set_words`, and where the last ends; empty without sets.
+    pub set_starts: &'a [u32],
     /// Sets of categories, as bits.
-    pub sets: &'a [&'a [u32]],
+    pub set_words: &'a [u32],
+}
+
+/// The most features that slots can tell apart.
+pub const MOST_FEATURES: usize = (u16::MAX as usize - 1) / Reading::ALL.len();
+
+/// A forest whose leaves add up to one margin, checked: every walk stays within its slices and ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Forest<'a, T> {
+    parts: Parts<'a, T>,
+    readings: Readings,
+}
+
+impl<'a, T: Copy> Forest<'a, T> {
+    /// The forest, if its parts fit together. For static data this runs in the compiler.
+    ///
+    /// What the walks rely on, and this makes sure of:
+    /// 1. Trees are not empty and fill `nodes`. A leaf is `children` = 0 in slot 0, and its bits are no key that slot 0
+    ///    would not be below; every other node's children stand behind it and within its tree.
+    /// 2. A slot is one that a row's keys have.
+    /// 3. In f64 there is a number a node, and no exits.
+    pub const fn new(parts: Parts<'a, T>) -> Result<Forest<'a, T>, &'static str> {
+        if parts.features == 0 || parts.features > MOST_FEATURES {
+            return Err("a forest has from 1 to 13,106 features");
+        }
+        let wide = size_of::<T>() == 8;
+        if parts.numbers.len() != if wide { parts.nodes.len() } else { 0 } {
+            return Err("in f64 each node has a number, in f32 none");
+        }
+        if !parts.covers.is_empty() && parts.covers.len() != parts.nodes.len() {
+            return Err("covers are for all nodes or none");
+        }
+        if parts.nodes.len() > i32::MAX as usize {
+            return Err("more nodes than can be addressed");
+        }
+        let sets = parts.set_starts.len().saturating_sub(1);
+        let mut set = 0;
+        while set < sets {
+            let (start, end) = (parts.set_starts[set], parts.set_starts[set + 1]);
+            if start > end || end as usize > parts.set_words.len() {
+                return Err("a set of categories is not within the words");
+            }
+            set += 1;
+        }
+        let mut readings = [false; Reading::ALL.len()];
+        let mut tree = 0;
+        let mut at = 0;
+        while tree < parts.roots.len() {
+            let last = tree + 1 == parts.roots.len();
+            let end = if last { parts.nodes.len() } else { parts.roots[tree + 1] as usize };
+            if parts.roots[tree] as usize != at || end <= at || end > parts.nodes.len() {
+                return Err("the roots do not part the nodes into trees");
+            }
+            while at < end {
+                let node = parts.nodes[at];
+                if node.slot == LEAF {
+                    if node.children != 0 || node.threshold == i32::MIN {
+                        return Err("a leaf leads on");
+                    }
+                    at += 1;
+                    continue;
+                }
+                let reading = (node.slot as usize - 1) / parts.features;
+                if reading >= Reading::ALL.len() {
+                    return Err("a slot is of no feature");
+                }
+                let reading = Reading::ALL[reading];
+                if node.children == 0 || at + node.children as usize + reading.children() > end {
+                    return Err("a child is not in its tree, behind its parent");
+                }
+                readings[reading as usize] = true;
+                if reading.is_set() && (node.threshold < 0 || node.threshold as usize >= sets) {
+                    return Err("there is no such set of categories");
+                }
+                at += 1;
+            }
+            tree += 1;
+        }
+        if at != parts.nodes.len() {
+            return Err("the roots do not part the nodes into trees");
+        }
+        if wide && readings[Reading::MissingExit as usize] {
+            return Err("a forest in f64 has no exits");
+        }
+        Ok(Forest { parts, readings })
+    }
+}
+
+impl<'a, T> Forest<'a, T> {
+    /// A forest of parts that [`Forest::new`] has accepted and found to have these readings.
+    ///
+    /// # Safety
+    /// It has, and they have not changed since.
+    #[cfg(feature = "import")]
+    #[allow(unsafe_code, reason = "to check again at every row would cost more than the row")]
+    pub(crate) const unsafe fn accepted(parts: Parts<'a, T>, readings: Readings) -> Forest<'a, T> {
+        Forest { parts, readings }
+    }
+
+    pub(crate) const fn shape(&self) -> Shape {
+        Shape::of(self.readings)
+    }
+
+    pub(crate) const fn readings(&self) -> Readings {
+        self.readings
+    }
+
+    /// What it is made of.
+    pub const fn parts(&self) -> &Parts<'a, T> {
+        &self.parts
+    }
+
+    /// The nodes of one tree, as a range in `nodes`.
+    pub fn tree(&self, index: usize) -> Option<std::ops::Range<usize>> {
+        let begin = *self.parts.roots.get(index)? as usize;
+        let end = self.parts.roots.get(index + 1).map_or(self.parts.nodes.len(), |&next| next as usize);
+        Some(begin..end)
+    }
+
+    /// Whether a set has a category.
+    #[inline]
+    pub(crate) fn has(&self, set: i32, category: i32) -> bool {
+        let words = || {
+            let start = *self.parts.set_starts.get(set as usize)? as usize;
+            let end = *self.parts.set_starts.get(set as usize + 1)? as usize;
+            self.parts.set_words.get(start..end)
+        };
+        // A negative category becomes an index that no set has.
+        let category = category as u32;
+        words().and_then(|words| words.get(category as usize / 32)).is_some_and(|word| word >> (category % 32) & 1 == 1)
+    }
+}
+
+/// A node read as what it is. Children are indexes in `nodes`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Link<T> {
+    /// A leaf's value.
+    Leaf(T),
+    /// A split.
+    Split {
+        /// Index of the feature in the model's own order.
+        feature: usize,
+        /// How the feature is read.
+        reading: Reading,
+        /// What values are held against, or the number of a set of categories: see [`Number::goes_left`].
+        threshold: T,
+        /// The first child, for values that go left or are in the set; the others stand behind it.
+        first: usize,
+        /// How many children there are.
+        count: usize,
+    },
 }
 
 impl<T: Number> Forest<'_, T> {
-    /// A forest without trees.
-    pub const fn empty(features: usize) -> Self {
-        Forest {
-            base_margin: T::ZERO,
-            features,
-            depth: 0,
-            zero_is_missing: &[],
-            roots: &[],
-            nodes: &[],
-            covers: &[],
-            sets: &[],
+    /// What node `at` of `nodes` is. `None` beyond the last.
+    pub fn link(&self, at: usize) -> Option<Link<T>> {
+        let node = *self.parts.nodes.get(at)?;
+        let number = self.parts.numbers.get(at).copied();
+        if node.slot == LEAF {
+            return Some(Link::Leaf(number.unwrap_or(T::from_leaf_bits(node.threshold))));
         }
-    }
-}
-
-impl<T> Forest<'_, T> {
-    /// The nodes of one tree, and their covers (empty where there are none).
-    pub(crate) fn tree(&self, index: usize) -> Option<(&[Node<T>], &[f32])> {
-        let begin = *self.roots.get(index)? as usize;
-        let end = self.roots.get(index + 1).map_or(self.nodes.len(), |&next| next as usize);
-        Some((self.nodes.get(begin..end)?, self.covers.get(begin..end).unwrap_or(&[])))
-    }
-}
-
-#[cfg(feature = "import")]
-impl<T> Node<T> {
-    /// Sets the children that are given.
-    pub(crate) fn set_children(&mut self, first: Option<u16>, second: Option<u16>, missing: Option<u16>) {
-        self.first = first.unwrap_or(self.first);
-        self.second = second.unwrap_or(self.second);
-        self.missing = missing.unwrap_or(self.missing);
+        let slot = node.slot() - 1;
+        let reading = *Reading::ALL.get(slot / self.parts.features)?;
+        let threshold = match number {
+            Some(number) => number,
+            None if reading.is_set() => T::from_f64(node.threshold.into()),
+            None => T::from_key(node.threshold),
+        };
+        Some(Link::Split {
+            feature: slot % self.parts.features,
+            reading,
+            threshold,
+            first: at + node.children(),
+            count: reading.children(),
+        })
     }
 }

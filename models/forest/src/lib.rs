@@ -6,13 +6,20 @@
 //! that the feature is missing.
 //!
 //! ```
-//! use forest::{Forest, Node};
-//! // One stump: x0 < 0.5 gives -1, otherwise +1, and a missing x0 gives 0.
-//! let nodes = [Node::split(0, 0.5f32, 1, 2, 3), Node::leaf(-1.0, 1), Node::leaf(1.0, 2), Node::leaf(0.0, 3)];
-//! let forest = Forest { base_margin: 0.25, roots: &[0], nodes: &nodes, covers: &[10.0, 4.0, 5.0, 1.0], ..Forest::empty(1) };
+//! use forest::{Forest, Node, Parts};
+//! // One stump over one feature: x0 < 0.5 gives -1, otherwise, missing too, +1. Thresholds are keys: see `layout`.
+//! let nodes = [
+//!     Node::new(0.5f32.to_bits() as i32, 2, 1),
+//!     Node::new((-1.0f32).to_bits() as i32, 0, 0),
+//!     Node::new(1.0f32.to_bits() as i32, 0, 0),
+//! ];
+//! let parts = Parts { base_margin: 0.25, features: 1, depth: 1, roots: &[0], nodes: &nodes, numbers: &[],
+//!     zero_is_missing: &[], covers: &[10.0, 4.0, 6.0], set_starts: &[], set_words: &[] };
+//! let forest = Forest::new(parts)?;
 //! assert_eq!(forest.margin(&[0.0]), Some(-0.75));
-//! assert_eq!(forest.margin(&[f32::NAN]), Some(0.25));
+//! assert_eq!(forest.margin(&[f32::NAN]), Some(1.25));
 //! assert_eq!(forest.margin(&[]), None);
+//! # Ok::<(), &str>(())
 //! ```
 
 #[cfg(feature = "import")]
@@ -23,6 +30,6 @@ mod shap;
 mod transform;
 mod walk;
 
-pub use layout::{Forest, Link, Node};
+pub use layout::{Forest, Link, MOST_FEATURES, Node, Parts, Reading};
 pub use number::Number;
 pub use transform::Transform;

@@ -1,4 +1,4 @@
-//! The two precisions that libraries compute in.
+//! The two precisions that libraries compute in, and the keys that stand for their numbers.
 
 use std::fmt::{Debug, Display};
 use std::ops::AddAssign;
@@ -22,6 +22,18 @@ pub trait Number: Copy + PartialOrd + AddAssign + Debug + Display + Into<f64> + 
     /// LightGBM (`f64`) truncates, so that -0.5 is category 0; XGBoost (`f32`) takes no negative value. NaN is none.
     fn category(self) -> Option<u32>;
 
+    /// The least key that does not go left of this threshold, for values that an f32 is.
+    fn threshold_key(self) -> i32;
+
+    /// The threshold of a key. In `f64`, of which the key is a rounding, not to be asked for.
+    fn from_key(key: i32) -> Self;
+
+    /// The value of an `f32` leaf.
+    fn from_leaf_bits(bits: i32) -> Self;
+
+    /// The bits of a leaf that a node keeps: its value in `f32`, nothing in `f64`.
+    fn leaf_bits(self) -> i32;
+
     /// Whether the value is NaN.
     #[inline(always)]
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
@@ -33,6 +45,14 @@ pub trait Number: Copy + PartialOrd + AddAssign + Debug + Display + Into<f64> + 
     fn is_almost_zero(self) -> bool {
         self.into().abs() <= f64::from(1e-35f32)
     }
+}
+
+/// A whole number in the order of the f32s, and the same for both zeros. Not for NaN.
+#[inline(always)]
+pub(crate) const fn key(number: f32) -> i32 {
+    // Adding zero turns -0 into +0. As integers positive floats are in order, and negative ones in the reverse.
+    let bits = (number + 0.0).to_bits() as i32;
+    bits ^ ((bits >> 31) as u32 >> 1) as i32
 }
 
 impl Number for f32 {
@@ -52,6 +72,25 @@ impl Number for f32 {
         // 2^24: beyond it not every whole number is an f32.
         (0.0..16_777_216.0).contains(&self).then_some(self as u32)
     }
+
+    fn threshold_key(self) -> i32 {
+        key(self)
+    }
+
+    #[inline]
+    fn from_key(key: i32) -> f32 {
+        f32::from_bits((key ^ ((key >> 31) as u32 >> 1) as i32) as u32)
+    }
+
+    #[inline(always)]
+    fn from_leaf_bits(bits: i32) -> f32 {
+        f32::from_bits(bits as u32)
+    }
+
+    fn leaf_bits(self) -> i32 {
+        // A leaf of -0 becomes +0, which adds the same: the bits of -0 are the key of slot 0.
+        (self + 0.0).to_bits() as i32
+    }
 }
 
 impl Number for f64 {
@@ -69,5 +108,53 @@ impl Number for f64 {
 
     fn category(self) -> Option<u32> {
         (self > -1.0 && self < 2_147_483_648.0).then_some(self as u32)
+    }
+
+    fn threshold_key(self) -> i32 {
+        let nearest = self as f32;
+        let below = if f64::from(nearest) > self { nearest.next_down() } else { nearest };
+        key(below) + 1
+    }
+
+    fn from_key(_: i32) -> f64 {
+        f64::NAN
+    }
+
+    #[inline(always)]
+    fn from_leaf_bits(_: i32) -> f64 {
+        0.0
+    }
+
+    fn leaf_bits(self) -> i32 {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_their_numbers_and_lead_back_to_them() {
+        let numbers = [f32::NEG_INFINITY, f32::MIN, -1.0, -1e-45, 0.0, 1e-45, 1e-36, 1.0, f32::MAX, f32::INFINITY];
+        for pair in numbers.windows(2) {
+            assert!(key(pair[0]) < key(pair[1]), "{pair:?}");
+        }
+        for number in numbers {
+            assert_eq!(f32::from_key(key(number)).to_bits(), number.to_bits());
+        }
+        assert_eq!(key(-0.0), key(0.0));
+    }
+
+    #[test]
+    fn the_key_of_an_f64_threshold_parts_f32s_as_the_threshold_does() {
+        for threshold in [0.1, -0.1, 1e-35, -1e-35, 0.0, 5e-324, -5e-324, 1e39, -1e39, 16_777_217.0, 0.5, f64::INFINITY]
+        {
+            let nearest = threshold as f32;
+            for value in [nearest.next_down(), nearest, nearest.next_up(), 0.0, -0.0, f32::INFINITY, f32::MIN] {
+                let left = f64::from(value) <= threshold;
+                assert_eq!(key(value) < threshold.threshold_key(), left, "{value} and {threshold}");
+            }
+        }
     }
 }

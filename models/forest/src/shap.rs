@@ -18,9 +18,8 @@
 //! back up. A feature that is split on again folds into its earlier edge: the leaves below count for the later edge, and what
 //! the earlier one would have had of them is taken back.
 
-use crate::layout::{Forest, Link, Node};
+use crate::layout::{Forest, Link};
 use crate::number::Number;
-use crate::walk::Step;
 
 /// A bound on the recursion. Trees people train are 5 to 20 deep.
 const DEEPEST: usize = 512;
@@ -31,11 +30,12 @@ impl<T: Number> Forest<'_, T> {
     /// with more than 256 features on a path, or the row or `contributions` is not `features` long.
     pub fn explain(&self, row: &[T], contributions: &mut [f64]) -> Option<()> {
         let row = self.canonical(row)?;
-        if contributions.len() != self.features || self.covers.len() != self.nodes.len() || self.depth > DEEPEST {
+        let parts = self.parts();
+        if contributions.len() != parts.features || parts.covers.len() != parts.nodes.len() || parts.depth > DEEPEST {
             return None;
         }
         // Half as many points as features on the longest path.
-        match self.depth.min(self.features) {
+        match parts.depth.min(parts.features) {
             0..=4 => self.explain_at::<2>(&row, contributions),
             5..=8 => self.explain_at::<4>(&row, contributions),
             9..=16 => self.explain_at::<8>(&row, contributions),
@@ -48,13 +48,10 @@ impl<T: Number> Forest<'_, T> {
 
     fn explain_at<const N: usize>(&self, row: &[T], contributions: &mut [f64]) -> Option<()> {
         let (points, weights) = gauss_legendre();
-        let mut path = Vec::with_capacity(self.depth);
-        for tree in 0..self.roots.len() {
-            let (nodes, covers) = self.tree(tree)?;
-            let mut walk =
-                Walk { forest: self, nodes, covers, row, points, weights, path, contributions: &mut *contributions };
-            walk.visit(0, [1.0; N])?;
-            path = walk.path;
+        let path = Vec::with_capacity(self.parts().depth);
+        let mut walk = Walk { forest: self, row, points, weights, path, contributions };
+        for &root in self.parts().roots {
+            walk.visit(root as usize, [1.0; N])?;
         }
         Some(())
     }
@@ -62,19 +59,37 @@ impl<T: Number> Forest<'_, T> {
     /// The mean margin over the training rows: the base margin and each tree's leaves weighted by cover. `None` without
     /// covers.
     pub fn mean_margin(&self) -> Option<f64> {
-        let means = (0..self.roots.len()).map(|tree| {
-            let (nodes, covers) = self.tree(tree)?;
-            mean_value(nodes, covers)
-        });
-        means.sum::<Option<f64>>().map(|mean| self.base_margin.into() + mean)
+        let means = (0..self.parts().roots.len()).map(|tree| self.mean_value(tree));
+        means.sum::<Option<f64>>().map(|mean| self.parts().base_margin.into() + mean)
+    }
+
+    /// The mean of a tree's leaves, weighted by cover.
+    fn mean_value(&self, tree: usize) -> Option<f64> {
+        let tree = self.tree(tree)?;
+        // A child stands behind its parent, so from the back every child is known before its parent asks.
+        let mut means = vec![0.0; tree.len()];
+        for at in tree.clone().rev() {
+            let mean = match self.link(at)? {
+                Link::Leaf(value) => value.into(),
+                Link::Split { first, count, .. } => {
+                    let cover = f64::from(*self.parts().covers.get(at)?);
+                    let mut mean = 0.0;
+                    for child in first..first + count {
+                        let share = f64::from(*self.parts().covers.get(child)?) / cover;
+                        mean += if cover > 0.0 { means.get(child - tree.start)? * share } else { 0.0 };
+                    }
+                    mean
+                }
+            };
+            *means.get_mut(at - tree.start)? = mean;
+        }
+        means.first().copied()
     }
 }
 
-/// One tree, and where the walk stands in it.
+/// Where the walk stands.
 struct Walk<'a, T, const N: usize> {
     forest: &'a Forest<'a, T>,
-    nodes: &'a [Node<T>],
-    covers: &'a [f32],
     row: &'a [T],
     points: [f64; N],
     weights: [f64; N],
@@ -85,7 +100,7 @@ struct Walk<'a, T, const N: usize> {
 /// A feature on the path from the root, with every earlier split on it folded in.
 #[derive(Clone, Copy)]
 struct Edge<const N: usize> {
-    feature: u16,
+    feature: usize,
     /// Probability of passing when the feature is unknown.
     zero: f64,
     /// 1 if the row passes when it is known, else 0.
@@ -96,26 +111,26 @@ struct Edge<const N: usize> {
 
 impl<T: Number, const N: usize> Walk<'_, T, N> {
     /// Gives, at each point, the sum over the leaves below of their value times the product along their path.
-    fn visit(&mut self, at: u16, product: [f64; N]) -> Option<[f64; N]> {
-        let node = *self.nodes.get(usize::from(at))?;
-        let (feature, followed) = match (node.link(), self.forest.next(&node, self.row)?) {
-            (Link::Split { feature, .. } | Link::InSet { feature, .. }, Step::Child(followed)) => (feature, followed),
-            (Link::Leaf(value), _) | (_, Step::Leaf(value)) => {
-                return Some(product.map(|product| product * value.into()));
-            }
+    fn visit(&mut self, at: usize, product: [f64; N]) -> Option<[f64; N]> {
+        let link = self.forest.link(at)?;
+        let (feature, first, count) = match link {
+            Link::Leaf(value) => return Some(product.map(|product| product * value.into())),
+            Link::Split { feature, first, count, .. } => (feature, first, count),
         };
+        let followed = self.forest.next(link, self.row)?;
+        let covers = self.forest.parts().covers;
         let earlier = self.path.iter().rfind(|edge| edge.feature == feature).copied();
         let (zero, one) = earlier.map_or((1.0, 1.0), |edge| (edge.zero, edge.one));
         let others = match earlier {
             Some(edge) => std::array::from_fn(|k| product[k] * edge.inverse[k]),
             None => product,
         };
-        let cover = f64::from(*self.covers.get(usize::from(at))?);
+        let cover = f64::from(*covers.get(at)?);
         let mut sum = [0.0; N];
-        for child in node.children() {
-            let child_cover = f64::from(*self.covers.get(usize::from(child))?);
+        for child in first..first + count {
+            let child_cover = f64::from(*covers.get(child)?);
             let zero = if cover > 0.0 { zero * child_cover / cover } else { 0.0 };
-            let one = if child == followed { one } else { 0.0 };
+            let one = if Some(child) == followed { one } else { 0.0 };
             if zero == 0.0 && one == 0.0 {
                 continue;
             }
@@ -129,7 +144,7 @@ impl<T: Number, const N: usize> Walk<'_, T, N> {
             if let Some(earlier) = earlier {
                 effect -= earlier.effect(&below, &self.weights);
             }
-            *self.contributions.get_mut(usize::from(feature))? += effect;
+            *self.contributions.get_mut(feature)? += effect;
             sum = std::array::from_fn(|k| sum[k] + below[k]);
         }
         Some(sum)
@@ -167,41 +182,24 @@ fn gauss_legendre<const N: usize>() -> ([f64; N], [f64; N]) {
     (points, weights)
 }
 
-/// The mean of a tree's leaves, weighted by cover.
-fn mean_value<T: Number>(nodes: &[Node<T>], covers: &[f32]) -> Option<f64> {
-    // A child stands after its parent, so from the back every child is known before its parent asks.
-    let mut means = vec![0.0; nodes.len()];
-    for (at, node) in nodes.iter().enumerate().rev() {
-        if let Link::Leaf(value) = node.link() {
-            means[at] = value.into();
-            continue;
-        }
-        let cover = f64::from(*covers.get(at)?);
-        for child in node.children() {
-            let share = f64::from(*covers.get(usize::from(child))?) / cover;
-            means[at] += if cover > 0.0 { means.get(usize::from(child))? * share } else { 0.0 };
-        }
-    }
-    means.first().copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{Node, Parts, Reading};
 
     /// The value of a tree when only the features in `known` are: the definition that Shapley values average over.
-    fn expected(forest: &Forest<'_, f32>, row: &[f32], known: u32, at: u16) -> f64 {
-        let node = &forest.nodes[usize::from(at)];
-        let (Link::Split { feature, .. } | Link::InSet { feature, .. }) = node.link() else {
-            let Link::Leaf(value) = node.link() else { unreachable!() };
-            return value.into();
+    fn expected(forest: &Forest<'_, f32>, row: &[f32], known: u32, at: usize) -> f64 {
+        let link = forest.link(at).expect("a node");
+        let (feature, first, count) = match link {
+            Link::Leaf(value) => return value.into(),
+            Link::Split { feature, first, count, .. } => (feature, first, count),
         };
         if known & (1 << feature) != 0 {
-            let Some(Step::Child(child)) = forest.next(node, row) else { unreachable!() };
+            let child = forest.next(link, row).expect("the row fits").expect("a split has children");
             return expected(forest, row, known, child);
         }
-        let cover = |at: u16| f64::from(forest.covers[usize::from(at)]);
-        node.children().map(|child| expected(forest, row, known, child) * cover(child) / cover(at)).sum()
+        let cover = |at: usize| f64::from(forest.parts().covers[at]);
+        (first..first + count).map(|child| expected(forest, row, known, child) * cover(child) / cover(at)).sum()
     }
 
     fn factorial(n: u32) -> f64 {
@@ -210,27 +208,36 @@ mod tests {
 
     #[test]
     fn equals_brute_force_shapley_values_with_a_repeated_feature_a_category_and_a_missing_value() {
+        let split = |reading: Reading, feature: usize, threshold: f32, children| {
+            Node::new(threshold.threshold_key(), (reading.first_slot(4) + feature) as u16, children)
+        };
+        let leaf = |value: f32| Node::new(value.leaf_bits(), 0, 0);
         let nodes = [
-            Node::split(0, 1.0, 1, 4, 9),
-            Node::in_set(1, 0.0, 2, 3, 2),
-            Node::leaf(-1.5, 2),
-            Node::leaf(0.25, 3),
-            Node::split(2, 3.0, 5, 8, 8),
-            Node::split(0, 2.0, 6, 7, 7),
-            Node::leaf(2.0, 6),
-            Node::leaf(-0.75, 7),
-            Node::leaf(1.0, 8),
-            Node::leaf(0.125, 9),
+            split(Reading::MissingExit, 0, 1.0, 1),
+            Node::new(0, (Reading::SetMissingInside.first_slot(4) + 1) as u16, 3),
+            split(Reading::MissingRight, 2, 3.0, 4),
+            leaf(0.125),
+            leaf(-1.5),
+            leaf(0.25),
+            split(Reading::MissingRight, 0, 2.0, 2),
+            leaf(1.0),
+            leaf(2.0),
+            leaf(-0.75),
         ];
-        let covers = [40.0, 18.0, 11.0, 7.0, 19.0, 12.0, 5.0, 7.0, 7.0, 3.0];
-        let forest = Forest {
+        let covers = [40.0, 18.0, 19.0, 3.0, 11.0, 7.0, 12.0, 7.0, 5.0, 7.0];
+        let parts = Parts {
             base_margin: 0.5,
+            features: 4,
+            depth: 3,
+            zero_is_missing: &[],
             roots: &[0],
             nodes: &nodes,
+            numbers: &[],
             covers: &covers,
-            sets: &[&[0b1001]],
-            ..Forest::empty(4)
+            set_starts: &[0, 1],
+            set_words: &[0b1001],
         };
+        let forest = Forest::new(parts).expect("the parts fit together");
         for row in
             [[0.0, 1.0, 2.0, 0.0], [1.5, 0.0, 2.0, 7.0], [2.5, f32::NAN, f32::NAN, 0.0], [f32::NAN, 0.0, 9.0, 0.0]]
         {

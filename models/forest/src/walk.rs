@@ -1,73 +1,82 @@
-//! From a row to a margin.
+//! From rows to margins.
+//!
+//! A walk's steps each wait for memory, and a branch on what they find could not be foreseen. So nothing branches on the row,
+//! and eight walks go side by side and wait together: one row through eight trees, or eight rows through one tree.
 
-use crate::layout::{Forest, Link, Node};
-use crate::number::Number;
+#![allow(
+    unsafe_code,
+    reason = "bounds checks take 40 % of a row's time in Wasm; `Forest::new` has checked once what they would check at every step"
+)]
+
+use crate::layout::{Forest, Link, Node, Reading, Shape};
+use crate::number::{Number, key};
 use std::borrow::Cow;
 
-/// How many trees are walked at once.
+/// How many walks go side by side.
 const LANES: usize = 8;
+
+/// Groups of `LANES` rows that go through a tree before the next tree: while it is in the cache.
+const GROUPS: usize = 4;
+
+const PLAIN: u8 = Shape::Plain as u8;
+const EXITS: u8 = Shape::Exits as u8;
+const SETS: u8 = Shape::Sets as u8;
 
 impl<T: Number> Forest<'_, T> {
     /// The margin of one row: the base margin, then every tree's leaf added in file order and in the library's own
     /// precision, so that the bits are the library's. `None` if the row is not `features` long.
     pub fn margin(&self, row: &[T]) -> Option<T> {
         let row = self.canonical(row)?;
-        let mut margin = self.base_margin;
-        let (groups, rest) = if self.sets.is_empty() { self.roots.as_chunks() } else { (&[][..], self.roots) };
-        for group in groups {
-            for value in self.leaf_values(group, &row)? {
-                margin += value;
-            }
-        }
-        for tree in self.roots.len() - rest.len()..self.roots.len() {
-            margin += self.leaf_value(tree, &row)?;
-        }
-        Some(margin)
+        Some(match self.keys::<i32, 1>([&row]) {
+            Some(keys) => self.over_trees(&keys),
+            // Only f64 has values that have no key.
+            None => self.over_trees(&self.keys::<Exact, 1>([&row])?),
+        })
     }
 
-    /// The leaves that a canonical row reaches in several trees at once, without splits by category. One walk waits for
-    /// memory at every step; several in flight wait together. None of them branches on the row, which no processor could
-    /// foresee.
-    fn leaf_values(&self, roots: &[u32; LANES], row: &[T]) -> Option<[T; LANES]> {
-        let mut at = roots.map(|root| root as usize);
-        loop {
-            let before = at;
-            for lane in 0..LANES {
-                let child = self.nodes.get(at[lane])?.step(row)?;
-                at[lane] = roots[lane] as usize + usize::from(child);
-            }
-            if at == before {
-                break;
-            }
+    /// The margin of each of several rows, which stand one after the other. The same bits as row by row, in less time.
+    /// `None` if `rows` is not `features` times as long as `margins`.
+    pub fn margins(&self, rows: &[T], margins: &mut [T]) -> Option<()> {
+        let features = self.parts().features;
+        if features.checked_mul(margins.len()) != Some(rows.len()) {
+            return None;
         }
-        let mut values = [T::ZERO; LANES];
-        for lane in 0..LANES {
-            values[lane] = self.nodes.get(at[lane])?.value();
+        margins.fill(self.parts().base_margin);
+        let (mut rows, mut margins) = (rows, margins);
+        while margins.len() >= LANES {
+            let groups = (margins.len() / LANES).min(GROUPS);
+            let (block, rest) = rows.split_at_checked(features * LANES * groups)?;
+            let (own, others) = margins.split_at_mut_checked(LANES * groups)?;
+            let canonical: Vec<Cow<'_, [T]>> =
+                block.chunks(features).map(|row| self.canonical(row)).collect::<Option<_>>()?;
+            let keys: Option<Vec<_>> =
+                canonical.as_chunks().0.iter().map(|rows| self.keys::<i32, LANES>(rows.each_ref())).collect();
+            match keys {
+                Some(keys) => self.over_rows(&keys, own),
+                None => {
+                    let rows = canonical.as_chunks().0.iter();
+                    let keys: Option<Vec<_>> = rows.map(|rows| self.keys::<Exact, LANES>(rows.each_ref())).collect();
+                    self.over_rows(&keys?, own);
+                }
+            }
+            (rows, margins) = (rest, others);
         }
-        Some(values)
-    }
-
-    /// The margin after each tree, for choosing how many trees to keep. `None` if the row is not `features` long.
-    pub fn staged_margins(&self, row: &[T]) -> Option<Vec<T>> {
-        let row = self.canonical(row)?;
-        let mut margin = self.base_margin;
-        let stages = (0..self.roots.len()).map(|tree| {
-            margin += self.leaf_value(tree, &row)?;
-            Some(margin)
-        });
-        stages.collect()
+        for (row, margin) in rows.chunks(features).zip(margins) {
+            *margin = self.margin(row)?;
+        }
+        Some(())
     }
 
     /// The row with every value that means missing made NaN. `None` if it is not `features` long.
     pub(crate) fn canonical<'r>(&self, row: &'r [T]) -> Option<Cow<'r, [T]>> {
-        if row.len() != self.features {
+        if row.len() != self.parts().features {
             return None;
         }
-        if self.zero_is_missing.is_empty() {
+        if self.parts().zero_is_missing.is_empty() {
             return Some(Cow::Borrowed(row));
         }
         let mut row = row.to_vec();
-        for &feature in self.zero_is_missing {
+        for &feature in self.parts().zero_is_missing {
             let value = row.get_mut(usize::from(feature))?;
             if value.is_almost_zero() {
                 *value = T::NAN;
@@ -76,70 +85,318 @@ impl<T: Number> Forest<'_, T> {
         Some(Cow::Owned(row))
     }
 
-    /// The value of the leaf that a canonical row reaches. The importers put a child after its parent, so the walk
-    /// ends: each step goes forward in a finite slice. `None` cannot happen in an imported forest.
-    fn leaf_value(&self, tree: usize, row: &[T]) -> Option<T> {
-        let (nodes, _) = self.tree(tree)?;
-        let mut node = nodes.first()?;
-        loop {
-            match self.next(node, row)? {
-                Step::Leaf(value) => return Some(value),
-                Step::Child(child) => node = nodes.get(usize::from(child))?,
+    /// The keys of `N` canonical rows, slot by slot, for the readings that the forest has. `None` if a value has no key.
+    fn keys<K: Key<T>, const N: usize>(&self, rows: [impl AsRef<[T]>; N]) -> Option<Vec<[K; N]>> {
+        let features = self.parts().features;
+        let [to_left, to_right, exits, set_inside, set_outside] = self.readings();
+        let mut keys = vec![[K::LEAF; N]; self.shape().slots(features)];
+        let mut exact = true;
+        for (lane, row) in rows.iter().enumerate() {
+            let row = row.as_ref();
+            let mut readings = keys.get_mut(1..)?.chunks_exact_mut(features);
+            let (left, right) = (readings.next()?, readings.next()?);
+            if to_left || to_right {
+                // One loop for both: most forests have both, and what takes the time is the key.
+                for ((&value, left), right) in row.iter().zip(left).zip(right) {
+                    let (key, is_exact) = K::of(value);
+                    let missing = value.is_missing();
+                    exact &= is_exact | missing;
+                    left[lane] = if missing { K::MISSING_LEFT } else { key };
+                    right[lane] = if missing { K::MISSING_RIGHT } else { key };
+                }
+            }
+            if exits {
+                for (&value, exit) in row.iter().zip(readings.next()?) {
+                    exit[lane] = if value.is_missing() { K::MISSING_EXIT } else { K::of(value).0 };
+                }
+            }
+            if set_inside || set_outside {
+                let mut readings = readings.skip(usize::from(!exits));
+                for ((&value, inside), outside) in row.iter().zip(readings.next()?).zip(readings.next()?) {
+                    let category = value.category().map_or(NO_CATEGORY, |category| category as i32);
+                    inside[lane] = K::of_category(if value.is_missing() { MISSING_INSIDE } else { category });
+                    outside[lane] = K::of_category(category);
+                }
+            }
+        }
+        exact.then_some(keys)
+    }
+
+    /// The margin of one row, by its keys.
+    fn over_trees<K: Key<T>>(&self, keys: &[[K; 1]]) -> T {
+        match self.shape() {
+            Shape::Plain => self.one_row::<K, PLAIN>(keys),
+            Shape::Exits => self.one_row::<K, EXITS>(keys),
+            Shape::Sets => self.one_row::<K, SETS>(keys),
+        }
+    }
+
+    fn one_row<K: Key<T>, const SHAPE: u8>(&self, keys: &[[K; 1]]) -> T {
+        // What `step` relies on.
+        assert!(keys.len() == self.shape().slots(self.parts().features) && self.shape() as u8 == SHAPE);
+        let mut margin = self.parts().base_margin;
+        let (groups, rest) = self.parts().roots.as_chunks::<LANES>();
+        for roots in groups {
+            let mut at = roots.map(|root| root as usize);
+            // SAFETY: keys and shape are the forest's, and a walk begins at a root.
+            unsafe {
+                self.arrive::<K, 1, SHAPE, LANES>(keys, &mut at, [0; LANES]);
+                for at in at {
+                    margin += self.leaf(at);
+                }
+            }
+        }
+        for &root in rest {
+            let mut at = [root as usize];
+            // SAFETY: as above.
+            unsafe {
+                self.arrive::<K, 1, SHAPE, 1>(keys, &mut at, [0]);
+                margin += self.leaf(at[0]);
+            }
+        }
+        margin
+    }
+
+    /// Adds every tree's leaf to the margins of groups of rows, by their keys.
+    fn over_rows<K: Key<T>>(&self, groups: &[Vec<[K; LANES]>], margins: &mut [T]) {
+        match self.shape() {
+            Shape::Plain => self.rows::<K, PLAIN>(groups, margins),
+            Shape::Exits => self.rows::<K, EXITS>(groups, margins),
+            Shape::Sets => self.rows::<K, SETS>(groups, margins),
+        }
+    }
+
+    fn rows<K: Key<T>, const SHAPE: u8>(&self, groups: &[Vec<[K; LANES]>], margins: &mut [T]) {
+        // What `step` relies on.
+        let slots = self.shape().slots(self.parts().features);
+        assert!(groups.iter().all(|keys| keys.len() == slots) && self.shape() as u8 == SHAPE);
+        for &root in self.parts().roots {
+            for (keys, margins) in groups.iter().zip(margins.as_chunks_mut::<LANES>().0) {
+                let mut at = [root as usize; LANES];
+                // SAFETY: keys and shape are the forest's, and a walk begins at a root.
+                unsafe { self.arrive::<K, LANES, SHAPE, LANES>(keys, &mut at, std::array::from_fn(|lane| lane)) };
+                for lane in 0..LANES {
+                    // SAFETY: as above.
+                    margins[lane] += unsafe { self.leaf(at[lane]) };
+                }
             }
         }
     }
 
-    /// Calls `visit` with each node of one tree that a row passes, counted from the tree's root.
-    pub fn visit_path(&self, tree: usize, row: &[T], mut visit: impl FnMut(usize, &Node<T>)) -> Option<()> {
+    /// Walks on from each of `at` until all are at leaves; walk `lane` goes by the keys of row `rows[lane]` of `N`.
+    ///
+    /// # Safety
+    /// As for [`Forest::step`], for every lane.
+    #[inline(always)]
+    unsafe fn arrive<K: Key<T>, const N: usize, const SHAPE: u8, const WALKS: usize>(
+        &self,
+        keys: &[[K; N]],
+        at: &mut [usize; WALKS],
+        rows: [usize; WALKS],
+    ) {
+        loop {
+            for lane in 0..WALKS {
+                // SAFETY: the caller's.
+                at[lane] += unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], at[lane]) };
+            }
+            // Two steps a question whether all have arrived.
+            let mut moved = 0;
+            for lane in 0..WALKS {
+                // SAFETY: a step leads to a node of the same tree.
+                let distance = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], at[lane]) };
+                moved |= distance;
+                at[lane] += distance;
+            }
+            if moved == 0 {
+                return;
+            }
+        }
+    }
+
+    /// How far it is from node `at` to the next for row `row` of the keys: 0 from a leaf.
+    ///
+    /// # Safety
+    /// `at` is below `nodes.len()`, `row` below `N`, `SHAPE` is the forest's, and there are as many keys as it has slots.
+    /// [`Forest::new`] has made sure that then the slot is one of the keys, and `at` plus the distance a node of the same tree:
+    /// a split's distance is at most `children` + 1, + 2 if it has an exit; slot 0 is below every leaf's bits, so a leaf's is 0.
+    #[inline(always)]
+    unsafe fn step<K: Key<T>, const N: usize, const SHAPE: u8>(&self, keys: &[[K; N]], row: usize, at: usize) -> usize {
+        debug_assert!(at < self.parts().nodes.len() && row < N);
+        // SAFETY: the caller's.
+        let node: Node = unsafe { *self.parts().nodes.get_unchecked(at) };
+        debug_assert!(node.slot() < keys.len());
+        // SAFETY: the slot is below the number of slots, which is that of the keys.
+        let key = unsafe { *keys.get_unchecked(node.slot()).get_unchecked(row) };
+        if SHAPE == SETS && node.slot() >= Reading::SetMissingInside.first_slot(self.parts().features) {
+            let category = key.category();
+            return node.children()
+                + usize::from(!(category == MISSING_INSIDE || self.has(node.threshold(), category)));
+        }
+        let mut child = usize::from(key.goes_right(node, self.parts().numbers, at));
+        if SHAPE != PLAIN {
+            child += usize::from(key.is_exit());
+        }
+        node.children() + child
+    }
+
+    /// The value of leaf `at`.
+    ///
+    /// # Safety
+    /// `at` is below `nodes.len()`.
+    #[inline(always)]
+    unsafe fn leaf(&self, at: usize) -> T {
+        if self.parts().numbers.is_empty() {
+            // SAFETY: the caller's.
+            T::from_leaf_bits(unsafe { self.parts().nodes.get_unchecked(at) }.threshold())
+        } else {
+            // SAFETY: `Forest::new` has made sure that there are as many numbers as nodes, or none.
+            unsafe { *self.parts().numbers.get_unchecked(at) }
+        }
+    }
+}
+
+/// The key of a value that names no category, and of a missing one that counts as outside. No set has it.
+const NO_CATEGORY: i32 = -1;
+/// The key of a missing value that counts as inside.
+const MISSING_INSIDE: i32 = -2;
+
+/// What a value is to splits.
+trait Key<T>: Copy {
+    /// In slot 0: left of everything.
+    const LEAF: Self;
+    const MISSING_LEFT: Self;
+    const MISSING_RIGHT: Self;
+    const MISSING_EXIT: Self;
+
+    /// The key of a value that is not missing, and whether it is exact.
+    fn of(value: T) -> (Self, bool);
+
+    fn of_category(category: i32) -> Self;
+
+    fn category(self) -> i32;
+
+    fn goes_right(self, node: Node, numbers: &[T], at: usize) -> bool;
+
+    fn is_exit(self) -> bool;
+}
+
+impl<T: Number> Key<T> for i32 {
+    const LEAF: i32 = i32::MIN;
+    const MISSING_LEFT: i32 = i32::MIN;
+    const MISSING_RIGHT: i32 = i32::MAX - 1;
+    const MISSING_EXIT: i32 = i32::MAX;
+
+    #[inline(always)]
+    fn of(value: T) -> (i32, bool) {
+        let wide: f64 = value.into();
+        let narrow = wide as f32;
+        (key(narrow), f64::from(narrow) == wide)
+    }
+
+    #[inline(always)]
+    fn of_category(category: i32) -> i32 {
+        category
+    }
+
+    #[inline(always)]
+    fn category(self) -> i32 {
+        self
+    }
+
+    #[inline(always)]
+    fn goes_right(self, node: Node, _: &[T], _: usize) -> bool {
+        self >= node.threshold()
+    }
+
+    #[inline(always)]
+    fn is_exit(self) -> bool {
+        self == i32::MAX
+    }
+}
+
+/// A value as it is, for those that no f32 is: held against the f64 thresholds.
+#[derive(Clone, Copy)]
+struct Exact(f64);
+
+impl<T: Number> Key<T> for Exact {
+    // Thresholds may be infinite: -inf <= -inf goes left, and NaN <= inf does not.
+    const LEAF: Exact = Exact(f64::NEG_INFINITY);
+    const MISSING_LEFT: Exact = Exact(f64::NEG_INFINITY);
+    const MISSING_RIGHT: Exact = Exact(f64::NAN);
+    // A forest in f64 has no exits.
+    const MISSING_EXIT: Exact = Exact(f64::NAN);
+
+    fn of(value: T) -> (Exact, bool) {
+        (Exact(value.into()), true)
+    }
+
+    fn of_category(category: i32) -> Exact {
+        Exact(category.into())
+    }
+
+    #[inline(always)]
+    fn category(self) -> i32 {
+        self.0 as i32
+    }
+
+    #[inline(always)]
+    fn goes_right(self, _: Node, numbers: &[T], at: usize) -> bool {
+        !numbers.get(at).is_some_and(|&threshold| self.0 <= threshold.into())
+    }
+
+    #[inline(always)]
+    fn is_exit(self) -> bool {
+        false
+    }
+}
+
+impl<T: Number> Forest<'_, T> {
+    /// The margin after each tree, for choosing how many trees to keep. `None` if the row is not `features` long.
+    pub fn staged_margins(&self, row: &[T]) -> Option<Vec<T>> {
+        let mut margin = self.parts().base_margin;
+        let stages = (0..self.parts().roots.len()).map(|tree| {
+            self.visit_path(tree, row, |_, link| {
+                if let Link::Leaf(value) = link {
+                    margin += value;
+                }
+            })?;
+            Some(margin)
+        });
+        stages.collect()
+    }
+
+    /// Calls `visit` with each node of one tree that a row passes: its index in `nodes` and what it is. `None` if the row
+    /// is not `features` long.
+    pub fn visit_path(&self, tree: usize, row: &[T], mut visit: impl FnMut(usize, Link<T>)) -> Option<()> {
         let row = self.canonical(row)?;
-        let (nodes, _) = self.tree(tree)?;
-        let mut at = 0;
+        let mut at = self.tree(tree)?.start;
         loop {
-            let node = nodes.get(at)?;
-            visit(at, node);
-            match self.next(node, &row)? {
-                Step::Leaf(_) => return Some(()),
-                Step::Child(child) => at = usize::from(child),
+            let link = self.link(at)?;
+            visit(at, link);
+            match self.next(link, &row)? {
+                Some(child) => at = child,
+                None => return Some(()),
             }
         }
     }
 
-    /// Where a canonical row goes from a node. `None` if the node asks for a feature or a set that is not there.
+    /// The child that a canonical row goes to, as the libraries' rules say it; none from a leaf. `None` if the row is too
+    /// short.
     #[inline]
-    pub(crate) fn next(&self, node: &Node<T>, row: &[T]) -> Option<Step<T>> {
-        Some(Step::Child(match node.link() {
-            Link::Leaf(value) => return Some(Step::Leaf(value)),
-            Link::Split { feature, threshold, left, right, missing } => {
-                let value = *row.get(usize::from(feature))?;
-                if value.goes_left(threshold) {
-                    left
-                } else if value.is_missing() {
-                    missing
-                } else {
-                    right
-                }
-            }
-            Link::InSet { feature, set, inside, outside, missing } => {
-                let value = *row.get(usize::from(feature))?;
-                let words = *self.sets.get(set.into() as usize)?;
-                if value.is_missing() {
-                    missing
-                } else if value.category().is_some_and(|category| has_bit(words, category)) {
-                    inside
-                } else {
-                    outside
-                }
-            }
-        }))
+    pub(crate) fn next(&self, link: Link<T>, row: &[T]) -> Option<Option<usize>> {
+        let Link::Split { feature, reading, threshold, first, .. } = link else { return Some(None) };
+        let value = *row.get(feature)?;
+        let in_set = || {
+            let set: f64 = threshold.into();
+            value.category().is_some_and(|category| self.has(set as i32, category as i32))
+        };
+        let child = match (reading, value.is_missing()) {
+            (Reading::MissingLeft | Reading::SetMissingInside, true) => 0,
+            (Reading::MissingRight | Reading::SetMissingOutside, true) => 1,
+            (Reading::MissingExit, true) => 2,
+            (Reading::SetMissingInside | Reading::SetMissingOutside, false) => usize::from(!in_set()),
+            (_, false) => usize::from(!value.goes_left(threshold)),
+        };
+        Some(Some(first + child))
     }
-}
-
-/// Where a row goes from a node.
-pub(crate) enum Step<T> {
-    Leaf(T),
-    Child(u16),
-}
-
-fn has_bit(words: &[u32], bit: u32) -> bool {
-    words.get(bit as usize / 32).is_some_and(|word| word >> (bit % 32) & 1 == 1)
 }

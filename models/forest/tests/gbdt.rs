@@ -5,6 +5,7 @@
 
 use forest::Transform;
 use forest::import::{Forests, Imported, OwnedForest, read_gbdt};
+use forest::{Link, Reading};
 use gbdt::config::Config;
 use gbdt::decision_tree::{Data, VALUE_TYPE_UNKNOWN};
 use gbdt::gradient_boost::GBDT;
@@ -70,15 +71,14 @@ fn sigmoid(margin: f32) -> f32 {
 #[test]
 fn predictions_are_bit_equal_missing_values_and_thresholds_included() {
     let Trained { model, bytes, rows } = trained();
-    let imported = read_gbdt(bytes).expect("gbdt's own file is read");
+    let imported = read_gbdt(bytes, None).expect("gbdt's own file is read");
     assert_eq!(imported.transform, Transform::GbdtSigmoid);
-    assert_eq!(only(&imported).roots.len(), 30);
+    let forest = only(&imported).forest();
+    assert_eq!(forest.parts().roots.len(), 30);
     let mut rows = rows.clone();
-    let thresholds: Vec<(u16, f32)> = only(&imported)
-        .nodes
-        .iter()
-        .filter_map(|node| match node.link() {
-            forest::Link::Split { feature, threshold, .. } => Some((feature, threshold)),
+    let thresholds: Vec<(usize, f32)> = (0..forest.parts().nodes.len())
+        .filter_map(|at| match forest.link(at) {
+            Some(Link::Split { feature, threshold, reading: Reading::MissingExit, .. }) => Some((feature, threshold)),
             _ => None,
         })
         .collect();
@@ -86,13 +86,13 @@ fn predictions_are_bit_equal_missing_values_and_thresholds_included() {
     for (feature, threshold) in thresholds {
         for value in [threshold.next_down(), threshold, threshold.next_up(), f32::INFINITY, f32::NEG_INFINITY, -0.0] {
             let mut row = vec![0.5; 5];
-            row[usize::from(feature)] = value;
+            row[feature] = value;
             rows.push(row);
         }
     }
     let data = rows.iter().map(|row| Data::new_test_data(gbdt_row(row), None)).collect();
     for (row, theirs) in rows.iter().zip(model.predict(&data)) {
-        let ours = sigmoid(only(&imported).with(|forest| forest.margin(row)).expect("the row fits"));
+        let ours = sigmoid(forest.margin(row).expect("the row fits"));
         assert_eq!(ours.to_bits(), theirs.to_bits(), "{row:?}: {ours} is not {theirs}");
     }
 }
@@ -100,18 +100,27 @@ fn predictions_are_bit_equal_missing_values_and_thresholds_included() {
 #[test]
 fn a_replay_counts_every_row_once_in_every_tree() {
     let Trained { bytes, rows, .. } = trained();
-    let mut forest = only(&read_gbdt(bytes).expect("gbdt's own file is read")).clone();
-    forest.replay(rows.iter().map(Vec::as_slice)).expect("the rows fit");
-    for &root in &forest.roots {
-        assert_eq!(forest.covers[root as usize], 400.0);
+    let read = |covers: Option<&[f32]>| read_gbdt(bytes, covers).expect("gbdt's own file is read");
+    let covers = only(&read(None)).replay(rows.iter().map(Vec::as_slice)).expect("the rows fit");
+    let covers: Vec<f32> = covers.iter().map(|cover| *cover as f32).collect();
+    let imported = read(Some(&covers));
+    let forest = only(&imported).forest();
+    for at in 0..forest.parts().nodes.len() {
+        if let Some(Link::Split { first, count, .. }) = forest.link(at) {
+            let below: f32 = forest.parts().covers[first..first + count].iter().sum();
+            assert_eq!(forest.parts().covers[at], below, "node {at}");
+        }
+    }
+    for &root in forest.parts().roots {
+        assert_eq!(forest.parts().covers[root as usize], 400.0);
     }
     let mut contributions = vec![0.0; 5];
-    forest.with(|forest| forest.explain(&rows[0], &mut contributions)).expect("there are covers");
-    let mean = forest.with(|forest| forest.mean_margin()).expect("there are covers");
-    let margin = forest.with(|forest| forest.margin(&rows[0])).expect("the row fits");
+    forest.explain(&rows[0], &mut contributions).expect("there are covers");
+    let mean = forest.mean_margin().expect("there are covers");
+    let margin = forest.margin(&rows[0]).expect("the row fits");
     assert!((mean + contributions.iter().sum::<f64>() - f64::from(margin)).abs() < 1e-5);
     assert_eq!(
-        forest.replay([[0.0].as_slice()]).expect_err("one value is too few").to_string(),
+        only(&imported).replay([[0.0].as_slice()]).expect_err("one value is too few").to_string(),
         "rows: a row has 1 features, the model 5"
     );
 }
@@ -120,7 +129,7 @@ fn a_replay_counts_every_row_once_in_every_tree() {
 fn with(from: &str, to: &str) -> Result<Imported, String> {
     let text = std::str::from_utf8(&trained().bytes).expect("JSON");
     assert!(text.contains(from), "{from} is in the file");
-    read_gbdt(text.replacen(from, to, 1).as_bytes()).map_err(|error| error.to_string())
+    read_gbdt(text.replacen(from, to, 1).as_bytes(), None).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn what_cannot_be_represented_is_refused_with_the_place_and_the_reason() {
          (import a model that came from XGBoost from XGBoost's own file)"
     );
     assert_eq!(refused("\"iterations\":30", "\"iterations\":31"), "conf.iterations: says 31 trees, the file has 30");
-    assert_eq!(refused("\"feature_size\":5", "\"feature_size\":0"), "conf.feature_size: 0 is not between 1 and 32767");
+    assert_eq!(refused("\"feature_size\":5", "\"feature_size\":0"), "conf.feature_size: 0 is not between 1 and 13106");
     assert_eq!(
         refused("\"initial_guess_enabled\":false", "\"initial_guess_enabled\":true"),
         "conf.initial_guess_enabled: a model that needs an initial guess a row cannot be served"
@@ -142,8 +151,8 @@ fn what_cannot_be_represented_is_refused_with_the_place_and_the_reason() {
     assert_eq!(refused("\"left\":1", "\"left\":9999"), "trees[0].tree[9999]: there is no such node");
     assert!(refused("\"bias\":", "\"bias\":1e600,\"b\":").starts_with("gbdt model: number out of range"));
     let text = &trained().bytes;
-    assert!(read_gbdt(&text[..text.len() / 2]).expect_err("cut off").to_string().contains("EOF"));
-    assert!(read_gbdt(b"").is_err());
+    assert!(read_gbdt(&text[..text.len() / 2], None).expect_err("cut off").to_string().contains("EOF"));
+    assert!(read_gbdt(b"", None).is_err());
 }
 
 #[test]
@@ -154,7 +163,7 @@ fn a_cycle_is_refused() {
             {"value":{"feature_index":0,"feature_value":0.5,"pred":0.0,"missing":1,"is_leaf":false},"left":2,"right":1},
             {"value":{"feature_index":0,"feature_value":0.5,"pred":0.0,"missing":1,"is_leaf":true},"left":0,"right":0}
         ]}}],"bias":0.0}"#;
-    let error = read_gbdt(tree.as_bytes()).expect_err("node 1 is its own child");
+    let error = read_gbdt(tree.as_bytes(), None).expect_err("node 1 is its own child");
     assert_eq!(error.to_string(), "trees[0].tree[1]: two parents lead here, so this is not a tree");
 }
 
@@ -174,7 +183,7 @@ proptest! {
         if truncate {
             bytes.truncate(end.index(bytes.len()));
         }
-        if let Ok(imported) = read_gbdt(&bytes) {
+        if let Ok(imported) = read_gbdt(&bytes, None) {
             let _ = imported.predict(&vec![0.0; imported.forests.features()]);
         }
     }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 
-use forest::import::read;
+use forest::import::{Options, read};
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ fn bytes(fixture: &str) -> Vec<u8> {
 fn refused(fixture: &str, from: &str, to: &str) -> String {
     let text = String::from_utf8(bytes(fixture)).expect("text");
     assert!(text.contains(from), "{from:?} is in {fixture}");
-    match read(text.replacen(from, to, 1).as_bytes(), None) {
+    match read(text.replacen(from, to, 1).as_bytes(), &Options::default()) {
         Ok(_) => panic!("{fixture} with {to:?} for {from:?} was read"),
         Err(error) => error.to_string(),
     }
@@ -81,7 +81,9 @@ fn lightgbm() {
          train it on their codes (`frame[column].cat.codes`), because the file does not say which numbers callers will send"
     );
     let harmless = String::from_utf8(bytes("lightgbm_binary")).expect("text");
-    assert!(read(harmless.replace("categorical:null", "categorical:[[0, 1, 2]]").as_bytes(), None).is_ok());
+    assert!(
+        read(harmless.replace("categorical:null", "categorical:[[0, 1, 2]]").as_bytes(), &Options::default()).is_ok()
+    );
     let boundaries = line("lightgbm_categorical", "cat_boundaries=");
     assert!(
         refused("lightgbm_categorical", &boundaries, &boundaries.replacen("=0 ", "=7 ", 1)).contains("cat_boundaries")
@@ -115,7 +117,7 @@ fn xgboost() {
     );
     assert_eq!(
         on("\"num_class\":\"0\",\"num_feature\":\"6\"", "\"num_feature\":\"0\""),
-        "learner.learner_model_param.num_feature: 0 is not between 1 and 32767"
+        "learner.learner_model_param.num_feature: 0 is not between 1 and 13106"
     );
     assert!(
         on("\"num_class\":\"0\",\"num_feature\":\"6\"", "\"num_feature\":\"1\"")
@@ -127,29 +129,35 @@ fn xgboost() {
     );
     assert!(on("\"left_children\":[", "\"left_children\":[7,").contains("numbers, "));
     assert_eq!(
-        read(b"{\"learner\":{}}", None).expect_err("empty").to_string(),
+        read(b"{\"learner\":{}}", &Options::default()).expect_err("empty").to_string(),
         "learner: there is no \"learner_model_param\""
     );
     let text = String::from_utf8(bytes("xgboost_logistic")).expect("text");
-    assert!(read(&text.as_bytes()[..text.len() - 9], None).expect_err("cut off").to_string().contains("EOF"));
+    assert!(
+        read(&text.as_bytes()[..text.len() - 9], &Options::default()).expect_err("cut off").to_string().contains("EOF")
+    );
     let binary = bytes("xgboost_softprob");
     assert!(
-        read(&binary[..binary.len() - 9], None).expect_err("cut off").to_string().ends_with("the file is cut off"),
+        read(&binary[..binary.len() - 9], &Options::default())
+            .expect_err("cut off")
+            .to_string()
+            .ends_with("the file is cut off"),
         "UBJSON"
     );
     for (score, margin) in [("2.5E-1", "-1.0986123"), ("[2.5E-1]", "-1.0986123")] {
         let start = text.find("\"base_score\":\"").expect("a base score") + 14;
         let end = start + text[start..].find('"').expect("its end");
-        let model = read(format!("{}{score}{}", &text[..start], &text[end..]).as_bytes(), None).expect("read");
+        let model =
+            read(format!("{}{score}{}", &text[..start], &text[end..]).as_bytes(), &Options::default()).expect("read");
         let forest::import::Forests::F32(forests) = model.forests else { panic!("XGBoost computes in f32") };
-        assert_eq!(forests[0].base_margin.to_string(), margin, "{score}");
+        assert_eq!(forests[0].forest().parts().base_margin.to_string(), margin, "{score}");
     }
 }
 
 #[test]
 fn no_model_at_all() {
     for bytes in [&b""[..], b"binf", b"\x00\x01\x02", b"PK\x03\x04", b"tree", b"[1]"] {
-        let error = read(bytes, None).expect_err("no model").to_string();
+        let error = read(bytes, &Options::default()).expect_err("no model").to_string();
         assert!(error.starts_with("byte 0: this is no model file that is known"), "{error}");
     }
 }
@@ -161,12 +169,14 @@ fn rounds_keep_the_first_and_no_more_than_there_are() {
     {
         let bytes = bytes(fixture);
         let row = [0.3, -0.5, 0.0, 1.0, f64::NAN, 0.2];
-        let margins = |rounds| read(&bytes, rounds).expect("read").forests.margins(&row).expect("the row fits");
+        let margins = |rounds| {
+            read(&bytes, &Options { rounds, covers: None }).expect("read").forests.margins(&row).expect("the row fits")
+        };
         assert_eq!(margins(None), margins(Some(rounds)), "{fixture}");
         assert_ne!(margins(None), margins(Some(1)), "{fixture}");
         assert_eq!(margins(None).len(), outputs);
         for wrong in [0, rounds + 1, usize::MAX] {
-            let error = read(&bytes, Some(wrong)).expect_err("refused").to_string();
+            let error = read(&bytes, &Options { rounds: Some(wrong), covers: None }).expect_err("refused").to_string();
             assert_eq!(error, format!("rounds: the file has {rounds} rounds"), "{fixture}");
         }
     }
@@ -198,7 +208,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if let Ok(model) = read(&bytes, None) {
+        if let Ok(model) = read(&bytes, &Options::default()) {
             let row = vec![0.5; model.forests.features()];
             let _ = model.predict(&row);
             let _ = model.forests.contributions(0, &row);

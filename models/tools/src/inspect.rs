@@ -91,28 +91,18 @@ impl Report {
 
     fn count<T: Number>(&mut self, forest: &OwnedForest<T>, precision: &'static str) {
         self.precision = precision;
-        self.has_covers &= forest.covers.len() == forest.nodes.len();
-        self.features_of_which_zero_is_missing = forest.zero_is_missing.clone();
-        for (tree, &root) in forest.roots.iter().enumerate() {
-            let end = forest.roots.get(tree + 1).map_or(forest.nodes.len(), |next| *next as usize);
-            let nodes = &forest.nodes[root as usize..end];
-            // A parent stands before its children.
-            let mut depths = vec![0; nodes.len()];
-            for (at, node) in nodes.iter().enumerate() {
-                self.deepest = self.deepest.max(depths[at]);
-                let children = match node.link() {
-                    Link::Leaf(_) => {
-                        self.leaves += 1;
-                        continue;
-                    }
-                    Link::Split { left, right, missing, .. } => [left, right, missing],
-                    Link::InSet { inside, outside, missing, .. } => {
-                        self.splits_by_category += 1;
-                        [inside, outside, missing]
-                    }
-                };
-                self.splits += 1;
-                children.iter().for_each(|child| depths[usize::from(*child)] = depths[at] + 1);
+        let forest = forest.forest();
+        let parts = forest.parts();
+        self.has_covers &= parts.covers.len() == parts.nodes.len();
+        self.deepest = self.deepest.max(parts.depth);
+        self.features_of_which_zero_is_missing = parts.zero_is_missing.to_vec();
+        for link in (0..parts.nodes.len()).filter_map(|at| forest.link(at)) {
+            match link {
+                Link::Leaf(_) => self.leaves += 1,
+                Link::Split { reading, .. } => {
+                    self.splits += 1;
+                    self.splits_by_category += usize::from(reading.is_set());
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ mod verify;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use forest::import::{Imported, read};
+use forest::import::{Imported, Options, read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -90,7 +90,7 @@ fn find(model: &Path) -> Result<PathBuf> {
 /// Reads a model file.
 fn load(file: &Path, rounds: Option<usize>) -> Result<Imported> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    read(&bytes, rounds).with_context(|| file.display().to_string())
+    read(&bytes, &Options { rounds, covers: None }).with_context(|| file.display().to_string())
 }
 
 /// A name that is a folder and nothing else.
@@ -101,7 +101,7 @@ fn check_name(name: &str) -> Result<()> {
         "{name:?} cannot be a model's name: small letters, digits and underscores, a letter first, as in relapse_risk"
     );
     ensure!(
-        !["features", "forest", "src", "tools", "train"].contains(&name),
+        !["bench", "features", "forest", "src", "tools", "train"].contains(&name),
         "{name:?} is taken by the registry itself"
     );
     Ok(())

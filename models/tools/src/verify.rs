@@ -140,30 +140,27 @@ impl Verify {
 
 fn paths<T: Number>(forest: &OwnedForest<T>, row: &[f64], names: &[String]) -> String {
     let row: Vec<T> = row.iter().map(|x| T::from_f64(*x)).collect();
-    let mut out = format!("  base margin {}\n", forest.base_margin);
-    forest.with(|flat| {
-        for tree in 0..forest.roots.len() {
-            let _ = write!(out, "  tree {tree}:");
-            flat.visit_path(tree, &row, |_, node| {
-                let _ = match node.link() {
-                    Link::Leaf(value) => writeln!(out, " leaf {value}"),
-                    Link::Split { feature, threshold, .. } => {
-                        let value = row[usize::from(feature)];
-                        let name = &names[usize::from(feature)];
-                        if value.into().is_nan() {
-                            write!(out, " {name} missing,")
-                        } else {
-                            let side = if value.goes_left(threshold) { "left" } else { "right" };
-                            write!(out, " {name} = {value} {side} of {threshold},")
-                        }
+    let forest = forest.forest();
+    let mut out = format!("  base margin {}\n", forest.parts().base_margin);
+    for tree in 0..forest.parts().roots.len() {
+        let _ = write!(out, "  tree {tree}:");
+        forest.visit_path(tree, &row, |_, link| {
+            let _ = match link {
+                Link::Leaf(value) => writeln!(out, " leaf {value}"),
+                Link::Split { feature, reading, threshold, .. } => {
+                    let (value, name) = (row[feature], &names[feature]);
+                    if value.into().is_nan() {
+                        write!(out, " {name} missing,")
+                    } else if reading.is_set() {
+                        write!(out, " {name} = {value} by category,")
+                    } else {
+                        let side = if value.goes_left(threshold) { "left" } else { "right" };
+                        write!(out, " {name} = {value} {side} of {threshold},")
                     }
-                    Link::InSet { feature, .. } => {
-                        write!(out, " {} = {} by category,", names[usize::from(feature)], row[usize::from(feature)])
-                    }
-                };
-            });
-        }
-    });
+                }
+            };
+        });
+    }
     out
 }
 

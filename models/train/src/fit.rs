@@ -17,7 +17,9 @@ const MIN_LEAF_ROWS: usize = 60;
 pub struct Fitted {
     /// What `gbdt` saves.
     pub bytes: Vec<u8>,
-    /// The same, laid out, with covers.
+    /// How many training rows reached each node, in the file's own order.
+    pub covers: Vec<u32>,
+    /// The same, laid out.
     pub forest: OwnedForest<f32>,
 }
 
@@ -50,9 +52,9 @@ pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example
     let truth: Vec<bool> = validation.iter().map(|example| example.labels[at] == label).collect();
     let trees = best_size(&forest_of(&whole)?, validation, &truth).context("a row does not fit the model")?;
     let bytes = truncated(&whole, trees)?;
-    let mut forest = forest_of(&bytes)?;
-    forest.replay(training.iter().map(|example| example.row.as_slice()))?;
-    Ok(Fitted { bytes, forest })
+    let forest = forest_of(&bytes)?;
+    let covers = forest.replay(training.iter().map(|example| example.row.as_slice()))?;
+    Ok(Fitted { bytes, covers, forest })
 }
 
 fn saved(model: &GBDT) -> Result<Vec<u8>> {
@@ -64,7 +66,7 @@ fn saved(model: &GBDT) -> Result<Vec<u8>> {
 
 /// The one forest of a `gbdt` file.
 fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
-    match read_gbdt(bytes)?.forests {
+    match read_gbdt(bytes, None)?.forests {
         Forests::F32(forests) => forests.into_iter().next().context("a gbdt model has one forest"),
         Forests::F64(_) => anyhow::bail!("gbdt computes in f32"),
     }
@@ -72,9 +74,9 @@ fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
 
 /// The number of trees with the least log loss.
 fn best_size(forest: &OwnedForest<f32>, rows: &[Example], truth: &[bool]) -> Option<usize> {
-    let mut losses = vec![0.0f64; forest.roots.len()];
+    let mut losses = vec![0.0f64; forest.forest().parts().roots.len()];
     for (example, truth) in rows.iter().zip(truth) {
-        for (loss, margin) in losses.iter_mut().zip(forest.with(|forest| forest.staged_margins(&example.row))?) {
+        for (loss, margin) in losses.iter_mut().zip(forest.forest().staged_margins(&example.row)?) {
             let signed = if *truth { f64::from(margin) } else { -f64::from(margin) };
             *loss += (-2.0 * signed).exp().ln_1p();
         }

@@ -62,7 +62,7 @@ fn train(
     let sigmoid = |margin: f32| 1.0 / (1.0 + (-2.0 * margin).exp());
     let mut ours = Vec::new();
     for example in held_out {
-        let each = fitted.iter().map(|fitted| fitted.forest.with(|forest| forest.margin(&example.row)).map(sigmoid));
+        let each = fitted.iter().map(|fitted| fitted.forest.forest().margin(&example.row).map(sigmoid));
         let each = each.collect::<Option<Vec<f32>>>().context("a row does not fit the model")?;
         let total: f32 = each.iter().sum();
         ours.push(if each.len() == 1 {
@@ -74,7 +74,7 @@ fn train(
     let rules: Vec<Vec<f32>> = held_out.iter().map(|example| heuristics::predict(task, &example.row)).collect();
     let model = evaluate::measures(&ours, &labels, task.labels());
     let heuristic = evaluate::measures(&rules, &labels, task.labels());
-    let trees: Vec<usize> = fitted.iter().map(|fitted| fitted.forest.roots.len()).collect();
+    let trees: Vec<usize> = fitted.iter().map(|fitted| fitted.forest.forest().parts().roots.len()).collect();
     let verdict = format!("{:26} trees {trees:?}\n  model     {model:?}\n  heuristic {heuristic:?}", task.name());
     ensure!(
         model.auroc > heuristic.auroc && model.brier < heuristic.brier,
@@ -124,10 +124,7 @@ fn train(
     std::fs::write(folder.join("card.toml"), toml::to_string(&card)?)?;
     for (suffix, fitted) in suffixes.iter().zip(&fitted) {
         std::fs::write(folder.join(format!("model{suffix}.json")), &fitted.bytes)?;
-        std::fs::write(
-            folder.join(format!("covers{suffix}.json")),
-            serde_json::to_vec(&fitted.forest.covers.iter().map(|cover| *cover as u32).collect::<Vec<_>>())?,
-        )?;
+        std::fs::write(folder.join(format!("covers{suffix}.json")), serde_json::to_vec(&fitted.covers)?)?;
     }
     Ok(verdict)
 }

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(model) = forest::import::read_gbdt(bytes) {
+    if let Ok(model) = forest::import::read_gbdt(bytes, None) {
         for value in [0.0, -0.5, f64::NAN, f64::INFINITY, 3e7] {
             let row = vec![value; model.forests.features()];
             let _ = model.predict(&row);

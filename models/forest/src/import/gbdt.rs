@@ -4,9 +4,9 @@
 //! row goes left when its value is below `feature_value`; a value equal to `f32::MIN` is missing, and `missing`
 //! says what then: -1 left, +1 right, 0 the node's own `pred`. Index 0 in `left` or `right` means no child.
 
-use super::tree::{Missing, Source, append};
-use super::{Forests, ImportError, Imported, OwnedForest};
-use crate::layout::Node;
+use super::tree::{Builder, Missing, Side, Source};
+use super::{Forests, ImportError, Imported};
+use crate::layout::MOST_FEATURES;
 use crate::transform::Transform;
 use serde::Deserialize;
 
@@ -52,8 +52,9 @@ struct Value {
     is_leaf: bool,
 }
 
-/// Reads a `gbdt` model. Errors name the field, the value seen and what would be accepted.
-pub fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
+/// Reads a `gbdt` model, with the covers of its nodes, tree after tree, if they are known. Errors name the field, the value
+/// seen and what would be accepted.
+pub fn read(bytes: &[u8], covers: Option<&[f32]>) -> Result<Imported, ImportError> {
     let file: File = serde_json::from_slice(bytes).map_err(|e| ImportError::new("gbdt model", e.to_string()))?;
     let conf = &file.conf;
     let transform = match conf.loss.as_str() {
@@ -75,9 +76,8 @@ pub fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
         let reason = format!("says {} trees, the file has {}", conf.iterations, file.trees.len());
         return Err(ImportError::new("conf.iterations", reason));
     }
-    let most = Node::<f32>::MOST_FEATURES;
-    if conf.feature_size == 0 || conf.feature_size > most {
-        let reason = format!("{} is not between 1 and {most}", conf.feature_size);
+    if conf.feature_size == 0 || conf.feature_size > MOST_FEATURES {
+        let reason = format!("{} is not between 1 and {MOST_FEATURES}", conf.feature_size);
         return Err(ImportError::new("conf.feature_size", reason));
     }
     for (number, place) in [(conf.shrinkage, "conf.shrinkage"), (file.bias, "bias")] {
@@ -85,16 +85,23 @@ pub fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
             return Err(ImportError::new(place, format!("{number} is not a finite number")));
         }
     }
-    let mut forest = OwnedForest::new(file.bias, conf.feature_size);
+    let nodes: usize = file.trees.iter().map(|tree| tree.tree.tree.len()).sum();
+    if let Some(covers) = covers.filter(|covers| covers.len() != nodes) {
+        return Err(ImportError::new("covers", format!("{} covers for {nodes} nodes", covers.len())));
+    }
+    let mut forest = Builder::new(file.bias, conf.feature_size);
+    let mut before = 0;
     for (index, tree) in file.trees.iter().enumerate() {
         let nodes = &tree.tree.tree;
         let place = |node: usize| format!("trees[{index}].tree[{node}]");
-        append(&mut forest, nodes.len(), place, |node| {
+        forest.append(nodes.len(), place, |node| {
             let source =
                 source(&nodes[node], conf.shrinkage).map_err(|reason| ImportError::new(place(node), reason))?;
-            Ok((source, None))
+            Ok((source, covers.and_then(|covers| covers.get(before + node).copied())))
         })?;
+        before += nodes.len();
     }
+    let forest = forest.finish(Vec::new())?;
     Ok(Imported {
         library: "gbdt".to_owned(),
         objective: conf.loss.clone(),
@@ -121,9 +128,9 @@ fn source(node: &ArenaNode, shrinkage: f32) -> Result<Source<f32>, String> {
         left: node.left,
         right: node.right,
         missing: match value.missing {
-            -1 => Missing::First,
+            -1 => Missing::To(Side::First),
             0 => Missing::Value(shrinkage * value.pred),
-            1 => Missing::Second,
+            1 => Missing::To(Side::Second),
             other => return Err(format!("missing is {other}; -1, 0 and 1 are known")),
         },
     })

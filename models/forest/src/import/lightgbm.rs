@@ -6,9 +6,9 @@
 //! of its bit set left and everything else, NaN too, right. Leaves are added in f64 in file order, tree `i` to class
 //! `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there is no base margin.
 
-use super::tree::{Missing, Source, append};
-use super::{Forests, ImportError, Imported, OwnedForest};
-use crate::layout::Node;
+use super::tree::{Builder, Missing, Side, Source};
+use super::{Forests, ImportError, Imported};
+use crate::layout::MOST_FEATURES;
 use crate::number::Number;
 use crate::transform::Transform;
 use std::collections::HashMap;
@@ -35,9 +35,10 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let classes: usize = header.number("num_class")?;
     let per_iteration: usize = header.optional("num_tree_per_iteration")?.unwrap_or(classes);
     let features = header.number::<usize>("max_feature_idx")? + 1;
-    let most = Node::<f64>::MOST_FEATURES;
-    if features > most {
-        return Err(header.refuse("max_feature_idx", format!("{features} features; at most {most} can be told apart")));
+    if features > MOST_FEATURES {
+        return Err(
+            header.refuse("max_feature_idx", format!("{features} features; at most {MOST_FEATURES} can be told apart"))
+        );
     }
     let feature_names: Vec<String> = header.text("feature_names")?.split(' ').map(str::to_owned).collect();
     if feature_names.len() != features {
@@ -60,18 +61,13 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
         }
         rounds => rounds.unwrap_or(all_rounds) * per_iteration,
     };
-    let mut forests = vec![OwnedForest::new(0.0, features); per_iteration];
+    let mut forests = vec![Builder::new(0.0, features); per_iteration];
     let mut missing_types = MissingTypes::new(features);
     for (index, text) in trees[..kept].iter().enumerate() {
         Tree::read(index, text)?.append(&mut forests[index % per_iteration], &mut missing_types)?;
     }
-    for forest in &mut forests {
-        // A file without counts says nothing of covers; one that has some has all.
-        if forest.covers.len() != forest.nodes.len() {
-            forest.covers.clear();
-        }
-        forest.zero_is_missing = missing_types.zero();
-    }
+    let forests = forests.into_iter().map(|forest| forest.finish(missing_types.zero()));
+    let forests = forests.collect::<Result<_, _>>()?;
     let averaged = header.flags.contains(&"average_output");
     Ok(Imported {
         library: format!("LightGBM {version}"),
@@ -262,13 +258,13 @@ impl Tree {
         })
     }
 
-    fn append(&self, forest: &mut OwnedForest<f64>, missing_types: &mut MissingTypes) -> Result<(), ImportError> {
+    fn append(&self, forest: &mut Builder<f64>, missing_types: &mut MissingTypes) -> Result<(), ImportError> {
         let count = self.splits + self.leaves.len();
         let place = |node: usize| match node.checked_sub(self.splits) {
             Some(leaf) => format!("Tree={}: leaf {leaf}", self.number),
             None => format!("Tree={}: node {node}", self.number),
         };
-        append(forest, count, place, |node| {
+        forest.append(count, place, |node| {
             let source = match node.checked_sub(self.splits) {
                 Some(leaf) => Ok(Source::Leaf(self.leaves[leaf])),
                 None => self.split(node, missing_types),
@@ -284,7 +280,7 @@ impl Tree {
 
     fn split(&self, node: usize, missing_types: &mut MissingTypes) -> Result<Source<f64>, String> {
         let decision = self.decisions[node];
-        let default = if decision & 2 != 0 { Missing::First } else { Missing::Second };
+        let default = if decision & 2 != 0 { Side::First } else { Side::Second };
         let (feature, threshold) = (self.features[node], self.thresholds[node]);
         let child = |child: i32| if child < 0 { self.splits + !child as usize } else { child as usize };
         let (left, right) = (child(self.left[node]), child(self.right[node]));
@@ -296,19 +292,19 @@ impl Tree {
                 _ => None,
             };
             let set = words.ok_or_else(|| format!("there is no set of categories {threshold}"))?.to_vec();
-            return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Missing::Second });
+            return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Side::Second });
         }
         let missing_type = decision >> 2 & 3;
         missing_types.note(feature, missing_type)?;
         let missing = match missing_type {
             // NaN is taken for 0.
-            0 if f64::ZERO <= threshold => Missing::First,
-            0 => Missing::Second,
+            0 if f64::ZERO <= threshold => Side::First,
+            0 => Side::Second,
             1 | 2 => default,
             _ => return Err(format!("decision_type {decision} has no missing type that is known")),
         };
         let threshold = beyond_zero(threshold);
-        Ok(Source::Split { feature, threshold, left, right, missing })
+        Ok(Source::Split { feature, threshold, left, right, missing: Missing::To(missing) })
     }
 }
 

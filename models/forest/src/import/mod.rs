@@ -6,15 +6,17 @@
 mod document;
 mod gbdt;
 mod lightgbm;
+#[cfg(test)]
+mod random;
 mod tree;
 mod ubjson;
 mod xgboost;
 
 pub use self::gbdt::read as read_gbdt;
 pub use self::lightgbm::read as read_lightgbm;
+pub use self::tree::OwnedForest;
 pub use self::xgboost::read as read_xgboost;
 
-use crate::layout::{Forest, Node};
 use crate::number::Number;
 use crate::transform::Transform;
 use std::fmt;
@@ -47,84 +49,6 @@ pub enum Forests {
     F64(Vec<OwnedForest<f64>>),
 }
 
-/// A [`Forest`] that owns its nodes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OwnedForest<T> {
-    /// What the margin starts from.
-    pub base_margin: T,
-    /// How many features a row must have.
-    pub features: usize,
-    /// Splits on the longest path from a root to a leaf.
-    pub depth: usize,
-    /// Features of which zero means missing.
-    pub zero_is_missing: Vec<u16>,
-    /// Where each tree begins in `nodes`.
-    pub roots: Vec<u32>,
-    /// All trees' nodes.
-    pub nodes: Vec<Node<T>>,
-    /// What reached each node in training; empty when unknown.
-    pub covers: Vec<f32>,
-    /// Sets of categories, as bits.
-    pub sets: Vec<Vec<u32>>,
-}
-
-impl<T> OwnedForest<T> {
-    /// What the forest takes in a Wasm module: nodes, covers, roots and sets.
-    pub fn bytes(&self) -> usize {
-        let sets: usize = self.sets.iter().map(Vec::len).sum();
-        size_of_val(self.nodes.as_slice()) + 4 * (self.covers.len() + self.roots.len() + sets)
-    }
-}
-
-impl<T: Number> OwnedForest<T> {
-    fn new(base_margin: T, features: usize) -> OwnedForest<T> {
-        OwnedForest {
-            base_margin,
-            features,
-            depth: 0,
-            zero_is_missing: Vec::new(),
-            roots: Vec::new(),
-            nodes: Vec::new(),
-            covers: Vec::new(),
-            sets: Vec::new(),
-        }
-    }
-
-    /// Calls `with` with the forest over these nodes.
-    pub fn with<R>(&self, with: impl FnOnce(&Forest<'_, T>) -> R) -> R {
-        let sets: Vec<&[u32]> = self.sets.iter().map(Vec::as_slice).collect();
-        with(&Forest {
-            base_margin: self.base_margin,
-            features: self.features,
-            depth: self.depth,
-            zero_is_missing: &self.zero_is_missing,
-            roots: &self.roots,
-            nodes: &self.nodes,
-            covers: &self.covers,
-            sets: &sets,
-        })
-    }
-
-    /// Counts how many of `rows` reach each node, and keeps that as the covers.
-    /// Errors if a row does not have the model's number of features.
-    pub fn replay<'r>(&mut self, rows: impl IntoIterator<Item = &'r [T]>) -> Result<(), ImportError> {
-        let mut covers = vec![0u32; self.nodes.len()];
-        self.with(|forest| {
-            for row in rows {
-                for (tree, &root) in self.roots.iter().enumerate() {
-                    forest.visit_path(tree, row, |node, _| covers[root as usize + node] += 1).ok_or_else(|| {
-                        let reason = format!("a row has {} features, the model {}", row.len(), self.features);
-                        ImportError::new("rows", reason)
-                    })?;
-                }
-            }
-            Ok(())
-        })?;
-        self.covers = covers.into_iter().map(|cover| cover as f32).collect();
-        Ok(())
-    }
-}
-
 impl Forests {
     /// How many outputs there are.
     pub fn len(&self) -> usize {
@@ -137,16 +61,16 @@ impl Forests {
     /// How many trees there are over all outputs.
     pub fn trees(&self) -> usize {
         match self {
-            Forests::F32(forests) => forests.iter().map(|forest| forest.roots.len()).sum(),
-            Forests::F64(forests) => forests.iter().map(|forest| forest.roots.len()).sum(),
+            Forests::F32(forests) => forests.iter().map(|forest| forest.forest().parts().roots.len()).sum(),
+            Forests::F64(forests) => forests.iter().map(|forest| forest.forest().parts().roots.len()).sum(),
         }
     }
 
     /// How many nodes there are over all outputs.
     pub fn nodes(&self) -> usize {
         match self {
-            Forests::F32(forests) => forests.iter().map(|forest| forest.nodes.len()).sum(),
-            Forests::F64(forests) => forests.iter().map(|forest| forest.nodes.len()).sum(),
+            Forests::F32(forests) => forests.iter().map(|forest| forest.forest().parts().nodes.len()).sum(),
+            Forests::F64(forests) => forests.iter().map(|forest| forest.forest().parts().nodes.len()).sum(),
         }
     }
 
@@ -166,8 +90,8 @@ impl Forests {
     /// How many features a row must have.
     pub fn features(&self) -> usize {
         match self {
-            Forests::F32(forests) => forests.first().map_or(0, |forest| forest.features),
-            Forests::F64(forests) => forests.first().map_or(0, |forest| forest.features),
+            Forests::F32(forests) => forests.first().map_or(0, |forest| forest.forest().parts().features),
+            Forests::F64(forests) => forests.first().map_or(0, |forest| forest.forest().parts().features),
         }
     }
 
@@ -176,9 +100,9 @@ impl Forests {
         match self {
             Forests::F32(forests) => {
                 let row: Vec<f32> = row.iter().map(|x| *x as f32).collect();
-                forests.iter().map(|forest| forest.with(|forest| forest.margin(&row)).map(f64::from)).collect()
+                forests.iter().map(|forest| forest.forest().margin(&row).map(f64::from)).collect()
             }
-            Forests::F64(forests) => forests.iter().map(|forest| forest.with(|forest| forest.margin(row))).collect(),
+            Forests::F64(forests) => forests.iter().map(|forest| forest.forest().margin(row)).collect(),
         }
     }
 
@@ -189,19 +113,18 @@ impl Forests {
         let mean = match self {
             Forests::F32(forests) => {
                 let row: Vec<f32> = row.iter().map(|x| *x as f32).collect();
-                forests.get(output)?.with(|forest| {
-                    forest.explain(&row, &mut contributions)?;
-                    forest.mean_margin()
-                })?
+                explain(forests.get(output)?, &row, &mut contributions)?
             }
-            Forests::F64(forests) => forests.get(output)?.with(|forest| {
-                forest.explain(row, &mut contributions)?;
-                forest.mean_margin()
-            })?,
+            Forests::F64(forests) => explain(forests.get(output)?, row, &mut contributions)?,
         };
         contributions.push(mean);
         Some(contributions)
     }
+}
+
+fn explain<T: Number>(forest: &OwnedForest<T>, row: &[T], contributions: &mut [f64]) -> Option<f64> {
+    forest.forest().explain(row, contributions)?;
+    forest.forest().mean_margin()
 }
 
 impl Imported {
@@ -216,9 +139,27 @@ impl Imported {
     }
 }
 
-/// Reads a model file of whatever library wrote it: LightGBM text, XGBoost JSON or UBJSON, `gbdt` JSON. `rounds`
-/// keeps only the first boosting rounds.
-pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError> {
+/// What a file does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Keep only the first boosting rounds, as scikit-learn's wrapper of XGBoost does after stopping early.
+    pub rounds: Option<usize>,
+    /// How many training rows reached each node, tree after tree in the file's own order, for a `gbdt` file, which does not
+    /// say it.
+    pub covers: Option<Vec<f32>>,
+}
+
+/// Reads a model file of whatever library wrote it: LightGBM text, XGBoost JSON or UBJSON, `gbdt` JSON.
+pub fn read(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
+    let imported = read_any(bytes, options)?;
+    if options.covers.is_some() && imported.library != "gbdt" {
+        return Err(ImportError::new("covers", format!("a file of {} has covers of its own", imported.library)));
+    }
+    Ok(imported)
+}
+
+fn read_any(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
+    let rounds = options.rounds;
     let start = bytes.trim_ascii_start();
     if start.starts_with(b"tree\n") || start.starts_with(b"tree\r\n") {
         return read_lightgbm(bytes, rounds);
@@ -232,7 +173,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
         if rounds.is_some() {
             return Err(ImportError::new("rounds", "a gbdt model is used whole; train it with fewer iterations"));
         }
-        return read_gbdt(bytes);
+        return read_gbdt(bytes, options.covers.as_deref());
     }
     Err(ImportError::new(
         "byte 0",

@@ -1,136 +1,289 @@
-//! From a library's own tree to the flat layout.
+//! From a library's own trees to the flat layout.
 
-use super::{ImportError, OwnedForest};
-use crate::layout::Node;
+use super::ImportError;
+use crate::layout::{Forest, MOST_FEATURES, Node, Parts, Reading, Readings};
 use crate::number::Number;
 
 /// A node as a file describes it, children by the file's own numbers.
 pub(super) enum Source<T> {
     Leaf(T),
     Split { feature: usize, threshold: T, left: usize, right: usize, missing: Missing<T> },
-    InSet { feature: usize, set: Vec<u32>, inside: usize, outside: usize, missing: Missing<T> },
+    InSet { feature: usize, set: Vec<u32>, inside: usize, outside: usize, missing: Side },
 }
 
-/// Where a missing value goes.
+/// Where a missing value goes at a split by size.
+#[derive(Clone, Copy)]
 pub(super) enum Missing<T> {
-    /// Left, or inside.
-    First,
-    /// Right, or outside.
-    Second,
+    To(Side),
     /// Nowhere: this is the tree's value then.
     Value(T),
 }
 
-/// Appends one tree of `count` nodes, root first, a parent before its children. `read` gives a node and its cover;
-/// `place` names it. Errors if the nodes are no tree: a child that is not there, two parents, or a node that nothing
-/// leads to; or if a number in it is not finite.
-pub(super) fn append<T: Number>(
-    forest: &mut OwnedForest<T>,
-    count: usize,
-    place: impl Fn(usize) -> String,
-    mut read: impl FnMut(usize) -> Result<(Source<T>, Option<f32>), ImportError>,
-) -> Result<(), ImportError> {
-    let refuse = |index: usize, reason: String| Err(ImportError::new(place(index), reason));
-    let root = forest.nodes.len();
-    let mut seen = vec![false; count];
-    let mut waiting = vec![Waiting { index: 0, parent: None, depth: 0 }];
-    while let Some(Waiting { index, parent, depth }) = waiting.pop() {
-        forest.depth = forest.depth.max(depth);
-        match seen.get_mut(index) {
-            None => return refuse(index, "there is no such node".to_owned()),
-            Some(true) => return refuse(index, "two parents lead here, so this is not a tree".to_owned()),
-            Some(seen) => *seen = true,
-        }
-        let at = forest.nodes.len();
-        let Some(here) = u16::try_from(at - root).ok().filter(|here| *here < u16::MAX) else {
-            return refuse(index, "a tree of more than 65534 nodes".to_owned());
-        };
-        if let Some((parent, child)) = parent {
-            set_child(&mut forest.nodes[parent], child, here);
-        }
-        let (source, cover) = read(index)?;
-        if let Some(cover) = cover {
-            if !cover.is_finite() || cover < 0.0 {
-                return refuse(index, format!("the cover {cover} is not a finite number from 0"));
-            }
-            forest.covers.push(cover);
-        }
-        let (feature, first, second, missing) = match source {
-            Source::Leaf(value) => {
-                if !value.into().is_finite() {
-                    return refuse(index, format!("the leaf's value {value} is not a finite number"));
-                }
-                forest.nodes.push(Node::leaf(value, here));
-                continue;
-            }
-            Source::Split { feature, threshold, left, right, missing } => {
-                // An infinite one parts what is missing from what is not, and is written by LightGBM.
-                if threshold.into().is_nan() {
-                    return refuse(index, "the threshold is not a number".to_owned());
-                }
-                forest.nodes.push(Node::split(feature as u16, threshold, 0, 0, 0));
-                (feature, left, right, missing)
-            }
-            Source::InSet { feature, set, inside, outside, missing } => {
-                let number = T::from_f64(forest.sets.len() as f64);
-                forest.sets.push(set);
-                forest.nodes.push(Node::in_set(feature as u16, number, 0, 0, 0));
-                (feature, inside, outside, missing)
-            }
-        };
-        if feature >= forest.features {
-            let reason = format!("feature {feature} is out of range: the model has {} features", forest.features);
-            return refuse(index, reason);
-        }
-        let (first_is_missing, second_is_missing) = match missing {
-            Missing::First => (true, false),
-            Missing::Second => (false, true),
-            Missing::Value(value) => {
-                if !value.into().is_finite() {
-                    return refuse(index, format!("the value {value} for a missing feature is not a finite number"));
-                }
-                forest.nodes.push(Node::leaf(value, here + 1));
-                set_child(&mut forest.nodes[at], Child::Missing, here + 1);
-                (false, false)
-            }
-        };
-        for (index, child) in [
-            (second, Child::Second { missing_too: second_is_missing }),
-            (first, Child::First { missing_too: first_is_missing }),
-        ] {
-            waiting.push(Waiting { index, parent: Some((at, child)), depth: depth + 1 });
-        }
-    }
-    match seen.iter().position(|seen| !seen) {
-        Some(index) => refuse(index, "no path from the root leads here".to_owned()),
-        None => {
-            forest.roots.push(root as u32);
-            Ok(())
-        }
-    }
-}
-
-/// A node to be laid out.
-struct Waiting {
-    /// Its number in the file.
-    index: usize,
-    /// Its parent's place in the layout, and which child it is.
-    parent: Option<(usize, Child)>,
-    /// Splits above it.
-    depth: usize,
-}
-
 #[derive(Clone, Copy)]
-enum Child {
-    First { missing_too: bool },
-    Second { missing_too: bool },
-    Missing,
+pub(super) enum Side {
+    /// Left, or inside.
+    First,
+    /// Right, or outside.
+    Second,
 }
 
-fn set_child<T: Copy>(parent: &mut Node<T>, which: Child, child: u16) {
-    match which {
-        Child::First { missing_too } => parent.set_children(Some(child), None, missing_too.then_some(child)),
-        Child::Second { missing_too } => parent.set_children(None, Some(child), missing_too.then_some(child)),
-        Child::Missing => parent.set_children(None, None, Some(child)),
+/// A [`Forest`] that owns its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedForest<T> {
+    base_margin: T,
+    features: usize,
+    depth: usize,
+    zero_is_missing: Vec<u16>,
+    roots: Vec<u32>,
+    nodes: Vec<Node>,
+    numbers: Vec<T>,
+    covers: Vec<f32>,
+    set_starts: Vec<u32>,
+    set_words: Vec<u32>,
+    /// Each node's number in the file, counted over all trees; [`EXIT`] for an exit, which is no node there.
+    origins: Vec<u32>,
+    readings: Readings,
+}
+
+/// The origin of an exit.
+const EXIT: u32 = u32::MAX;
+
+impl<T: Number> OwnedForest<T> {
+    /// The forest over these parts.
+    #[allow(unsafe_code, reason = "nothing changes an owned forest, and `Builder::finish` had it accepted")]
+    pub fn forest(&self) -> Forest<'_, T> {
+        // SAFETY: the fields are private to this file, and only `Builder::finish` makes this type.
+        unsafe { Forest::accepted(self.parts(), self.readings) }
+    }
+
+    fn parts(&self) -> Parts<'_, T> {
+        Parts {
+            base_margin: self.base_margin,
+            features: self.features,
+            depth: self.depth,
+            zero_is_missing: &self.zero_is_missing,
+            roots: &self.roots,
+            nodes: &self.nodes,
+            numbers: &self.numbers,
+            covers: &self.covers,
+            set_starts: &self.set_starts,
+            set_words: &self.set_words,
+        }
+    }
+
+    /// What the forest takes in a Wasm module.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.nodes.as_slice())
+            + size_of_val(self.numbers.as_slice())
+            + 4 * (self.covers.len() + self.roots.len() + self.set_starts.len() + self.set_words.len())
+    }
+
+    /// How many of `rows` reach each node of the file, tree after tree in the file's own order. Errors if a row does not have
+    /// the model's number of features.
+    pub fn replay<'r>(&self, rows: impl IntoIterator<Item = &'r [T]>) -> Result<Vec<u32>, ImportError> {
+        let mut covers = vec![0; self.origins.iter().filter(|origin| **origin != EXIT).count()];
+        for row in rows {
+            for tree in 0..self.roots.len() {
+                let count = |at: usize, _| {
+                    if let Some(cover) = self.origins.get(at).and_then(|origin| covers.get_mut(*origin as usize)) {
+                        *cover += 1;
+                    }
+                };
+                self.forest().visit_path(tree, row, count).ok_or_else(|| {
+                    let reason = format!("a row has {} features, the model {}", row.len(), self.features);
+                    ImportError::new("rows", reason)
+                })?;
+            }
+        }
+        Ok(covers)
     }
 }
+
+/// A forest that trees are still added to.
+#[derive(Clone)]
+pub(super) struct Builder<T> {
+    forest: OwnedForest<T>,
+    /// How many nodes of the file are in it.
+    file_nodes: usize,
+}
+
+impl<T: Number> Builder<T> {
+    /// Without trees. `features` is at most [`MOST_FEATURES`].
+    pub(super) fn new(base_margin: T, features: usize) -> Builder<T> {
+        let forest = OwnedForest {
+            base_margin,
+            features: features.min(MOST_FEATURES),
+            depth: 0,
+            zero_is_missing: Vec::new(),
+            roots: Vec::new(),
+            nodes: Vec::new(),
+            numbers: Vec::new(),
+            covers: Vec::new(),
+            set_starts: Vec::new(),
+            set_words: Vec::new(),
+            origins: Vec::new(),
+            readings: [false; 5],
+        };
+        Builder { forest, file_nodes: 0 }
+    }
+
+    /// The forest, with the features of which zero means missing.
+    pub(super) fn finish(self, zero_is_missing: Vec<u16>) -> Result<OwnedForest<T>, ImportError> {
+        let mut forest = self.forest;
+        forest.zero_is_missing = zero_is_missing;
+        // Covers are for all nodes or of no use.
+        if forest.covers.iter().any(|cover| cover.is_nan()) {
+            forest.covers.clear();
+        }
+        let accepted = Forest::new(forest.parts()).map_err(|reason| ImportError::new("layout", reason))?;
+        forest.readings = accepted.readings();
+        Ok(forest)
+    }
+
+    /// Adds one tree of `count` nodes, root first. `read` gives a node and its cover, each once; `place` names it. Errors if
+    /// the nodes are no tree: a child that is not there, two parents, or a node that nothing leads to; or if a number is not
+    /// finite.
+    pub(super) fn append(
+        &mut self,
+        count: usize,
+        place: impl Fn(usize) -> String,
+        mut read: impl FnMut(usize) -> Result<(Source<T>, Option<f32>), ImportError>,
+    ) -> Result<(), ImportError> {
+        let refuse = |index: usize, reason: String| Err(ImportError::new(place(index), reason));
+        let mut tree: Vec<Option<(Source<T>, Option<f32>)>> = Vec::new();
+        tree.resize_with(count, || None);
+        let mut waiting = vec![(0, 0)];
+        while let Some((index, depth)) = waiting.pop() {
+            self.forest.depth = self.forest.depth.max(depth);
+            match tree.get(index) {
+                None => return refuse(index, "there is no such node".to_owned()),
+                Some(Some(_)) => return refuse(index, "two parents lead here, so this is not a tree".to_owned()),
+                Some(None) => {}
+            }
+            let (source, cover) = read(index)?;
+            if let Err(reason) = self.check(&source, cover) {
+                return refuse(index, reason);
+            }
+            if let Source::Split { left: first, right: second, .. }
+            | Source::InSet { inside: first, outside: second, .. } = &source
+            {
+                waiting.extend([(*second, depth + 1), (*first, depth + 1)]);
+            }
+            tree[index] = Some((source, cover));
+        }
+        if let Some(index) = tree.iter().position(Option::is_none) {
+            return refuse(index, "no path from the root leads here".to_owned());
+        }
+        let tree = tree.into_iter().flatten().collect();
+        self.lay_out(tree).or_else(|index| refuse(index, "a tree of more than 65,535 nodes".to_owned()))
+    }
+
+    fn check(&self, source: &Source<T>, cover: Option<f32>) -> Result<(), String> {
+        if let Some(cover) = cover.filter(|cover| !cover.is_finite() || *cover < 0.0) {
+            return Err(format!("the cover {cover} is not a finite number from 0"));
+        }
+        let feature = match *source {
+            Source::Leaf(value) if !value.into().is_finite() => {
+                return Err(format!("the leaf's value {value} is not a finite number"));
+            }
+            Source::Leaf(_) => return Ok(()),
+            // An infinite one parts what is missing from what is not, and is written by LightGBM.
+            Source::Split { threshold, .. } if threshold.into().is_nan() => {
+                return Err("the threshold is not a number".to_owned());
+            }
+            Source::Split { missing: Missing::Value(value), .. } if !value.into().is_finite() => {
+                return Err(format!("the value {value} for a missing feature is not a finite number"));
+            }
+            Source::Split { feature, .. } | Source::InSet { feature, .. } => feature,
+        };
+        if feature >= self.forest.features {
+            return Err(format!("feature {feature} is out of range: the model has {} features", self.forest.features));
+        }
+        Ok(())
+    }
+
+    /// Appends a tree whose nodes are sound. Errors with a node whose children would be too far away to be named.
+    fn lay_out(&mut self, mut tree: Vec<(Source<T>, Option<f32>)>) -> Result<(), usize> {
+        let forest = &mut self.forest;
+        let root = forest.nodes.len();
+        forest.roots.push(root as u32);
+        forest.reserve(1);
+        let mut waiting = vec![(0, root)];
+        while let Some((index, at)) = waiting.pop() {
+            forest.origins[at] = (self.file_nodes + index) as u32;
+            let (source, cover) = (std::mem::replace(&mut tree[index].0, Source::Leaf(T::ZERO)), tree[index].1);
+            let first = forest.nodes.len();
+            let children = u16::try_from(first - at).ok().filter(|_| first - root < usize::from(u16::MAX));
+            let (feature, reading, threshold, number, pair) = match source {
+                Source::Leaf(value) => {
+                    forest.put(at, Node::new(value.leaf_bits(), 0, 0), value, cover);
+                    continue;
+                }
+                Source::Split { feature, threshold, left, right, missing } => {
+                    let reading = match missing {
+                        Missing::To(Side::First) => Reading::MissingLeft,
+                        Missing::To(Side::Second) => Reading::MissingRight,
+                        Missing::Value(_) => Reading::MissingExit,
+                    };
+                    forest.reserve(2);
+                    if let Missing::Value(value) = missing {
+                        forest.reserve(1);
+                        // Who reached the split and neither child has left by the exit.
+                        let cover_of = |index: usize| tree.get(index).and_then(|(_, cover)| *cover);
+                        let stayed = cover_of(left).zip(cover_of(right)).map(|(left, right)| left + right);
+                        let left_by = cover.zip(stayed).map(|(cover, stayed)| (cover - stayed).max(0.0));
+                        forest.put(first + 2, Node::new(value.leaf_bits(), 0, 0), value, left_by);
+                    }
+                    (feature, reading, threshold.threshold_key(), threshold, [left, right])
+                }
+                Source::InSet { feature, set, inside, outside, missing } => {
+                    let reading = match missing {
+                        Side::First => Reading::SetMissingInside,
+                        Side::Second => Reading::SetMissingOutside,
+                    };
+                    if forest.set_starts.is_empty() {
+                        forest.set_starts.push(0);
+                    }
+                    let number = forest.set_starts.len() as i32 - 1;
+                    forest.set_words.extend(set);
+                    forest.set_starts.push(forest.set_words.len() as u32);
+                    forest.reserve(2);
+                    (feature, reading, number, T::from_f64(number.into()), [inside, outside])
+                }
+            };
+            let slot = (reading.first_slot(forest.features) + feature) as u16;
+            forest.put(at, Node::new(threshold, slot, children.ok_or(index)?), number, cover);
+            // The one on top is laid out next: that which more rows reach.
+            let cover_of = |index: usize| tree.get(index).and_then(|(_, cover)| *cover);
+            let mut pair = [(pair[0], first), (pair[1], first + 1)];
+            if cover_of(pair[0].0) >= cover_of(pair[1].0) {
+                pair.reverse();
+            }
+            waiting.extend(pair);
+        }
+        self.file_nodes += tree.len();
+        Ok(())
+    }
+}
+
+impl<T: Number> OwnedForest<T> {
+    /// Makes room for `count` nodes.
+    fn reserve(&mut self, count: usize) {
+        let nodes = self.nodes.len() + count;
+        self.nodes.resize(nodes, Node::new(0, 0, 0));
+        self.origins.resize(nodes, EXIT);
+        self.covers.resize(nodes, NO_COVER);
+        self.numbers.resize(if size_of::<T>() == 8 { nodes } else { 0 }, T::ZERO);
+    }
+
+    fn put(&mut self, at: usize, node: Node, number: T, cover: Option<f32>) {
+        self.nodes[at] = node;
+        self.covers[at] = cover.unwrap_or(NO_COVER);
+        if let Some(place) = self.numbers.get_mut(at) {
+            *place = number;
+        }
+    }
+}
+
+/// The cover of a node of which the file does not say it.
+const NO_COVER: f32 = f32::NAN;

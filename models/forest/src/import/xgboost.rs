@@ -5,9 +5,9 @@
 //! the trees are added to it in file order, tree `t` to output `tree_info[t]`.
 
 use super::document::{self, Place, float, index};
-use super::tree::{Missing, Source, append};
-use super::{Forests, ImportError, Imported, OwnedForest};
-use crate::layout::Node;
+use super::tree::{Builder, Missing, Side, Source};
+use super::{Forests, ImportError, Imported};
+use crate::layout::MOST_FEATURES;
 use crate::transform::Transform;
 use serde_json::Value;
 
@@ -21,9 +21,8 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let learner = file.get("learner")?;
     let parameters = learner.get("learner_model_param")?;
     let features = parameters.get("num_feature")?.index()?;
-    let most = Node::<f32>::MOST_FEATURES;
-    if features == 0 || features > most {
-        return Err(parameters.get("num_feature")?.refuse(format!("{features} is not between 1 and {most}")));
+    if features == 0 || features > MOST_FEATURES {
+        return Err(parameters.get("num_feature")?.refuse(format!("{features} is not between 1 and {MOST_FEATURES}")));
     }
     let booster = learner.get("gradient_booster")?;
     let (model, weights) = match booster.get("name")?.text()? {
@@ -68,8 +67,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
              scikit-learn wrapper would use {best} (set rounds = {best} for that)"
         ));
     }
-    let mut forests: Vec<OwnedForest<f32>> =
-        base_margins.iter().map(|base| OwnedForest::new(*base, features)).collect();
+    let mut forests: Vec<Builder<f32>> = base_margins.iter().map(|base| Builder::new(*base, features)).collect();
     // One high category takes few bytes in a file and many in a set.
     let mut set_words = bytes.len().saturating_mul(64);
     for (number, tree) in trees[..kept].iter().enumerate() {
@@ -89,7 +87,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
             }
             None => Vec::new(),
         },
-        forests: Forests::F32(forests),
+        forests: Forests::F32(forests.into_iter().map(|forest| forest.finish(Vec::new())).collect::<Result<_, _>>()?),
         transform,
         divisor: 1.0,
         warnings,
@@ -246,9 +244,9 @@ impl Tree {
         Ok(tree)
     }
 
-    fn append(&self, forest: &mut OwnedForest<f32>, place: &Place<'_>) -> Result<(), ImportError> {
+    fn append(&self, forest: &mut Builder<f32>, place: &Place<'_>) -> Result<(), ImportError> {
         let node_place = |node: usize| format!("{}, node {node}", place.path());
-        append(forest, self.left.len(), node_place, |node| {
+        forest.append(self.left.len(), node_place, |node| {
             let source = self.source(node).map_err(|reason| ImportError::new(node_place(node), reason))?;
             Ok((source, self.covers.as_ref().map(|covers| covers[node])))
         })
@@ -262,10 +260,10 @@ impl Tree {
         let (left, right) = (child(self.left[node])?, child(self.right[node])?);
         let feature = self.features[node];
         if self.by_category[node] {
-            let missing = if self.default_left[node] { Missing::Second } else { Missing::First };
+            let missing = if self.default_left[node] { Side::Second } else { Side::First };
             return Ok(Source::InSet { feature, set: self.sets[node].clone(), inside: right, outside: left, missing });
         }
-        let missing = if self.default_left[node] { Missing::First } else { Missing::Second };
+        let missing = Missing::To(if self.default_left[node] { Side::First } else { Side::Second });
         Ok(Source::Split { feature, threshold: self.conditions[node], left, right, missing })
     }
 }

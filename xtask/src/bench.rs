@@ -1,0 +1,90 @@
+//! `cargo xtask bench`: what is faster than what, measured in one run on this machine.
+
+use crate::build::{target, wasm};
+use crate::step::{self, cargo, output};
+use crate::toolchain::{Toolchain, check_rust};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the libraries' side is made with. llvmlite 0.43 is the last that lleaves 1.3 works with.
+const PYTHON_PACKAGES: [&str; 6] =
+    ["lightgbm==4.7.0", "xgboost==3.2.0", "numpy==2.4.6", "scipy==1.17.1", "lleaves==1.3.0", "llvmlite==0.43.0"];
+
+pub(crate) fn run(what: &[String]) -> Result<()> {
+    match what {
+        [what] if what == "forest" => forest(),
+        _ => bail!("`cargo xtask bench forest` is what there is; it was given {what:?}"),
+    }
+}
+
+/// The forest beside LightGBM, XGBoost, `gbdt` and lleaves.
+fn forest() -> Result<()> {
+    check_rust()?;
+    let toolchain = Toolchain::set_up()?;
+    let folder = std::path::absolute(target().join("bench"))?;
+    std::fs::create_dir_all(&folder)?;
+    let python = python(&folder)?;
+    let mut make = Command::new(&python);
+    make.arg("models/bench/make.py").arg(&folder).arg("models/relapse_risk/model.json");
+    step::run("making the models (the first time takes minutes)", &mut make)?;
+    step::run("building the benchmark for Wasm", toolchain.cargo_build()?.args(["--package", "forest-bench"]))?;
+    let release = ["build", "--locked", "--release", "--package", "forest-bench"];
+    step::run("building the benchmark natively", cargo().args(release))?;
+    let runner = ["build", "--locked", "--profile", "native", "--package", "forest-bench", "--features", "runner"];
+    step::run("building what runs it in Wasm", cargo().args(runner).args(["--bin", "run-in-wasm"]))?;
+
+    println!("==> measuring: leave the machine alone for two minutes");
+    let library = |module: &str, file: &str| {
+        let code =
+            format!("import {module}, os; print(os.path.join(os.path.dirname({module}.__file__), 'lib', '{file}'))");
+        output(&python, &["-c", &code]).with_context(|| format!("{module} is not in {}", python.display()))
+    };
+    let native = Command::new(target().join("release/forest-bench"))
+        .arg(&folder)
+        .args([library("lightgbm", "lib_lightgbm.so")?, library("xgboost", "libxgboost.so")?])
+        .env("OMP_NUM_THREADS", "1")
+        .stderr(Stdio::inherit())
+        .output()?;
+    anyhow::ensure!(native.status.success(), "the native half failed ({})", native.status);
+    let in_wasm = Command::new(target().join("native/run-in-wasm"))
+        .arg(wasm("forest-bench"))
+        .arg(&folder)
+        .stderr(Stdio::inherit())
+        .output()?;
+    anyhow::ensure!(in_wasm.status.success(), "the Wasm half failed ({})", in_wasm.status);
+    let figures = folder.join("figures.tsv");
+    std::fs::write(&figures, [native.stdout, in_wasm.stdout].concat())?;
+    println!("{}\n", machine());
+    step::run("table", Command::new(target().join("release/forest-bench")).arg("--table").arg(&figures))
+}
+
+/// A Python with the packages in it, made once.
+fn python(folder: &Path) -> Result<PathBuf> {
+    let python = folder.join("venv/bin/python");
+    let installed = folder.join("venv/installed");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    anyhow::ensure!(
+        output("python3", &["-c", "import venv, ensurepip"]).is_some(),
+        "python3 with venv is needed: sudo apt-get install -y python3-venv"
+    );
+    step::run("making a Python environment", Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES);
+    step::run("installing LightGBM, XGBoost and lleaves", &mut install)?;
+    std::fs::write(installed, wanted)?;
+    Ok(python)
+}
+
+/// What the figures were measured on.
+fn machine() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("an unknown processor", |(_, model)| model);
+    let count = std::thread::available_parallelism().map_or(0, usize::from);
+    let rustc = output("rustc", &["--version"]).unwrap_or_default();
+    format!("{count} cores of {model}; {rustc}; {}", PYTHON_PACKAGES.join(", "))
+}
