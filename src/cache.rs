@@ -67,7 +67,7 @@ pub(crate) enum Lookup {
 pub(crate) fn key(request: &PredictionRequest, settings: &Settings) -> String {
     let mut configured = DefaultHasher::new();
     settings.crisis_resources.hash(&mut configured);
-    format!("predictions:{}:{}:{FINGERPRINT}{:016x}", request.user_id, request.window.get(), configured.finish())
+    format!("predictions:{}:{}:{FINGERPRINT}{:016x}", request.user_id, request.wanted.window.get(), configured.finish())
 }
 
 /// Asks the cache for what `request` wants.
@@ -149,8 +149,8 @@ impl Entry {
             key,
             expires_at: now.as_millisecond().saturating_add_unsigned(ttl.as_millis() as u64),
             generated_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            explained: request.explain,
-            limit_checkins: request.limit_checkins,
+            explained: request.wanted.explain,
+            limit_checkins: request.wanted.limit_checkins,
             predictions,
             per_checkin,
         }
@@ -159,7 +159,7 @@ impl Entry {
     /// Whether everything that a request asks for is here.
     fn serves(&self, request: &PredictionRequest) -> bool {
         let no_more = self.per_checkin.len() < usize::from(self.limit_checkins);
-        (self.explained || !request.explain) && (no_more || request.limit_checkins <= self.limit_checkins)
+        (self.explained || !request.wanted.explain) && (no_more || request.wanted.limit_checkins <= self.limit_checkins)
     }
 }
 
@@ -209,7 +209,11 @@ mod tests {
 
     #[test]
     fn another_window_and_another_configuration_have_another_key() {
-        let settings = |resource: &str| Settings { cache_ttl: None, crisis_resources: vec![resource.to_owned()] };
+        let settings = |resource: &str| Settings {
+            cache_ttl: None,
+            crisis_resources: vec![resource.to_owned()],
+            inference_timeout: Duration::from_secs(30),
+        };
         let first = key(&request(""), &settings("CVV 188"));
         assert_eq!(first, key(&request("types=mood_state"), &settings("CVV 188")));
         assert_ne!(first, key(&request("window_days=4"), &settings("CVV 188")));

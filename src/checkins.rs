@@ -1,5 +1,6 @@
 //! Where a person's check-ins come from.
 
+pub(crate) mod checkin;
 mod demo;
 
 use crate::request::UserId;

@@ -1,13 +1,15 @@
 //! One file an endpoint: what is asked, the work, the answer.
 
+mod batch;
 mod health;
 mod home;
 mod models;
+mod posted_predictions;
 mod prediction_of_day;
 mod predictions;
 
 use crate::instance::Instance;
-use crate::platform::Platform;
+use crate::platform::{Platform, RequestBody};
 use crate::problem::Problem;
 use crate::response::{Response, Timing};
 use crate::route::Route;
@@ -16,9 +18,11 @@ use crate::route::Route;
 pub(crate) async fn answer<P: Platform>(
     instance: &Instance<P>,
     route: Route<'_>,
-    query: &str,
+    request: &http::request::Parts,
+    body: impl RequestBody,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
+    let query = request.uri.query().unwrap_or("");
     match route {
         Route::Home => Ok(home::answer()),
         Route::Live => Ok(health::live()),
@@ -26,6 +30,8 @@ pub(crate) async fn answer<P: Platform>(
         Route::Models => Ok(models::all()),
         Route::Model { name } => models::one(name),
         Route::Predictions { user_id } => predictions::answer(instance, user_id, query, timing).await,
+        Route::PostedPredictions => posted_predictions::answer(instance, &request.headers, body, timing).await,
+        Route::Batch => batch::answer(instance, &request.headers, body, timing).await,
         Route::PredictionOfDay { user_id } => prediction_of_day::answer(instance, user_id, query, timing).await,
     }
 }

@@ -10,6 +10,7 @@
 
 mod cache;
 mod checkins;
+mod deadline;
 mod endpoints;
 mod instance;
 mod log;
@@ -22,16 +23,20 @@ mod route;
 mod settings;
 
 use instance::Instance;
-use platform::Platform;
+use platform::{Platform, RequestBody};
 use request::RequestId;
 use response::{Response, Timing};
 
 /// Answers one request. Whatever happens in between, every answer leaves through here with its id and timing.
-async fn answer<P: Platform>(instance: &Instance<P>, request: &http::request::Parts) -> Response {
+async fn answer<P: Platform>(
+    instance: &Instance<P>,
+    request: &http::request::Parts,
+    body: impl RequestBody,
+) -> Response {
     let mut timing = Timing::start();
     let request_id = RequestId::of(&request.headers);
     let answered = match route::find(&request.method, request.uri.path()) {
-        Ok(route) => endpoints::answer(instance, route, request.uri.query().unwrap_or(""), &mut timing).await,
+        Ok(route) => endpoints::answer(instance, route, request, body, &mut timing).await,
         Err(problem) => Err(problem),
     };
     answered.unwrap_or_else(|problem| problem.into_response()).with_id_and_timing(&request_id, timing)

@@ -46,6 +46,20 @@ pub(crate) trait Platform: Clone + 'static {
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 }
 
+/// The body of a request, not yet read.
+#[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
+pub(crate) trait RequestBody {
+    /// The whole body. Reads no further than one piece beyond `most` bytes.
+    async fn read(self, most: usize) -> Result<Vec<u8>, BodyError>;
+}
+
+/// Why a body could not be had.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum BodyError {
+    TooLong,
+    BrokenOff,
+}
+
 /// The output of a future, or `None` if it takes longer than `limit`, when it is dropped.
 pub(crate) async fn within<T>(platform: &impl Platform, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     use futures::future::{Either, select};

@@ -1,5 +1,6 @@
 //! From a feature row to predictions: probability, label, risk level, and why.
 
+use crate::deadline::Deadline;
 use crate::settings::Settings;
 use bipolar_edge_models::{MODELS, Model, Output};
 use features::Row;
@@ -78,9 +79,55 @@ pub(crate) enum Source {
     CheckIn,
 }
 
-/// The predictions of every model, in the registry's order. `row` is `None` without check-ins.
-pub(crate) fn all<'a>(row: Option<&Row>, source: Source, explain: bool, settings: &'a Settings) -> Vec<Prediction<'a>> {
-    MODELS.iter().map(|model| one(model, row, source, explain, settings)).collect()
+/// The predictions of every model, in the registry's order. `row` is `None` without check-ins. A model whose turn comes after
+/// the deadline answers `timeout`.
+pub(crate) fn all<'a>(
+    row: Option<&Row>,
+    source: Source,
+    explain: bool,
+    settings: &'a Settings,
+    deadline: Deadline,
+) -> Vec<Prediction<'a>> {
+    let one = |model| match deadline.has_passed() {
+        true => timeout(model, settings),
+        false => one(model, row, source, explain, settings),
+    };
+    MODELS.iter().map(one).collect()
+}
+
+impl Prediction<'_> {
+    pub(crate) fn ran_out_of_time(&self) -> bool {
+        self.label == TIMEOUT
+    }
+}
+
+/// The label of a prediction for which no time was left.
+const TIMEOUT: &str = "timeout";
+
+/// What is said of a model whose turn came too late.
+fn timeout<'a>(model: &'static Model, settings: &'a Settings) -> Prediction<'a> {
+    let explanation = "There was no time left for this prediction: ask again";
+    Prediction { label: TIMEOUT, source: "error", explanation: explanation.to_owned(), ..nothing(model, settings) }
+}
+
+/// A prediction that says nothing yet.
+fn nothing<'a>(model: &'static Model, settings: &'a Settings) -> Prediction<'a> {
+    Prediction {
+        kind: model.name,
+        label: "insufficient_data",
+        probability: None,
+        risk_level: "unknown",
+        details: Details::Insufficient { missing: Vec::new() },
+        model_version: model.version,
+        explanation: "There are no check-ins to predict from".to_owned(),
+        contributions: None,
+        source: "",
+        sensitive: model.sensitive.then_some(Sensitive {
+            sensitive: true,
+            disclaimer: DISCLAIMER,
+            resources: &settings.crisis_resources,
+        }),
+    }
 }
 
 fn one<'a>(
@@ -91,23 +138,11 @@ fn one<'a>(
     settings: &'a Settings,
 ) -> Prediction<'a> {
     let mut prediction = Prediction {
-        kind: model.name,
-        label: "insufficient_data",
-        probability: None,
-        risk_level: "unknown",
-        details: Details::Insufficient { missing: Vec::new() },
-        model_version: model.version,
-        explanation: "There are no check-ins to predict from".to_owned(),
-        contributions: None,
         source: match source {
             Source::AggregatedLastCheckIn => "aggregated_last_checkin",
             Source::CheckIn => "checkin",
         },
-        sensitive: model.sensitive.then_some(Sensitive {
-            sensitive: true,
-            disclaimer: DISCLAIMER,
-            resources: &settings.crisis_resources,
-        }),
+        ..nothing(model, settings)
     };
     let Some(row) = row else { return prediction };
     let missing = model.missing_critical(row);

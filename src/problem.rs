@@ -1,5 +1,6 @@
 //! Every error a caller can see, as RFC 9457 problem details.
 
+use crate::request::ITEM_LIMIT;
 use crate::response::Response;
 use serde::Serialize;
 
@@ -13,6 +14,16 @@ pub(crate) enum Problem {
     MethodNotAllowed {
         allow: &'static str,
     },
+    /// The body is longer than may be sent here.
+    TooLarge {
+        limit: usize,
+    },
+    /// The body is not said to be JSON.
+    NotSaidToBeJson,
+    /// The body did not arrive within the time that an answer may take.
+    TooSlow,
+    /// The body broke off.
+    BrokenOff,
     /// The deployment lacks, or contradicts, something that the request needs.
     NotConfigured {
         detail: &'static str,
@@ -59,6 +70,30 @@ impl Problem {
                 "Method not allowed",
                 "The allow header names the methods of this path.",
             ),
+            Problem::TooLarge { limit } => (
+                413,
+                "urn:bipolar-edge:problem:too-large",
+                "Too large",
+                match *limit {
+                    ITEM_LIMIT => "The body, or an item of a batch, may have 256 KiB.",
+                    _ => "The body of a batch may have 4 MiB.",
+                },
+            ),
+            Problem::NotSaidToBeJson => (
+                415,
+                "urn:bipolar-edge:problem:unsupported-media-type",
+                "Unsupported media type",
+                "The body must be JSON, with content-type: application/json.",
+            ),
+            Problem::TooSlow => (
+                408,
+                "urn:bipolar-edge:problem:request-timeout",
+                "Request timeout",
+                "The body did not arrive within the time that an answer may take.",
+            ),
+            Problem::BrokenOff => {
+                (400, "urn:bipolar-edge:problem:broken-off", "Broken off", "The body ended before it was complete.")
+            }
             Problem::NotConfigured { detail } => {
                 (503, "urn:bipolar-edge:problem:not-configured", "Not configured", *detail)
             }

@@ -1,8 +1,13 @@
-//! Query and headers into types that cannot be wrong.
+//! Path, query, headers and body into types that cannot be wrong.
 
+use crate::checkins::checkin;
+use crate::deadline::Deadline;
+use crate::platform::{BodyError, Platform, RequestBody, within};
 use crate::problem::{FieldError, Problem};
 use bipolar_edge_models::{MODELS, Model};
+use features::CheckIn;
 use http::HeaderMap;
+use serde_json::Value;
 use std::fmt;
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -44,10 +49,16 @@ impl WindowDays {
     }
 }
 
-/// What is asked about a person.
+/// What is asked about a person whose check-ins the service has.
 #[derive(Debug)]
 pub(crate) struct PredictionRequest {
     pub(crate) user_id: UserId,
+    pub(crate) wanted: Wanted,
+}
+
+/// Which predictions are wanted.
+#[derive(Debug)]
+pub(crate) struct Wanted {
     /// The models whose predictions are wanted, in the registry's order, none twice.
     pub(crate) types: Vec<&'static Model>,
     pub(crate) window: WindowDays,
@@ -57,18 +68,20 @@ pub(crate) struct PredictionRequest {
     pub(crate) explain: bool,
 }
 
+impl Default for Wanted {
+    fn default() -> Wanted {
+        Wanted { types: MODELS.iter().collect(), window: WindowDays::DEFAULT, limit_checkins: 0, explain: false }
+    }
+}
+
 impl PredictionRequest {
     /// Reads path and query. On failure says everything that is wrong, not only the first thing.
     pub(crate) fn parse(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
         let mut errors = Errors::default();
         let user_id = errors.keep("user_id", UserId::parse(user_id).ok_or_else(|| "is not a UUID".to_owned()));
-        let mut request = PredictionRequest {
-            user_id: user_id.unwrap_or(UserId(Uuid::nil())),
-            types: MODELS.iter().collect(),
-            window: WindowDays::DEFAULT,
-            limit_checkins: 0,
-            explain: false,
-        };
+        let mut request =
+            PredictionRequest { user_id: user_id.unwrap_or(UserId(Uuid::nil())), wanted: Wanted::default() };
+        let wanted = &mut request.wanted;
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if seen.iter().any(|other| *other == name) {
@@ -76,15 +89,15 @@ impl PredictionRequest {
                 continue;
             }
             match &*name {
-                "types" => request.types = errors.keep("types", types(&value)).unwrap_or_default(),
+                "types" => wanted.types = errors.keep("types", types(&value)).unwrap_or_default(),
                 "window_days" => {
                     let days = errors.keep("window_days", whole_number(&value, 1, 30));
-                    request.window = days.map_or(WindowDays::DEFAULT, WindowDays);
+                    wanted.window = days.map_or(WindowDays::DEFAULT, WindowDays);
                 }
                 "limit_checkins" => {
-                    request.limit_checkins = errors.keep("limit_checkins", whole_number(&value, 0, 10)).unwrap_or(0);
+                    wanted.limit_checkins = errors.keep("limit_checkins", whole_number(&value, 0, 10)).unwrap_or(0);
                 }
-                "explain" => request.explain = errors.keep("explain", truth(&value)).unwrap_or(false),
+                "explain" => wanted.explain = errors.keep("explain", truth(&value)).unwrap_or(false),
                 other => errors
                     .add(other, "is not a parameter; types, window_days, limit_checkins and explain are".to_owned()),
             }
@@ -117,6 +130,170 @@ impl PredictionRequest {
 /// Bounds the work that a hostile query can cause; four are known.
 const MOST_PARAMETERS: usize = 16;
 
+/// What is asked about check-ins that come with the question.
+#[derive(Debug)]
+pub(crate) struct PostedRequest {
+    /// Latest first, one a day.
+    pub(crate) checkins: Vec<CheckIn>,
+    pub(crate) wanted: Wanted,
+    /// Echoed in the answer.
+    pub(crate) user_id: Option<UserId>,
+    /// What was done with the check-ins that the caller may not expect.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The most bytes of a body, and of an item of a batch.
+pub(crate) const ITEM_LIMIT: usize = 256 << 10;
+/// The most check-ins that a question may carry: a month of history before a month.
+const MOST_CHECKINS: usize = 60;
+/// The most errors that are told of one body.
+const MOST_ERRORS: usize = 100;
+
+impl PostedRequest {
+    /// Reads a body, or one item of a batch. On failure says everything that is wrong, each with its index.
+    pub(crate) fn parse(body: &[u8]) -> Result<PostedRequest, Problem> {
+        let mut errors = Errors::default();
+        let body: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+        let Value::Object(body) = body else {
+            errors.add("body", "must be an object with checkins".to_owned());
+            return Err(Problem::Invalid(errors.0));
+        };
+        let (mut wanted, mut user_id, mut read) = (Wanted::default(), None, Vec::new());
+        let whole = |value: &Value, least, most| match value.as_u64() {
+            Some(number) => whole_number(&number.to_string(), least, most),
+            None => whole_number("", least, most),
+        };
+        for (name, value) in &body {
+            match name.as_str() {
+                "checkins" => read = checkins(value, &mut errors),
+                "types" => wanted.types = errors.keep(name, posted_types(value)).unwrap_or_default(),
+                "window_days" => {
+                    let days = errors.keep(name, whole(value, 1, 30));
+                    wanted.window = days.map_or(WindowDays::DEFAULT, WindowDays);
+                }
+                "limit_checkins" => wanted.limit_checkins = errors.keep(name, whole(value, 0, 10)).unwrap_or(0),
+                "explain" => {
+                    let truth = value.as_bool().ok_or_else(|| "must be true or false".to_owned());
+                    wanted.explain = errors.keep(name, truth).unwrap_or(false);
+                }
+                "user_id" => {
+                    let parsed = value.as_str().and_then(UserId::parse).ok_or_else(|| "is not a UUID".to_owned());
+                    user_id = errors.keep(name, parsed);
+                }
+                other => errors.add(
+                    other,
+                    "is not a field; checkins, types, window_days, limit_checkins, explain and user_id are".to_owned(),
+                ),
+            }
+        }
+        if !body.contains_key("checkins") {
+            errors.add("checkins", "is missing: an array of up to 60 check-ins".to_owned());
+        }
+        one_person(user_id, &read, &mut errors);
+        let (checkins, warnings) = one_a_day(read);
+        errors.none_or(PostedRequest { checkins, wanted, user_id, warnings })
+    }
+}
+
+/// What serde says of a body that is no JSON has no word of the body in it, only what was expected and where.
+pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
+    let message = match error.classify() {
+        serde_json::error::Category::Eof => "ends too early to be JSON".to_owned(),
+        _ => format!("is not JSON: line {}, column {}", error.line(), error.column()),
+    };
+    Problem::Invalid(vec![FieldError { field: "body".to_owned(), message }])
+}
+
+/// The body of a request that says it is JSON, of at most `limit` bytes, if it arrives before the deadline.
+pub(crate) async fn read_json(
+    platform: &impl Platform,
+    headers: &HeaderMap,
+    body: impl RequestBody,
+    limit: usize,
+    deadline: Deadline,
+) -> Result<Vec<u8>, Problem> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let media_type = header("content-type").unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    if media_type != "application/json" && !(media_type.starts_with("application/") && media_type.ends_with("+json")) {
+        return Err(Problem::NotSaidToBeJson);
+    }
+    if header("content-length")
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|length| length > limit as u64)
+    {
+        return Err(Problem::TooLarge { limit });
+    }
+    match within(platform, deadline.left(), body.read(limit)).await {
+        Some(Ok(bytes)) => Ok(bytes),
+        Some(Err(BodyError::TooLong)) => Err(Problem::TooLarge { limit }),
+        Some(Err(BodyError::BrokenOff)) => Err(Problem::BrokenOff),
+        None => Err(Problem::TooSlow),
+    }
+}
+
+/// The check-ins that are sound, each with its index.
+fn checkins(value: &Value, errors: &mut Errors) -> Vec<(usize, checkin::Read)> {
+    let Value::Array(all) = value else {
+        errors.add("checkins", "must be an array".to_owned());
+        return Vec::new();
+    };
+    if all.len() > MOST_CHECKINS {
+        errors.add("checkins", format!("has {} check-ins; {MOST_CHECKINS} may be sent", all.len()));
+        return Vec::new();
+    }
+    let mut read = Vec::new();
+    for (index, value) in all.iter().enumerate() {
+        match checkin::read(value, &format!("checkins[{index}]")) {
+            Ok(checkin) => read.push((index, checkin)),
+            Err(mut wrong) => errors.0.append(&mut wrong),
+        }
+    }
+    read
+}
+
+/// Check-ins of two people together would be a prediction about neither.
+fn one_person(user_id: Option<UserId>, read: &[(usize, checkin::Read)], errors: &mut Errors) {
+    let mut first = user_id.map(|id| id.to_string());
+    for (index, checkin) in read {
+        let Some(own) = checkin.user_id.as_ref().map(|id| id.to_ascii_lowercase()) else { continue };
+        if *first.get_or_insert_with(|| own.clone()) != own {
+            errors.add(&format!("checkins[{index}].user_id"), "is of another person than the others".to_owned());
+        }
+    }
+}
+
+/// One check-in a day, latest first: of several the one that was made last, else the one that stands last.
+fn one_a_day(mut read: Vec<(usize, checkin::Read)>) -> (Vec<CheckIn>, Vec<String>) {
+    read.sort_by_key(|(index, read)| std::cmp::Reverse((read.checkin.date, read.moment, *index)));
+    let mut warnings = Vec::new();
+    let mut kept: Vec<(usize, CheckIn)> = Vec::new();
+    for (index, checkin::Read { checkin, .. }) in read {
+        match kept.last() {
+            Some((other, latest)) if latest.date == checkin.date => {
+                warnings.push(format!(
+                    "checkins[{index}] and checkins[{other}] are of the same day, {}: the later one, checkins[{other}], counts",
+                    checkin.date
+                ));
+            }
+            _ => kept.push((index, checkin)),
+        }
+    }
+    (kept.into_iter().map(|(_, checkin)| checkin).collect(), warnings)
+}
+
+/// Types as an array, or as the query has them.
+fn posted_types(value: &Value) -> Result<Vec<&'static Model>, String> {
+    match value {
+        Value::String(text) => types(text),
+        Value::Array(all) => {
+            // What is no text is no type either.
+            let names: Vec<&str> = all.iter().take(MODELS.len() + 1).map(|name| name.as_str().unwrap_or("?")).collect();
+            types(&names.join(","))
+        }
+        _ => types("?"),
+    }
+}
+
 #[derive(Default)]
 struct Errors(Vec<FieldError>);
 
@@ -131,7 +308,8 @@ impl Errors {
         self.0.push(FieldError { field: field.chars().take(64).collect(), message });
     }
 
-    fn none_or<T>(self, value: T) -> Result<T, Problem> {
+    fn none_or<T>(mut self, value: T) -> Result<T, Problem> {
+        self.0.truncate(MOST_ERRORS);
         if self.0.is_empty() { Ok(value) } else { Err(Problem::Invalid(self.0)) }
     }
 }
@@ -207,7 +385,7 @@ mod tests {
     #[test]
     fn types_keep_the_order_of_the_registry_and_come_once() {
         let request = PredictionRequest::parse(SOMEONE, "types=relapse_risk,mood_state,relapse_risk").expect("valid");
-        let names: Vec<&str> = request.types.iter().map(|model| model.name).collect();
+        let names: Vec<&str> = request.wanted.types.iter().map(|model| model.name).collect();
         assert_eq!(names, ["mood_state", "relapse_risk"]);
         assert_eq!(request.user_id.to_string(), SOMEONE.to_lowercase());
     }

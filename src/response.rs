@@ -1,5 +1,6 @@
 //! The one place that builds responses.
 
+use crate::deadline::Deadline;
 use crate::request::RequestId;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -60,6 +61,11 @@ impl Timing {
     pub(crate) fn start() -> Timing {
         let now = Instant::now();
         Timing { start: now, lap: now, parts: Vec::new() }
+    }
+
+    /// When an answer that may take this long must be on its way.
+    pub(crate) fn deadline(&self, limit: Duration) -> Deadline {
+        Deadline::new(self.start, limit)
     }
 
     /// Ends a part: everything since the last one ended.

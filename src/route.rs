@@ -12,23 +12,32 @@ pub(crate) enum Route<'a> {
     Models,
     Model { name: &'a str },
     Predictions { user_id: &'a str },
+    PostedPredictions,
+    Batch,
     PredictionOfDay { user_id: &'a str },
 }
 
 /// The endpoint of a request. 404 for an unknown path, 405 with `allow` for a known one asked in another way.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Problem> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-    let route = match segments.as_slice() {
-        [""] => Route::Home,
-        ["health", "live"] => Route::Live,
-        ["health", "ready"] => Route::Ready,
-        ["models"] => Route::Models,
-        ["models", name] => Route::Model { name },
-        ["data", "predictions", user_id] => Route::Predictions { user_id },
-        ["data", "prediction_of_day", user_id] => Route::PredictionOfDay { user_id },
+    let get = |route| (Method::GET, route);
+    let (allowed, route) = match segments.as_slice() {
+        ["data", "predictions"] => (Method::POST, Route::PostedPredictions),
+        ["data", "predictions", "batch"] => (Method::POST, Route::Batch),
+        [""] => get(Route::Home),
+        ["health", "live"] => get(Route::Live),
+        ["health", "ready"] => get(Route::Ready),
+        ["models"] => get(Route::Models),
+        ["models", name] => get(Route::Model { name }),
+        ["data", "predictions", user_id] => get(Route::Predictions { user_id }),
+        ["data", "prediction_of_day", user_id] => get(Route::PredictionOfDay { user_id }),
         _ => return Err(Problem::NoSuchRoute),
     };
-    if method == Method::GET { Ok(route) } else { Err(Problem::MethodNotAllowed { allow: "GET" }) }
+    match allowed {
+        allowed if allowed == method => Ok(route),
+        Method::POST => Err(Problem::MethodNotAllowed { allow: "POST" }),
+        _ => Err(Problem::MethodNotAllowed { allow: "GET" }),
+    }
 }
 
 #[cfg(test)]
@@ -39,9 +48,7 @@ mod tests {
     fn a_path_is_matched_whole_and_to_the_letter() {
         assert_eq!(find(&Method::GET, "/"), Ok(Route::Home));
         assert_eq!(find(&Method::GET, "/models/mood_state"), Ok(Route::Model { name: "mood_state" }));
-        for path in
-            ["//", "/health", "/health/live/", "/Models", "/data/predictions", "/data//x", "/models/a/b", "/%6dodels"]
-        {
+        for path in ["//", "/health", "/health/live/", "/Models", "/data", "/data//x", "/models/a/b", "/%6dodels"] {
             assert_eq!(find(&Method::GET, path), Err(Problem::NoSuchRoute), "{path}");
         }
     }
@@ -49,6 +56,9 @@ mod tests {
     #[test]
     fn another_method_is_told_which_is_allowed() {
         assert_eq!(find(&Method::DELETE, "/models"), Err(Problem::MethodNotAllowed { allow: "GET" }));
+        assert_eq!(find(&Method::GET, "/data/predictions"), Err(Problem::MethodNotAllowed { allow: "POST" }));
+        assert_eq!(find(&Method::GET, "/data/predictions/batch"), Err(Problem::MethodNotAllowed { allow: "POST" }));
+        assert_eq!(find(&Method::POST, "/data/predictions/batch"), Ok(Route::Batch));
         assert_eq!(find(&Method::DELETE, "/model"), Err(Problem::NoSuchRoute));
     }
 }

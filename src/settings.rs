@@ -11,10 +11,15 @@ pub(crate) struct Settings {
     pub(crate) cache_ttl: Option<Duration>,
     /// Where someone in a crisis finds help, shown with sensitive predictions.
     pub(crate) crisis_resources: Vec<String>,
+    /// How long an answer may take in all.
+    pub(crate) inference_timeout: Duration,
 }
 
 /// A day: longer, and a person would be shown the mood of yesterday.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 86_400;
+
+/// Below it nothing could be answered, above it no host waits.
+const TIMEOUT_SECONDS: std::ops::RangeInclusive<f64> = 0.05..=120.0;
 
 impl Settings {
     /// Reads every variable. A value that cannot be used is an error, never replaced by a default in silence.
@@ -26,6 +31,13 @@ impl Settings {
             .filter(|seconds| *seconds <= LONGEST_CACHE_TTL_SECONDS)
             .ok_or(Problem::NotConfigured {
                 detail: "The variable cache_ttl_seconds must be a whole number from 0 (no cache) to 86400.",
+            })?;
+        let timeout: f64 = text(platform.variable("inference_timeout_seconds").await, "30")
+            .parse()
+            .ok()
+            .filter(|seconds| TIMEOUT_SECONDS.contains(seconds))
+            .ok_or(Problem::NotConfigured {
+                detail: "The variable inference_timeout_seconds must be a number from 0.05 to 120.",
             })?;
         let resources = text(platform.variable("crisis_resources").await, "");
         let crisis_resources: Vec<String> =
@@ -41,7 +53,11 @@ impl Settings {
                          leave it unset rather than have demo answers taken for a person's.",
             });
         }
-        Ok(Settings { cache_ttl: (seconds > 0).then(|| Duration::from_secs(seconds)), crisis_resources })
+        Ok(Settings {
+            cache_ttl: (seconds > 0).then(|| Duration::from_secs(seconds)),
+            crisis_resources,
+            inference_timeout: Duration::from_secs_f64(timeout),
+        })
     }
 }
 
@@ -71,6 +87,9 @@ mod tests {
     fn a_value_that_cannot_be_used_is_named() {
         assert!(detail("cache_ttl_seconds", "five").starts_with("The variable cache_ttl_seconds"));
         assert!(detail("cache_ttl_seconds", "86401").starts_with("The variable cache_ttl_seconds"));
+        for wrong in ["0", "0.04", "120.1", "-1", "NaN", "inf", "soon", ""] {
+            assert!(detail("inference_timeout_seconds", wrong).starts_with("The variable inference_timeout_seconds"));
+        }
         assert!(detail("crisis_resources", " ; ").starts_with("The variable crisis_resources"));
         assert!(detail("supabase_url", "https://project.supabase.co").starts_with("The variable supabase_url"));
         assert!(detail("supabase_url", "not a url").starts_with("The variable supabase_url"));

@@ -85,7 +85,7 @@ fn unknown_paths_are_404_and_other_methods_405() {
     let state = state();
     let host = Host::start(&state, &[]);
     for path in
-        ["/data", "/data/predictions", "/data/predictions/", "/health", "/models/", "/models/mood", "/etc/passwd"]
+        ["/data", "/data/prediction", "/data/predictions/", "/health", "/models/", "/models/mood", "/etc/passwd"]
     {
         let answer = host.get(path);
         assert!([400, 404].contains(&answer.status), "{path}");

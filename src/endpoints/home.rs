@@ -10,7 +10,7 @@ struct Home {
     service: &'static str,
     version: &'static str,
     notice: &'static str,
-    endpoints: [&'static str; 6],
+    endpoints: [&'static str; 8],
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
 }
@@ -30,6 +30,8 @@ pub(super) fn answer() -> Response {
             notice: "Models and demo people are synthetic. Not a medical device.",
             endpoints: [
                 "/data/predictions/{user_id}",
+                "POST /data/predictions",
+                "POST /data/predictions/batch",
                 "/data/prediction_of_day/{user_id}",
                 "/models",
                 "/models/{name}",

@@ -1,12 +1,13 @@
 //! Spin: entry point, key-value store, variables, clock.
 
-use super::{Platform, StoreError};
+use super::{BodyError, Platform, RequestBody, StoreError};
 use crate::instance::Instance;
 use bytes::Bytes;
-use http_body_util::Full;
-use spin_sdk::http::Request;
+use http_body_util::{BodyExt, Full};
+use spin_sdk::http::{IncomingMessage, Request};
 use spin_sdk::http_service;
 use spin_sdk::key_value::{Error, Store};
+use spin_sdk::wasip3::http_compat::IncomingBody;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,9 +22,9 @@ const YIELDS_BEFORE_THE_RESPONSE: usize = 3;
 
 #[http_service]
 async fn handle(request: Request) -> http::Response<Full<Bytes>> {
-    let (parts, _body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let instance = INSTANCE.with(Rc::clone);
-    let answer = crate::answer(&instance, &parts).await;
+    let answer = crate::answer(&instance, &parts, body).await;
     let mut response = http::Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() =
         http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
@@ -79,6 +80,20 @@ impl Platform for Spin {
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         spin_sdk::wasip3::spawn(task);
+    }
+}
+
+impl<T: IncomingMessage> RequestBody for IncomingBody<T> {
+    async fn read(mut self, most: usize) -> Result<Vec<u8>, BodyError> {
+        let mut bytes = Vec::new();
+        while let Some(frame) = self.frame().await {
+            let Ok(data) = frame.map_err(|_| BodyError::BrokenOff)?.into_data() else { continue };
+            if data.len() > most - bytes.len() {
+                return Err(BodyError::TooLong);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
     }
 }
 

@@ -119,7 +119,21 @@ impl Host {
             request = request.header(*name, *value);
         }
         let request = request.body(()).expect("a valid request");
-        let mut response = self.agent.run(request).unwrap_or_else(|error| panic!("{path}: {error}: {}", self.log()));
+        self.answer(path, self.agent.run(request))
+    }
+
+    /// Posts JSON.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        self.post_text(path, "application/json", &body.to_string())
+    }
+
+    pub fn post_text(&self, path: &str, content_type: &str, body: &str) -> Answer {
+        let request = self.agent.post(format!("http://{}{path}", self.address)).header("content-type", content_type);
+        self.answer(path, request.send(body))
+    }
+
+    fn answer(&self, path: &str, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+        let mut response = response.unwrap_or_else(|error| panic!("{path}: {error}: {}", self.log()));
         Answer {
             status: response.status().as_u16(),
             headers: response
@@ -127,7 +141,7 @@ impl Host {
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
                 .collect(),
-            body: response.body_mut().read_to_string().expect("a body"),
+            body: response.body_mut().with_config().limit(1 << 28).read_to_string().expect("a body"),
         }
     }
 

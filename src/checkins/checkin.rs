@@ -1,0 +1,197 @@
+//! A check-in as JSON has it: fields flat or in the groups of the database's nested columns.
+
+use crate::problem::FieldError;
+use features::{CheckIn, FIELDS, Field, Range};
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use serde_json::{Map, Value};
+
+/// A longer id is no id.
+const LONGEST_ID: usize = 128;
+/// How many errors one check-in may add: a caller mends the first few and asks again.
+const MOST_ERRORS: usize = 8;
+
+/// A check-in, and what tells it from others.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) checkin: CheckIn,
+    /// Whose it is, if it says so.
+    pub(crate) user_id: Option<String>,
+    /// When it was made, if it says more than the day.
+    pub(crate) moment: Option<Timestamp>,
+}
+
+/// Reads one check-in. `at` names it in errors, as in `checkins[3]`. Everything wrong with it is said, up to a bound; fields
+/// that are not of a check-in are left alone, as a database has more columns than this service reads.
+pub(crate) fn read(value: &Value, at: &str) -> Result<Read, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let Value::Object(object) = value else {
+        return Err(vec![error(at, "must be an object")]);
+    };
+    let date = match object.get("checkin_date") {
+        Some(Value::String(text)) => day_and_moment(text),
+        _ => None,
+    };
+    if date.is_none() {
+        errors
+            .push(error(&format!("{at}.checkin_date"), "must be a date (2026-01-31) or a time (2026-01-31T08:00:00Z)"));
+    }
+    let mut text = |name: &str| match object.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) if text.len() <= LONGEST_ID => Some(text.clone()),
+        Some(Value::Number(number)) if number.is_u64() || number.is_i64() => Some(number.to_string()),
+        Some(_) => {
+            errors.push(error(&format!("{at}.{name}"), "must be a text of at most 128 bytes, or a whole number"));
+            None
+        }
+    };
+    let (id, user_id) = (text("id"), text("user_id"));
+    let mut values = [f32::NAN; FIELDS.len()];
+    for (field, value) in FIELDS.iter().zip(&mut values) {
+        match answer(object, field) {
+            Ok(found) => *value = found,
+            Err((place, message)) => {
+                let field = format!("{at}.{place}");
+                // A group that is no object is wrong once, not once a field.
+                if errors.len() < MOST_ERRORS && errors.last().is_none_or(|last| last.field != field) {
+                    errors.push(FieldError { field, message });
+                }
+            }
+        }
+    }
+    match date {
+        Some((date, moment)) if errors.is_empty() => {
+            let checkin = CheckIn { id: id.unwrap_or_else(|| date.to_string()), date, values };
+            Ok(Read { checkin, user_id, moment })
+        }
+        _ => Err(errors),
+    }
+}
+
+fn error(field: &str, message: &str) -> FieldError {
+    FieldError { field: field.to_owned(), message: message.to_owned() }
+}
+
+/// The calendar day of a date or a time: the day as it is written, which is the person's own where the time carries their
+/// offset. And the moment, if there is one.
+fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
+    let (day, rest) = text.split_at_checked(10)?;
+    let day: Date = day.parse().ok()?;
+    if rest.is_empty() {
+        return Some((day, None));
+    }
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some((day, Some(moment)));
+    }
+    // Without an offset, as a database's `timestamp` column gives it: taken for UTC, for the order within the day.
+    let local: DateTime = text.parse().ok()?;
+    Some((day, local.in_tz("UTC").ok().map(|zoned| zoned.timestamp())))
+}
+
+/// The answer to one field, NaN where there is none; else where the wrong one stands and what is wrong with it.
+fn answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, String)> {
+    let nested = format!("{}.{}", field.group, field.name);
+    let group = match object.get(field.group) {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(group)) => group.get(field.name),
+        Some(_) => return Err((field.group.to_owned(), "must be an object".to_owned())),
+    };
+    let present = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
+    let (place, value) = match (object.get(field.name), group) {
+        (flat, nested_value) if present(flat) && present(nested_value) => {
+            return Err((nested, format!("is given twice: here and as {}", field.name)));
+        }
+        (flat, _) if present(flat) => (field.name.to_owned(), flat),
+        (_, value) => (nested, value),
+    };
+    let number = match value {
+        None | Some(Value::Null) => return Ok(f32::NAN),
+        Some(Value::Bool(answer)) => Some(f32::from(u8::from(*answer))),
+        Some(Value::Number(number)) => number.as_f64().map(|number| number as f32),
+        // `parse` takes "inf" and "nan" too, which no range contains.
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(_) => None,
+    };
+    let wanted = match field.range {
+        Range::YesNo => "must be 0 or 1, false or true".to_owned(),
+        Range::UpTo(most) => format!("must be a number from 0 to {most}"),
+        Range::Count => "must be a number from 0".to_owned(),
+    };
+    number.filter(|number| field.range.contains(*number)).ok_or((place, wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn errors(value: Value) -> Vec<(String, String)> {
+        let errors = read(&value, "checkins[0]").expect_err("wrong");
+        errors.into_iter().map(|error| (error.field, error.message)).collect()
+    }
+
+    fn value_of(checkin: &CheckIn, name: &str) -> f32 {
+        checkin.values[features::field_index(name).expect("a field")]
+    }
+
+    #[test]
+    fn flat_and_nested_numbers_text_and_truth_are_the_same_answers() {
+        let flat = json!({ "checkin_date": "2026-01-31", "hoursSlept": "7.5", "hasNapped": true, "libido": null, "created_at": 3 });
+        let nested =
+            json!({ "checkin_date": "2026-01-31T23:30:00-03:00", "sleep_data": { "hoursSlept": 7.5, "hasNapped": 1 } });
+        let (flat, nested) = (read(&flat, "").expect("read"), read(&nested, "").expect("read"));
+        for name in ["hoursSlept", "hasNapped"] {
+            assert_eq!(value_of(&flat.checkin, name), value_of(&nested.checkin, name));
+        }
+        assert!(value_of(&flat.checkin, "libido").is_nan());
+        assert_eq!(flat.checkin.date, nested.checkin.date, "the day as it is written");
+        assert_eq!(flat.checkin.id, "2026-01-31");
+    }
+
+    #[test]
+    fn everything_wrong_is_named_with_its_place() {
+        let found = errors(json!({
+            "checkin_date": "31.1.2026", "energyLevel": 11, "mood_data": { "energyLevel": 3, "depressedMood": "low" },
+            "sleep_data": [], "tasksPlanned": -1, "hasNapped": 2
+        }));
+        let wanted = [
+            ("checkins[0].checkin_date", "must be a date (2026-01-31) or a time (2026-01-31T08:00:00Z)"),
+            ("checkins[0].sleep_data", "must be an object"),
+            ("checkins[0].mood_data.energyLevel", "is given twice: here and as energyLevel"),
+            ("checkins[0].mood_data.depressedMood", "must be a number from 0 to 10"),
+            ("checkins[0].tasksPlanned", "must be a number from 0"),
+        ];
+        for (field, message) in wanted {
+            assert!(found.contains(&(field.to_owned(), message.to_owned())), "{field}: {found:?}");
+        }
+        assert_eq!(errors(json!([])), [("checkins[0]".to_owned(), "must be an object".to_owned())]);
+    }
+
+    #[test]
+    fn the_day_is_read_from_every_form_that_a_database_has() {
+        let day = |text: &str| day_and_moment(text).map(|(day, _)| day.to_string());
+        let forms = [
+            "2024-02-29",
+            "2024-02-29T00:00:00Z",
+            "2024-02-29 23:59:59.999+00",
+            "2024-02-29T12:00:00.5-03:00",
+            "2024-02-29T12:00:00",
+        ];
+        for text in forms {
+            assert_eq!(day(text).as_deref(), Some("2024-02-29"), "{text}");
+        }
+        for text in ["2023-02-29", "2024-02-29T", "2024-02-29T25:00:00Z", "2024-02-29x", "", "yesterday", "２０２４-02"]
+        {
+            assert_eq!(day(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics(date in ".{0,40}", answer in "\\PC{0,20}", number in any::<f64>()) {
+            let value = json!({ "checkin_date": date, "hoursSlept": answer, "mood_data": { "energyLevel": number } });
+            let _ = read(&value, "checkins[0]");
+        }
+    }
+}
