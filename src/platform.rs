@@ -38,6 +38,10 @@ pub(crate) trait Platform: Clone + 'static {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
     /// Writes the prediction cache.
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+    /// Whether the prediction cache has a key.
+    async fn exists(&self, key: &str) -> Result<bool, StoreError>;
+    /// Removes a key from the prediction cache, if it is there.
+    async fn delete(&self, key: &str) -> Result<(), StoreError>;
     /// Waits.
     async fn sleep(&self, duration: Duration);
     /// Lets the host act and other requests of this instance run.

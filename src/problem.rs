@@ -24,6 +24,10 @@ pub(crate) enum Problem {
     TooSlow,
     /// The body broke off.
     BrokenOff,
+    /// A webhook without the secret that it shares with this service.
+    BadWebhookSecret,
+    /// The store did not take what had to be written.
+    StoreUnavailable,
     /// The deployment lacks, or contradicts, something that the request needs.
     NotConfigured {
         detail: &'static str,
@@ -94,6 +98,18 @@ impl Problem {
             Problem::BrokenOff => {
                 (400, "urn:bipolar-edge:problem:broken-off", "Broken off", "The body ended before it was complete.")
             }
+            Problem::BadWebhookSecret => (
+                401,
+                "urn:bipolar-edge:problem:unauthorized",
+                "Unauthorized",
+                "The header x-webhook-secret must hold the secret of this deployment.",
+            ),
+            Problem::StoreUnavailable => (
+                503,
+                "urn:bipolar-edge:problem:store-unavailable",
+                "Store unavailable",
+                "The store did not answer, so nothing was invalidated: ask again.",
+            ),
             Problem::NotConfigured { detail } => {
                 (503, "urn:bipolar-edge:problem:not-configured", "Not configured", *detail)
             }
@@ -103,6 +119,8 @@ impl Problem {
             .with_header("content-type", "application/problem+json");
         match self {
             Problem::MethodNotAllowed { allow } => response.with_header("allow", allow),
+            Problem::BadWebhookSecret => response.with_header("www-authenticate", "Webhook-Secret"),
+            Problem::StoreUnavailable => response.with_header("retry-after", "2"),
             _ => response,
         }
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub(crate) struct UserId(Uuid);
 
 impl UserId {
-    fn parse(text: &str) -> Option<UserId> {
+    pub(crate) fn parse(text: &str) -> Option<UserId> {
         // The parser also takes the bare, braced and URN forms; one person must have one path.
         (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(UserId)).flatten()
     }
@@ -43,6 +43,11 @@ pub(crate) struct WindowDays(u8);
 
 impl WindowDays {
     pub(crate) const DEFAULT: WindowDays = WindowDays(3);
+
+    /// Every window that can be asked for.
+    pub(crate) fn all() -> impl Iterator<Item = WindowDays> {
+        (1..=30).map(WindowDays)
+    }
 
     pub(crate) fn get(self) -> u8 {
         self.0
@@ -125,6 +130,11 @@ impl PredictionRequest {
             (_, false) => Err(Problem::Invalid(errors.0)),
         }
     }
+}
+
+/// A person alone, for an endpoint that asks nothing else.
+pub(crate) fn person_alone(user_id: &str, query: &str) -> Result<UserId, Problem> {
+    PredictionRequest::of_day(user_id, query).map(|request| request.user_id)
 }
 
 /// Bounds the work that a hostile query can cause; four are known.

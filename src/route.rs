@@ -12,31 +12,34 @@ pub(crate) enum Route<'a> {
     Models,
     Model { name: &'a str },
     Predictions { user_id: &'a str },
+    Invalidation { user_id: &'a str },
     PostedPredictions,
     Batch,
     PredictionOfDay { user_id: &'a str },
+    CheckInsHook,
 }
 
 /// The endpoint of a request. 404 for an unknown path, 405 with `allow` for a known one asked in another way.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Problem> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-    let get = |route| (Method::GET, route);
-    let (allowed, route) = match segments.as_slice() {
-        ["data", "predictions"] => (Method::POST, Route::PostedPredictions),
-        ["data", "predictions", "batch"] => (Method::POST, Route::Batch),
-        [""] => get(Route::Home),
-        ["health", "live"] => get(Route::Live),
-        ["health", "ready"] => get(Route::Ready),
-        ["models"] => get(Route::Models),
-        ["models", name] => get(Route::Model { name }),
-        ["data", "predictions", user_id] => get(Route::Predictions { user_id }),
-        ["data", "prediction_of_day", user_id] => get(Route::PredictionOfDay { user_id }),
+    let (allow, route) = match segments.as_slice() {
+        [""] => ("GET", Route::Home),
+        ["health", "live"] => ("GET", Route::Live),
+        ["health", "ready"] => ("GET", Route::Ready),
+        ["models"] => ("GET", Route::Models),
+        ["models", name] => ("GET", Route::Model { name }),
+        ["data", "predictions"] => ("POST", Route::PostedPredictions),
+        ["data", "predictions", "batch"] => ("POST", Route::Batch),
+        ["data", "predictions", user_id] if method == Method::DELETE => ("DELETE", Route::Invalidation { user_id }),
+        ["data", "predictions", user_id] => ("GET, DELETE", Route::Predictions { user_id }),
+        ["data", "prediction_of_day", user_id] => ("GET", Route::PredictionOfDay { user_id }),
+        ["hooks", "check-ins"] => ("POST", Route::CheckInsHook),
         _ => return Err(Problem::NoSuchRoute),
     };
-    match allowed {
-        allowed if allowed == method => Ok(route),
-        Method::POST => Err(Problem::MethodNotAllowed { allow: "POST" }),
-        _ => Err(Problem::MethodNotAllowed { allow: "GET" }),
+    if allow.split(", ").any(|allowed| allowed == method.as_str()) {
+        Ok(route)
+    } else {
+        Err(Problem::MethodNotAllowed { allow })
     }
 }
 

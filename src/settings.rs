@@ -2,10 +2,10 @@
 
 use crate::platform::Platform;
 use crate::problem::Problem;
+use std::fmt;
 use std::time::Duration;
 
 /// The configuration of a deployment.
-#[derive(Debug)]
 pub(crate) struct Settings {
     /// How long a prediction is served from the cache; `None` turns the cache off.
     pub(crate) cache_ttl: Option<Duration>,
@@ -13,7 +13,19 @@ pub(crate) struct Settings {
     pub(crate) crisis_resources: Vec<String>,
     /// How long an answer may take in all.
     pub(crate) inference_timeout: Duration,
+    /// What a webhook must send to be believed; `None` if none is configured.
+    pub(crate) webhook_secret: Option<String>,
 }
+
+/// A derived `Debug` would show the secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Settings { .. }")
+    }
+}
+
+/// A shorter secret can be guessed.
+const SHORTEST_SECRET: usize = 16;
 
 /// A day: longer, and a person would be shown the mood of yesterday.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 86_400;
@@ -53,7 +65,12 @@ impl Settings {
                          leave it unset rather than have demo answers taken for a person's.",
             });
         }
+        let webhook_secret = text(platform.variable("webhook_secret").await, "");
+        if (1..SHORTEST_SECRET).contains(&webhook_secret.len()) {
+            return Err(Problem::NotConfigured { detail: "The variable webhook_secret must have at least 16 bytes." });
+        }
         Ok(Settings {
+            webhook_secret: Some(webhook_secret).filter(|secret| !secret.is_empty()),
             cache_ttl: (seconds > 0).then(|| Duration::from_secs(seconds)),
             crisis_resources,
             inference_timeout: Duration::from_secs_f64(timeout),
@@ -90,6 +107,7 @@ mod tests {
         for wrong in ["0", "0.04", "120.1", "-1", "NaN", "inf", "soon", ""] {
             assert!(detail("inference_timeout_seconds", wrong).starts_with("The variable inference_timeout_seconds"));
         }
+        assert!(detail("webhook_secret", "short").starts_with("The variable webhook_secret"));
         assert!(detail("crisis_resources", " ; ").starts_with("The variable crisis_resources"));
         assert!(detail("supabase_url", "https://project.supabase.co").starts_with("The variable supabase_url"));
         assert!(detail("supabase_url", "not a url").starts_with("The variable supabase_url"));

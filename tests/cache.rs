@@ -4,7 +4,7 @@
 
 mod harness;
 
-use harness::{DEPRESSED, Host, MANIC, TYPES, WITHOUT_CHECK_INS, state, store_file, wait_for};
+use harness::{DEPRESSED, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, store_file, wait_for};
 use rusqlite::Connection;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -135,4 +135,101 @@ fn a_restart_keeps_the_cache() {
     let again = host.predictions(DEPRESSED, "");
     assert_eq!(again.header("x-cache"), "HIT");
     assert_eq!(first.body, again.body);
+}
+
+fn invalidated(host: &Host, user_id: &str) -> u64 {
+    let answer = host.request("DELETE", &format!("/data/predictions/{user_id}"), &[]);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.json()["invalidated"].as_u64().expect("a number")
+}
+
+#[test]
+fn an_invalidated_person_is_predicted_anew_and_nobody_else_is() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    for window in ["", "?window_days=7", "?window_days=30"] {
+        host.predictions(DEPRESSED, window);
+        host.until_hit(DEPRESSED, window);
+    }
+    host.predictions(MANIC, "");
+    host.until_hit(MANIC, "");
+    assert_eq!(invalidated(&host, DEPRESSED), 3);
+    assert_eq!(cache_state(&host, "?window_days=7"), "MISS");
+    assert_eq!(host.predictions(MANIC, "").header("x-cache"), "HIT");
+    host.until_hit(DEPRESSED, "?window_days=7");
+    assert_eq!(invalidated(&host, DEPRESSED), 1);
+    assert_eq!(invalidated(&host, DEPRESSED), 0, "there is nothing left to drop");
+    assert_eq!(host.request("DELETE", "/data/predictions/me", &[]).status, 400);
+    let other = host.request("PUT", &format!("/data/predictions/{DEPRESSED}"), &[]);
+    assert_eq!((other.status, other.header("allow")), (405, "GET, DELETE"));
+}
+
+#[test]
+fn an_entry_from_before_an_invalidation_is_not_served_though_it_comes_back_after_it() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    host.predictions(DEPRESSED, "");
+    host.until_hit(DEPRESSED, "");
+    let entry: (String, Vec<u8>) = store(&state)
+        .query_row("SELECT key, value FROM spin_key_value WHERE key LIKE 'predictions:%'", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("one entry");
+    assert_eq!(invalidated(&host, DEPRESSED), 1);
+    // As a write would that another instance began before.
+    store(&state)
+        .execute("INSERT INTO spin_key_value (store, key, value) VALUES ('default', ?, ?)", (entry.0, entry.1))
+        .expect("written");
+    assert_eq!(cache_state(&host, ""), "MISS");
+    host.until_hit(DEPRESSED, "");
+}
+
+#[test]
+fn a_webhook_invalidates_whoever_a_changed_row_is_and_was_of() {
+    let state = state();
+    let secret = "a secret of the webhook's own";
+    let host = Host::start(&state, &["--variable", &format!("webhook_secret={secret}")]);
+    let hook = |secret: &str, body: &str| {
+        let headers = [("content-type", "application/json"), ("x-webhook-secret", secret)];
+        host.send("POST", "/hooks/check-ins", &headers, body)
+    };
+    for user_id in [DEPRESSED, MANIC] {
+        host.predictions(user_id, "");
+        host.until_hit(user_id, "");
+    }
+    let change = serde_json::json!({
+        "type": "UPDATE", "table": "check_ins", "schema": "public",
+        "record": { "user_id": DEPRESSED, "hoursSlept": 3 }, "old_record": { "user_id": MANIC.to_uppercase() }
+    });
+    for wrong in ["", "another", &secret[1..], &format!("{secret} ")[1..]] {
+        let answer = hook(wrong, &change.to_string());
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Webhook-Secret"), "{wrong}");
+    }
+    assert_eq!(cache_state(&host, ""), "HIT", "what is not believed changes nothing");
+    let answer = hook(secret, &change.to_string());
+    assert_eq!((answer.status, answer.json()), (200, serde_json::json!({ "invalidated": 2 })), "{}", answer.body);
+    assert_eq!(cache_state(&host, ""), "MISS");
+    assert_eq!(host.predictions(MANIC, "").header("x-cache"), "MISS");
+    let removed = serde_json::json!({ "type": "DELETE", "table": "check_ins", "record": null, "old_record": { "user_id": MIXED } });
+    assert_eq!(hook(secret, &removed.to_string()).json()["invalidated"], 0);
+    for (body, field) in [
+        (r#"{"table":"check_ins","record":{"user_id":"me"}}"#, "record.user_id"),
+        (r#"{"table":"check_ins"}"#, "record.user_id"),
+        (r#"{"table":"users","record":{"user_id":"me"}}"#, "table"),
+        (r#"{"record":{}}"#, "body"),
+        ("[", "body"),
+    ] {
+        let answer = hook(secret, body);
+        assert_eq!((answer.status, &answer.json()["errors"][0]["field"]), (400, &serde_json::json!(field)), "{body}");
+    }
+    assert!(!host.log().contains(secret) && !host.log().contains(DEPRESSED), "{}", host.log());
+}
+
+#[test]
+fn without_a_secret_no_webhook_is_believed() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let answer = host.send("POST", "/hooks/check-ins", &[("x-webhook-secret", "")], "{}");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("webhook_secret"), "{}", answer.body);
 }

@@ -10,7 +10,7 @@ struct Home {
     service: &'static str,
     version: &'static str,
     notice: &'static str,
-    endpoints: [&'static str; 8],
+    endpoints: [&'static str; 10],
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
 }
@@ -30,9 +30,11 @@ pub(super) fn answer() -> Response {
             notice: "Models and demo people are synthetic. Not a medical device.",
             endpoints: [
                 "/data/predictions/{user_id}",
+                "DELETE /data/predictions/{user_id}",
                 "POST /data/predictions",
                 "POST /data/predictions/batch",
                 "/data/prediction_of_day/{user_id}",
+                "POST /hooks/check-ins",
                 "/models",
                 "/models/{name}",
                 "/health/live",

@@ -91,19 +91,22 @@ pub(super) async fn find_or_predict<P: Platform>(
     let key = cache::key(request, &settings);
     let looked_up = cache::look_up(instance, &settings, &key, request).await;
     timing.lap("cache");
-    let cache_state = match looked_up {
+    let generation = match looked_up {
         Lookup::Hit(entry) => return Ok((entry, "HIT")),
-        Lookup::Miss => "MISS",
-        Lookup::Bypass => "BYPASS",
+        Lookup::Miss { generation } => Some(generation),
+        Lookup::Bypass => None,
     };
     let checkins = checkins::of(request.user_id);
     timing.lap("source");
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
     let predicted = predict_all(instance, &settings, &checkins, &request.wanted, deadline, timing).await;
-    let entry = Entry::new(key, ttl, request, predicted.predictions, predicted.per_checkin);
+    let worth_writing = generation.is_some();
+    let cache_state = if worth_writing { "MISS" } else { "BYPASS" };
+    let entry =
+        Entry::new(key, generation.unwrap_or_default(), ttl, request, predicted.predictions, predicted.per_checkin);
     // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. What ran
     // out of time may be answered the next time.
-    if matches!(looked_up, Lookup::Miss) && !checkins.is_empty() && predicted.complete {
+    if worth_writing && !checkins.is_empty() && predicted.complete {
         cache::write_later(instance, &entry);
     }
     Ok((entry, cache_state))

@@ -70,6 +70,14 @@ impl Platform for Spin {
         Ok(store().await?.set(key, value).await?)
     }
 
+    async fn exists(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(store().await?.exists(key).await?)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        Ok(store().await?.delete(key).await?)
+    }
+
     async fn sleep(&self, duration: Duration) {
         spin_sdk::time::sleep(duration).await;
     }

@@ -128,8 +128,16 @@ impl Host {
     }
 
     pub fn post_text(&self, path: &str, content_type: &str, body: &str) -> Answer {
-        let request = self.agent.post(format!("http://{}{path}", self.address)).header("content-type", content_type);
-        self.answer(path, request.send(body))
+        self.send("POST", path, &[("content-type", content_type)], body)
+    }
+
+    /// A request with a body.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answer(path, self.agent.run(request.body(body.to_owned()).expect("a valid request")))
     }
 
     fn answer(&self, path: &str, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {

@@ -1,0 +1,95 @@
+//! `DELETE /data/predictions/{user_id}` and `POST /hooks/check-ins`: what was predicted about a person is not served again.
+
+use crate::cache;
+use crate::instance::Instance;
+use crate::platform::{Platform, RequestBody};
+use crate::problem::{FieldError, Problem};
+use crate::request::{self, UserId};
+use crate::response::{Response, Timing};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+/// The header in which the database's webhook sends the secret that it shares with this service.
+const SECRET_HEADER: &str = "x-webhook-secret";
+/// A webhook sends one row as it was and as it is.
+const BODY_LIMIT: usize = 256 << 10;
+/// The table whose rows are check-ins.
+const TABLE: &str = "check_ins";
+
+#[derive(Serialize)]
+struct Body {
+    /// How many entries were there and are gone.
+    invalidated: usize,
+}
+
+/// A database webhook, as Supabase sends it. What else it has is not read.
+#[derive(Deserialize)]
+struct Change {
+    table: String,
+    record: Option<Row>,
+    old_record: Option<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    user_id: Option<String>,
+}
+
+/// One person, by request.
+pub(super) async fn of_person<P: Platform>(
+    instance: &Instance<P>,
+    user_id: &str,
+    query: &str,
+) -> Result<Response, Problem> {
+    let user_id = request::person_alone(user_id, query)?;
+    let invalidated = cache::invalidate(instance, user_id).await?;
+    Ok(Response::json(200, &Body { invalidated }).with_header("cache-control", "private, no-store"))
+}
+
+/// Whoever a changed row is, and was, of.
+pub(super) async fn of_change<P: Platform>(
+    instance: &Instance<P>,
+    headers: &HeaderMap,
+    body: impl RequestBody,
+    timing: &Timing,
+) -> Result<Response, Problem> {
+    let settings = instance.settings().await?;
+    let secret = settings.webhook_secret.as_ref().ok_or(Problem::NotConfigured {
+        detail: "The variable webhook_secret is not set, so no webhook can be believed.",
+    })?;
+    let given = headers.get(SECRET_HEADER).map_or(&[][..], |value| value.as_bytes());
+    if !bool::from(given.ct_eq(secret.as_bytes())) {
+        return Err(Problem::BadWebhookSecret);
+    }
+    let deadline = timing.deadline(settings.inference_timeout);
+    let bytes = request::read_json(&instance.platform, headers, body, BODY_LIMIT, deadline).await?;
+    let wrong = |field: &str, message: &str| {
+        Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
+    };
+    let change: Change = serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => {
+            wrong("body", "is no change of a row: table, record and old_record are needed")
+        }
+        _ => request::not_json(&error),
+    })?;
+    if change.table != TABLE {
+        return Err(wrong("table", "must be check_ins"));
+    }
+    let ids = [change.record, change.old_record].into_iter().flatten().filter_map(|row| row.user_id);
+    let mut people: Vec<UserId> = Vec::new();
+    for id in ids {
+        let person = UserId::parse(&id).ok_or_else(|| wrong("record.user_id", "is not a UUID"))?;
+        if !people.contains(&person) {
+            people.push(person);
+        }
+    }
+    if people.is_empty() {
+        return Err(wrong("record.user_id", "is missing, and so is old_record's"));
+    }
+    let mut invalidated = 0;
+    for person in people {
+        invalidated += cache::invalidate(instance, person).await?;
+    }
+    Ok(Response::json(200, &Body { invalidated }))
+}
