@@ -93,7 +93,8 @@ pub(crate) async fn look_up<P: Platform>(
     request: &PredictionRequest,
 ) -> Lookup {
     let resting = instance.store_rests_until.get().is_some_and(|until| Instant::now() < until);
-    if settings.cache_ttl.is_none() || resting {
+    // A token is the database's to judge: what is in the cache may not be this caller's to see.
+    if settings.cache_ttl.is_none() || settings.supabase.is_some() || resting {
         return Lookup::Bypass;
     }
     let generation_key = generation_key(request.user_id);
@@ -275,6 +276,7 @@ mod tests {
             crisis_resources: vec![resource.to_owned()],
             inference_timeout: Duration::from_secs(30),
             webhook_secret: None,
+            supabase: None,
         };
         let first = key(&request(""), &settings("CVV 188"));
         assert_eq!(first, key(&request("types=mood_state"), &settings("CVV 188")));

@@ -30,11 +30,13 @@ pub(crate) async fn answer<P: Platform>(
         Route::Ready => health::ready(instance).await,
         Route::Models => Ok(models::all()),
         Route::Model { name } => models::one(name),
-        Route::Predictions { user_id } => predictions::answer(instance, user_id, query, timing).await,
+        Route::Predictions { user_id } => predictions::answer(instance, user_id, query, &request.headers, timing).await,
         Route::Invalidation { user_id } => invalidation::of_person(instance, user_id, query).await,
         Route::CheckInsHook => invalidation::of_change(instance, &request.headers, body, timing).await,
         Route::PostedPredictions => posted_predictions::answer(instance, &request.headers, body, timing).await,
         Route::Batch => batch::answer(instance, &request.headers, body, timing).await,
-        Route::PredictionOfDay { user_id } => prediction_of_day::answer(instance, user_id, query, timing).await,
+        Route::PredictionOfDay { user_id } => {
+            prediction_of_day::answer(instance, user_id, query, &request.headers, timing).await
+        }
     }
 }

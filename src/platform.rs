@@ -42,12 +42,39 @@ pub(crate) trait Platform: Clone + 'static {
     async fn exists(&self, key: &str) -> Result<bool, StoreError>;
     /// Removes a key from the prediction cache, if it is there.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+    /// Asks another server. Reads no further than one piece beyond `most` bytes of its answer.
+    async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError>;
     /// Waits.
     async fn sleep(&self, duration: Duration);
     /// Lets the host act and other requests of this instance run.
     async fn yield_now(&self);
     /// Runs something after the response has left.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
+}
+
+/// A GET to another server.
+pub(crate) struct Fetch {
+    pub(crate) url: String,
+    pub(crate) headers: [(&'static str, String); 3],
+}
+
+/// What another server answered.
+pub(crate) struct Fetched {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why another server's answer could not be had.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum FetchError {
+    /// No connection, or one that ended before the answer began.
+    Unreachable,
+    Tls,
+    /// The host forbids it.
+    Denied,
+    TooLong,
+    /// The answer began, and ended before it was complete.
+    BrokenOff,
 }
 
 /// The body of a request, not yet read.

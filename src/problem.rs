@@ -24,6 +24,10 @@ pub(crate) enum Problem {
     TooSlow,
     /// The body broke off.
     BrokenOff,
+    /// A request about a person without a bearer token.
+    NoToken,
+    /// Check-ins could not be had from the database.
+    Source(SourceFailure),
     /// A webhook without the secret that it shares with this service.
     BadWebhookSecret,
     /// The store did not take what had to be written.
@@ -32,6 +36,74 @@ pub(crate) enum Problem {
     NotConfigured {
         detail: &'static str,
     },
+}
+
+/// Why check-ins could not be had. Nothing here is the database's own text, which may quote a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum SourceFailure {
+    /// It did not take the caller's token, or this deployment's key.
+    Refused,
+    /// There is no table of check-ins.
+    NoTable,
+    /// It answered something else than rows of this person.
+    Malformed,
+    Oversized,
+    /// It did not answer before the deadline.
+    Slow,
+    Unreachable,
+    Tls,
+    /// The host does not let this component call it.
+    Denied,
+    /// It answered that it is out of order.
+    Failing,
+}
+
+impl SourceFailure {
+    /// For the log.
+    pub(crate) fn name(self) -> &'static str {
+        self.told().1
+    }
+
+    /// Status, kind and detail.
+    const fn told(self) -> (u16, &'static str, &'static str) {
+        match self {
+            SourceFailure::Refused => (
+                502,
+                "urn:bipolar-edge:problem:source-refused",
+                "The database did not accept the token or this service's key.",
+            ),
+            SourceFailure::NoTable => (
+                503,
+                "urn:bipolar-edge:problem:source-without-table",
+                "The database has no table check_ins that can be read.",
+            ),
+            SourceFailure::Malformed => (
+                502,
+                "urn:bipolar-edge:problem:source-malformed",
+                "The database did not answer with this person's check-ins.",
+            ),
+            SourceFailure::Oversized => {
+                (502, "urn:bipolar-edge:problem:source-oversized", "The database answered more than 1 MiB.")
+            }
+            SourceFailure::Slow => (
+                504,
+                "urn:bipolar-edge:problem:source-slow",
+                "The database did not answer within the time that an answer may take.",
+            ),
+            SourceFailure::Unreachable => {
+                (503, "urn:bipolar-edge:problem:source-unreachable", "The database could not be reached.")
+            }
+            SourceFailure::Tls => {
+                (502, "urn:bipolar-edge:problem:source-tls", "No secure connection to the database could be made.")
+            }
+            SourceFailure::Denied => (
+                503,
+                "urn:bipolar-edge:problem:source-not-allowed",
+                "The host does not allow this component to call the database.",
+            ),
+            SourceFailure::Failing => (503, "urn:bipolar-edge:problem:source-failing", "The database is out of order."),
+        }
+    }
 }
 
 /// One wrong parameter.
@@ -98,6 +170,16 @@ impl Problem {
             Problem::BrokenOff => {
                 (400, "urn:bipolar-edge:problem:broken-off", "Broken off", "The body ended before it was complete.")
             }
+            Problem::NoToken => (
+                401,
+                "urn:bipolar-edge:problem:unauthorized",
+                "Unauthorized",
+                "The header authorization must hold the caller's own token: Bearer, a space and the token.",
+            ),
+            Problem::Source(failure) => {
+                let (status, kind, detail) = failure.told();
+                (status, kind, "Check-ins not available", detail)
+            }
             Problem::BadWebhookSecret => (
                 401,
                 "urn:bipolar-edge:problem:unauthorized",
@@ -119,6 +201,10 @@ impl Problem {
             .with_header("content-type", "application/problem+json");
         match self {
             Problem::MethodNotAllowed { allow } => response.with_header("allow", allow),
+            Problem::NoToken => response.with_header("www-authenticate", "Bearer"),
+            Problem::Source(SourceFailure::Unreachable | SourceFailure::Failing) => {
+                response.with_header("retry-after", "5")
+            }
             Problem::BadWebhookSecret => response.with_header("www-authenticate", "Webhook-Secret"),
             Problem::StoreUnavailable => response.with_header("retry-after", "2"),
             _ => response,

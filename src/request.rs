@@ -200,7 +200,7 @@ impl PostedRequest {
             errors.add("checkins", "is missing: an array of up to 60 check-ins".to_owned());
         }
         one_person(user_id, &read, &mut errors);
-        let (checkins, warnings) = one_a_day(read);
+        let (checkins, warnings) = checkin::one_a_day(read);
         errors.none_or(PostedRequest { checkins, wanted, user_id, warnings })
     }
 }
@@ -272,25 +272,6 @@ fn one_person(user_id: Option<UserId>, read: &[(usize, checkin::Read)], errors: 
     }
 }
 
-/// One check-in a day, latest first: of several the one that was made last, else the one that stands last.
-fn one_a_day(mut read: Vec<(usize, checkin::Read)>) -> (Vec<CheckIn>, Vec<String>) {
-    read.sort_by_key(|(index, read)| std::cmp::Reverse((read.checkin.date, read.moment, *index)));
-    let mut warnings = Vec::new();
-    let mut kept: Vec<(usize, CheckIn)> = Vec::new();
-    for (index, checkin::Read { checkin, .. }) in read {
-        match kept.last() {
-            Some((other, latest)) if latest.date == checkin.date => {
-                warnings.push(format!(
-                    "checkins[{index}] and checkins[{other}] are of the same day, {}: the later one, checkins[{other}], counts",
-                    checkin.date
-                ));
-            }
-            _ => kept.push((index, checkin)),
-        }
-    }
-    (kept.into_iter().map(|(_, checkin)| checkin).collect(), warnings)
-}
-
 /// Types as an array, or as the query has them.
 fn posted_types(value: &Value) -> Result<Vec<&'static Model>, String> {
     match value {
@@ -346,6 +327,29 @@ fn truth(text: &str) -> Result<bool, String> {
         _ => Err("must be true or false".to_owned()),
     }
 }
+
+/// A caller's token. It has neither `Debug` nor `Display`: it goes into one header and nowhere else.
+pub(crate) struct Token(String);
+
+impl Token {
+    /// The bearer token of a request (RFC 6750).
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Token> {
+        let value = headers.get("authorization")?.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ')?;
+        let sane = |token: &&str| {
+            (1..=LONGEST_TOKEN).contains(&token.len())
+                && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b))
+        };
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(sane).map(|token| Token(token.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Supabase's are about 1 kB.
+const LONGEST_TOKEN: usize = 8 << 10;
 
 /// The caller's own id for a request if it is sane, else a new one.
 pub(crate) struct RequestId(String);

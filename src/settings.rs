@@ -13,8 +13,18 @@ pub(crate) struct Settings {
     pub(crate) crisis_resources: Vec<String>,
     /// How long an answer may take in all.
     pub(crate) inference_timeout: Duration,
+    /// Where check-ins come from; `None` for the demo cohort.
+    pub(crate) supabase: Option<Supabase>,
     /// What a webhook must send to be believed; `None` if none is configured.
     pub(crate) webhook_secret: Option<String>,
+}
+
+/// The project that check-ins come from.
+pub(crate) struct Supabase {
+    /// Scheme, host and port.
+    pub(crate) origin: String,
+    /// Names the project to its gateway; what may be read is the caller's token's affair.
+    pub(crate) anon_key: String,
 }
 
 /// A derived `Debug` would show the secret.
@@ -59,17 +69,24 @@ impl Settings {
                 detail: "The variable crisis_resources must name at least one place to find help.",
             });
         }
-        if names_a_database(&text(platform.variable("supabase_url").await, "")) {
-            return Err(Problem::NotConfigured {
-                detail: "The variable supabase_url is set, and this release reads check-ins from the demo cohort only: \
-                         leave it unset rather than have demo answers taken for a person's.",
-            });
-        }
+        let supabase = match database(&text(platform.variable("supabase_url").await, ""))? {
+            None => None,
+            Some(origin) => {
+                let anon_key = text(platform.variable("supabase_anon_key").await, "");
+                if anon_key.is_empty() || !anon_key.bytes().all(|b| b.is_ascii_graphic()) {
+                    return Err(Problem::NotConfigured {
+                        detail: "With supabase_url the variable supabase_anon_key must be the project's anon key.",
+                    });
+                }
+                Some(Supabase { origin, anon_key })
+            }
+        };
         let webhook_secret = text(platform.variable("webhook_secret").await, "");
         if (1..SHORTEST_SECRET).contains(&webhook_secret.len()) {
             return Err(Problem::NotConfigured { detail: "The variable webhook_secret must have at least 16 bytes." });
         }
         Ok(Settings {
+            supabase,
             webhook_secret: Some(webhook_secret).filter(|secret| !secret.is_empty()),
             cache_ttl: (seconds > 0).then(|| Duration::from_secs(seconds)),
             crisis_resources,
@@ -78,13 +95,29 @@ impl Settings {
     }
 }
 
-/// Whether a URL is more than the manifest's placeholder, a host under the reserved name `.invalid` (RFC 2606):
+/// The origin of the database, or none for the manifest's placeholder, a host under the reserved name `.invalid` (RFC 2606):
 /// `allowed_outbound_hosts` cannot be made from an empty variable.
-fn names_a_database(url: &str) -> bool {
-    match url::Url::parse(url.trim()) {
-        Ok(url) => !url.host_str().is_some_and(|host| host.ends_with(".invalid")),
-        Err(_) => !url.trim().is_empty(),
+fn database(text: &str) -> Result<Option<String>, Problem> {
+    let wrong = Problem::NotConfigured {
+        detail: "The variable supabase_url must be https:// and a host, as in https://project.supabase.co (http:// for \
+                 localhost only).",
+    };
+    if text.trim().is_empty() {
+        return Ok(None);
     }
+    let Ok(url) = url::Url::parse(text.trim()) else { return Err(wrong) };
+    let host = url.host_str().unwrap_or_default();
+    if host.ends_with(".invalid") {
+        return Ok(None);
+    }
+    // A token in the clear is read by whoever is on the way.
+    let local = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    let scheme = url.scheme() == "https" || url.scheme() == "http" && local;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if !scheme || host.is_empty() || !bare || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong);
+    }
+    Ok(Some(url.origin().ascii_serialization()))
 }
 
 #[cfg(test)]
@@ -109,8 +142,16 @@ mod tests {
         }
         assert!(detail("webhook_secret", "short").starts_with("The variable webhook_secret"));
         assert!(detail("crisis_resources", " ; ").starts_with("The variable crisis_resources"));
-        assert!(detail("supabase_url", "https://project.supabase.co").starts_with("The variable supabase_url"));
-        assert!(detail("supabase_url", "not a url").starts_with("The variable supabase_url"));
+        assert!(detail("supabase_url", "https://project.supabase.co").starts_with("With supabase_url the variable"));
+        for wrong in [
+            "not a url",
+            "http://project.supabase.co",
+            "https://project.supabase.co/rest/v1",
+            "https://user:word@project.supabase.co",
+            "ftp://project.supabase.co",
+        ] {
+            assert!(detail("supabase_url", wrong).starts_with("The variable supabase_url"), "{wrong}");
+        }
     }
 
     #[test]

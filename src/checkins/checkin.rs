@@ -68,6 +68,47 @@ pub(crate) fn read(value: &Value, at: &str) -> Result<Read, Vec<FieldError>> {
     }
 }
 
+/// Reads what can be read of a database's row, and says how much could not: an answer that is none is missing, and a row
+/// without a date is no check-in.
+pub(crate) fn read_leniently(row: &Value) -> (Option<Read>, usize) {
+    let Value::Object(object) = row else { return (None, 1) };
+    let Some((date, moment)) = object.get("checkin_date").and_then(Value::as_str).and_then(day_and_moment) else {
+        return (None, 1);
+    };
+    let mut wrong = 0;
+    let values = FIELDS.each_ref().map(|field| {
+        answer(object, field).unwrap_or_else(|_| {
+            wrong += 1;
+            f32::NAN
+        })
+    });
+    let id = match object.get("id") {
+        Some(Value::String(id)) if id.len() <= LONGEST_ID => id.clone(),
+        Some(Value::Number(id)) => id.to_string(),
+        _ => date.to_string(),
+    };
+    (Some(Read { checkin: CheckIn { id, date, values }, user_id: None, moment }), wrong)
+}
+
+/// One check-in a day, latest first: of several the one that was made last, else the one that stands last.
+pub(crate) fn one_a_day(mut read: Vec<(usize, Read)>) -> (Vec<CheckIn>, Vec<String>) {
+    read.sort_by_key(|(index, read)| std::cmp::Reverse((read.checkin.date, read.moment, *index)));
+    let mut warnings = Vec::new();
+    let mut kept: Vec<(usize, CheckIn)> = Vec::new();
+    for (index, Read { checkin, .. }) in read {
+        match kept.last() {
+            Some((other, latest)) if latest.date == checkin.date => {
+                warnings.push(format!(
+                    "checkins[{index}] and checkins[{other}] are of the same day, {}: the later one, checkins[{other}], counts",
+                    checkin.date
+                ));
+            }
+            _ => kept.push((index, checkin)),
+        }
+    }
+    (kept.into_iter().map(|(_, checkin)| checkin).collect(), warnings)
+}
+
 fn error(field: &str, message: &str) -> FieldError {
     FieldError { field: field.to_owned(), message: message.to_owned() }
 }

@@ -43,6 +43,12 @@ pub(super) async fn of_person<P: Platform>(
     query: &str,
 ) -> Result<Response, Problem> {
     let user_id = request::person_alone(user_id, query)?;
+    if instance.settings().await?.supabase.is_some() {
+        // Nobody is known to be allowed to, and nothing is cached.
+        return Err(Problem::NotConfigured {
+            detail: "With Supabase nothing is cached yet, so there is nothing to drop.",
+        });
+    }
     let invalidated = cache::invalidate(instance, user_id).await?;
     Ok(Response::json(200, &Body { invalidated }).with_header("cache-control", "private, no-store"))
 }

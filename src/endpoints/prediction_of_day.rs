@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use crate::request::PredictionRequest;
 use crate::response::{Response, Timing};
 use bipolar_edge_models::MODELS;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -27,10 +28,11 @@ pub(super) async fn answer<P: Platform>(
     instance: &Instance<P>,
     user_id: &str,
     query: &str,
+    headers: &HeaderMap,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
     let request = PredictionRequest::of_day(user_id, query)?;
-    let (entry, cache_state) = find_or_predict(instance, &request, timing).await?;
+    let (entry, cache_state) = find_or_predict(instance, &request, headers, timing).await?;
     let prediction = MODELS.iter().zip(&entry.predictions).find(|(model, _)| model.name == OF_DAY);
     let body: Option<Body<'_>> = prediction.and_then(|(_, json)| serde_json::from_str(json.get()).ok());
     let body = body.ok_or(Problem::NotConfigured { detail: "This deployment has no model for mood_state." })?;

@@ -7,11 +7,12 @@ use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::predict::{self, Prediction, Source};
 use crate::problem::Problem;
-use crate::request::{PredictionRequest, UserId, Wanted};
+use crate::request::{PredictionRequest, Token, UserId, Wanted};
 use crate::response::{Response, Timing};
 use crate::settings::Settings;
 use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
+use http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -65,10 +66,11 @@ pub(super) async fn answer<P: Platform>(
     instance: &Instance<P>,
     user_id: &str,
     query: &str,
+    headers: &HeaderMap,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
     let request = PredictionRequest::parse(user_id, query)?;
-    let (entry, cache_state) = find_or_predict(instance, &request, timing).await?;
+    let (entry, cache_state) = find_or_predict(instance, &request, headers, timing).await?;
     let (predictions, per_checkin) = (&entry.predictions, &entry.per_checkin);
     let body = body(Some(request.user_id), &request.wanted, &entry.generated_at, predictions, per_checkin, &[]);
     Ok(private(Response::json(200, &body), cache_state))
@@ -84,6 +86,7 @@ pub(super) fn private(response: Response, cache_state: &'static str) -> Response
 pub(super) async fn find_or_predict<P: Platform>(
     instance: &Instance<P>,
     request: &PredictionRequest,
+    headers: &HeaderMap,
     timing: &mut Timing,
 ) -> Result<(Entry, &'static str), Problem> {
     let settings = instance.settings().await?;
@@ -96,7 +99,8 @@ pub(super) async fn find_or_predict<P: Platform>(
         Lookup::Miss { generation } => Some(generation),
         Lookup::Bypass => None,
     };
-    let checkins = checkins::of(request.user_id);
+    let token = Token::of(headers);
+    let checkins = checkins::of(instance, &settings, request, token.as_ref(), deadline).await?;
     timing.lap("source");
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
     let predicted = predict_all(instance, &settings, &checkins, &request.wanted, deadline, timing).await;

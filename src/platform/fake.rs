@@ -1,6 +1,6 @@
 //! A platform for tests: variables by hand, a store in memory, time that passes at once.
 
-use super::{Platform, StoreError};
+use super::{Fetch, FetchError, Fetched, Platform, StoreError};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -43,6 +43,10 @@ impl Platform for Fake {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.stored.borrow_mut().remove(key);
         Ok(())
+    }
+
+    async fn fetch(&self, _: &Fetch, _: usize) -> Result<Fetched, FetchError> {
+        Err(FetchError::Unreachable)
     }
 
     /// Longer than any test: what is waited for besides comes first.

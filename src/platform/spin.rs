@@ -1,12 +1,13 @@
 //! Spin: entry point, key-value store, variables, clock.
 
-use super::{BodyError, Platform, RequestBody, StoreError};
+use super::{BodyError, Fetch, FetchError, Fetched, Platform, RequestBody, StoreError};
 use crate::instance::Instance;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use spin_sdk::http::{IncomingMessage, Request};
 use spin_sdk::http_service;
 use spin_sdk::key_value::{Error, Store};
+use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::http_compat::IncomingBody;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
 use std::cell::RefCell;
@@ -78,6 +79,22 @@ impl Platform for Spin {
         Ok(store().await?.delete(key).await?)
     }
 
+    async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError> {
+        let mut request = http::Request::get(&fetch.url);
+        for (name, value) in &fetch.headers {
+            request = request.header(*name, value);
+        }
+        // What cannot be a request cannot be sent anywhere.
+        let request = request.body(Empty::<Bytes>::new()).map_err(|_| FetchError::Denied)?;
+        let response = spin_sdk::http::send(request).await?;
+        let status = response.status().as_u16();
+        match response.into_body().read(most).await {
+            Ok(body) => Ok(Fetched { status, body }),
+            Err(BodyError::TooLong) => Err(FetchError::TooLong),
+            Err(BodyError::BrokenOff) => Err(FetchError::BrokenOff),
+        }
+    }
+
     async fn sleep(&self, duration: Duration) {
         spin_sdk::time::sleep(duration).await;
     }
@@ -102,6 +119,19 @@ impl<T: IncomingMessage> RequestBody for IncomingBody<T> {
             bytes.extend_from_slice(&data);
         }
         Ok(bytes)
+    }
+}
+
+impl From<ErrorCode> for FetchError {
+    fn from(error: ErrorCode) -> FetchError {
+        match error {
+            ErrorCode::HttpRequestDenied => FetchError::Denied,
+            ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
+                FetchError::Tls
+            }
+            // A connection that ends before an answer began counts as none: to ask again does no harm.
+            _ => FetchError::Unreachable,
+        }
     }
 }
 

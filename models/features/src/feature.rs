@@ -266,6 +266,16 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_check_ins_up_to_a_day_to_come_are_as_good_as_those_of_the_window() {
+        let first = Date::constant(2026, 1, 1);
+        let day = |day: i64| first.checked_add(jiff::Span::new().days(day)).expect("in range").to_string();
+        let all: Vec<CheckIn> =
+            (0..10_000).map(|at| on(&day(at), &[("hoursSlept", (at % 9) as f32), ("energyLevel", 5.0)])).collect();
+        let bits = |checkins: &[CheckIn]| row(checkins, 7).expect("a row").map(f32::to_bits);
+        assert_eq!(bits(&all), bits(&all[10_000 - 8..]));
+    }
+
+    #[test]
     fn feature_names_are_unique_and_there_is_no_row_without_check_ins() {
         for (index, feature) in FEATURES.iter().enumerate() {
             assert_eq!(feature_index(feature.name), Some(index), "{}", feature.name);
