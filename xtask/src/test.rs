@@ -7,26 +7,36 @@ use crate::up::spin_is_here;
 use anyhow::{Result, ensure};
 use std::time::Instant;
 
-/// The tests that need a Redis server.
-const REDIS_TESTS: &str = "redis";
+/// A server that some tests need: the word in their names, whether it is here, and Debian's package of it.
+struct Server {
+    tests: &'static str,
+    is_here: fn() -> bool,
+    package: &'static str,
+}
+
+const SERVERS: [Server; 2] = [
+    Server { tests: "redis", is_here: || on_path("redis-server"), package: "redis-server" },
+    // Debian keeps the server's programs off the path.
+    Server {
+        tests: "postgresql",
+        is_here: || on_path("initdb") || std::path::Path::new("/usr/lib/postgresql").is_dir(),
+        package: "postgresql",
+    },
+];
 
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 5] = ["cache", "concurrency", "inventory", "predictions", "validation"];
+const ON_ANY_HOST: [&str; 8] =
+    ["cache", "concurrency", "inventory", "posted", "postgresql", "predictions", "supabase", "validation"];
 
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
-    let mut left_out: Vec<String> = Vec::new();
-    if !on_path("redis-server") {
-        if is_root() && on_path("apt-get") {
-            apt_get(&["redis-server"], "")?;
-        } else {
-            left_out.push(format!(
-                "the tests named {REDIS_TESTS}: redis-server is not on the path (sudo apt-get install redis-server)"
-            ));
-        }
+    let missing = || SERVERS.iter().filter(|server| !(server.is_here)());
+    if missing().next().is_some() && is_root() && on_path("apt-get") {
+        apt_get(&missing().map(|server| server.package).collect::<Vec<_>>(), "")?;
     }
+    let left_out: Vec<&Server> = missing().collect();
     step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
     step::run(
         "clippy",
@@ -68,7 +78,7 @@ pub(crate) fn run() -> Result<()> {
     tests.arg("--workspace");
     if !left_out.is_empty() {
         // `cargo test` and `cargo nextest run` both pass this on to the tests' own runner.
-        tests.args(["--", "--skip", REDIS_TESTS]);
+        tests.arg("--").args(left_out.iter().flat_map(|server| ["--skip", server.tests]));
     }
     step::run("tests", &mut tests)?;
     step::run(
@@ -86,8 +96,8 @@ pub(crate) fn run() -> Result<()> {
         println!("    `spin` 4.1 or later is not on the path: integration tests ran on the project's own host only");
     }
     println!("\nall tests passed in {:.0} s", start.elapsed().as_secs_f32());
-    for test in &left_out {
-        println!("left out: {test}");
+    for Server { tests, package, .. } in &left_out {
+        println!("left out: the tests named {tests}, which need {package} (sudo apt-get install {package})");
     }
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     ensure!(!ci || left_out.is_empty(), "tests were left out, which may not be when CI is true");
