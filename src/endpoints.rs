@@ -25,7 +25,7 @@ pub(crate) async fn answer<P: Platform>(
 ) -> Result<Response, Problem> {
     let query = request.uri.query().unwrap_or("");
     match route {
-        Route::Home => Ok(home::answer()),
+        Route::Home => Ok(home::answer(instance).await),
         Route::Live => Ok(health::live()),
         Route::Ready => health::ready(instance).await,
         Route::Models => Ok(models::all()),

@@ -99,6 +99,30 @@ fn a_card_that_does_not_fit_its_model_fails_the_build_with_the_reason() {
     let card = registry.path().join("low_energy/card.toml");
     let text = std::fs::read_to_string(&card).expect("a card");
     std::fs::write(&card, text.replace("\"depressedMood\"", "\"depressdMood\"")).expect("written");
+    let error = refused_by_the_build(registry.path());
+    assert!(error.contains("features[0] is \"depressdMood\", and the model calls it \"depressedMood\""), "{error}");
+}
+
+#[test]
+fn files_of_one_model_that_are_of_different_objectives_fail_the_build() {
+    let registry = tempfile::tempdir().expect("a temporary folder");
+    xtask(registry.path(), &["model", "add", &format!("{FIXTURES}/low_energy.txt")]);
+    let folder = registry.path().join("low_energy");
+    let card = std::fs::read_to_string(folder.join("card.toml")).expect("a card");
+    let (before, rest) = card.split_once("[output]").expect("an output");
+    let (_, after) = rest.split_once("[risk_levels]").expect("risk levels");
+    let output = "[output]\nkind = \"classes\"\nclasses = [\"low\", \"other\"]\nreference_class = \"other\"\n\n";
+    std::fs::write(folder.join("card.toml"), format!("{before}{output}[risk_levels]{after}")).expect("written");
+    let model = std::fs::read_to_string(folder.join("model.txt")).expect("the model");
+    std::fs::rename(folder.join("model.txt"), folder.join("model.low.txt")).expect("renamed");
+    let other = model.replace("objective=binary sigmoid:1", "objective=binary sigmoid:2");
+    std::fs::write(folder.join("model.other.txt"), other).expect("written");
+    let error = refused_by_the_build(registry.path());
+    assert!(error.contains("the files of the classes are of different libraries or objectives"), "{error}");
+}
+
+/// What the build of a registry says that must not build.
+fn refused_by_the_build(registry: &Path) -> String {
     let output = Command::new(env!("CARGO"))
         .args([
             "check",
@@ -111,10 +135,9 @@ fn a_card_that_does_not_fit_its_model_fails_the_build_with_the_reason() {
             "target/bring-your-own",
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("BIPOLAR_EDGE_REGISTRY", registry.path())
+        .env("BIPOLAR_EDGE_REGISTRY", registry)
         .output()
         .expect("cargo runs");
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
-    assert!(error.contains("features[0] is \"depressdMood\", and the model calls it \"depressedMood\""), "{error}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -5,7 +5,7 @@
 mod harness;
 
 use features::FIELDS;
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, state, store_file};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, demo, state, store_file};
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,21 +13,14 @@ use std::time::Duration;
 
 /// The latest check-ins of a demo person, oldest first, flat.
 fn checkins(user_id: &str, count: usize) -> Vec<Value> {
-    let text = std::fs::read_to_string("src/checkins/demo.csv").expect("the demo cohort");
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    let mut all: Vec<Value> = lines
-        .map(|line| line.split(',').collect::<Vec<_>>())
-        .filter(|cells| cells[0] == user_id)
-        .map(|cells| {
-            let cells = header.iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
-            let cells = cells.map(|(name, cell)| match *name {
-                "user_id" | "id" | "checkin_date" => ((*name).to_owned(), json!(cell)),
-                _ => ((*name).to_owned(), json!(cell.parse::<f64>().expect("a number"))),
-            });
-            Value::Object(cells.collect())
-        })
-        .collect();
+    let checkin = |row: Vec<(String, String)>| {
+        let cells = row.into_iter().map(|(name, cell)| match name.as_str() {
+            "user_id" | "id" | "checkin_date" => (name, json!(cell)),
+            _ => (name, json!(cell.parse::<f64>().expect("a number"))),
+        });
+        Value::Object(cells.collect())
+    };
+    let mut all: Vec<Value> = demo(user_id).into_iter().map(checkin).collect();
     all.split_off(all.len().saturating_sub(count))
 }
 

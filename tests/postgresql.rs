@@ -6,7 +6,7 @@
 mod harness;
 
 use features::FIELDS;
-use harness::{DEPRESSED, Host, MANIC, free_port, state, wait_for};
+use harness::{DEPRESSED, Host, MANIC, demo, free_port, state, wait_for};
 use postgres::{Client, NoTls};
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
@@ -122,24 +122,21 @@ fn seeded(cluster: &Cluster) -> Client {
 
 /// A demo person's check-ins with the table's columns. The table's ids are UUIDs, the demo's are not.
 fn rows(user_id: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string("src/checkins/demo.csv").expect("the demo cohort");
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    let row = |line: &str| {
+    let row = |cells: Vec<(String, String)>| {
         let mut row = Map::new();
         for field in FIELDS {
             row.entry(field.group).or_insert_with(|| json!({}));
         }
-        for (name, cell) in header.iter().zip(line.split(',')).filter(|(_, cell)| !cell.is_empty()) {
-            match FIELDS.iter().find(|field| field.name == *name) {
-                Some(field) => row[field.group][*name] = json!(cell.parse::<f64>().expect("a number")),
-                None => drop(row.insert((*name).to_owned(), json!(cell))),
+        for (name, cell) in cells {
+            match FIELDS.iter().find(|field| field.name == name) {
+                Some(field) => row[field.group][name] = json!(cell.parse::<f64>().expect("a number")),
+                None => drop(row.insert(name, json!(cell))),
             }
         }
         row.insert("id".to_owned(), json!(uuid::Uuid::new_v4().to_string()));
         Value::Object(row)
     };
-    lines.filter(|line| line.starts_with(user_id)).map(row).collect()
+    demo(user_id).into_iter().map(row).collect()
 }
 
 /// Answers PostgREST's way, as far as the component asks: the filter, the order and the limit of the query become SQL, run as
@@ -202,7 +199,7 @@ fn in_postgresql_row_level_security_decides_and_the_rows_are_answered_as_the_dem
     let mut database = seeded(&cluster);
     let port = stand_in(&cluster);
     let state_of_demo = state();
-    let demo = Host::start(&state_of_demo, &[]);
+    let demo_host = Host::start(&state_of_demo, &[]);
     let state = state();
     let url = format!("supabase_url=http://127.0.0.1:{port}");
     let host = Host::start(&state, &["--variable", &url, "--variable", "supabase_anon_key=anon"]);
@@ -214,7 +211,11 @@ fn in_postgresql_row_level_security_decides_and_the_rows_are_answered_as_the_dem
     for (caller, person) in [(DEPRESSED, DEPRESSED), (MANIC, MANIC), (THERAPIST, DEPRESSED)] {
         let answer = ask(caller, person, query);
         assert_eq!(answer.status, 200, "{}", answer.body);
-        assert_eq!(answer.json()["predictions"], demo.predictions(person, query).json()["predictions"], "{caller}");
+        assert_eq!(
+            answer.json()["predictions"],
+            demo_host.predictions(person, query).json()["predictions"],
+            "{caller}"
+        );
     }
     for (caller, person) in [(MANIC, DEPRESSED), (THERAPIST, MANIC)] {
         assert_eq!(ask(caller, person, "").prediction("mood_state")["label"], "insufficient_data", "{caller}");

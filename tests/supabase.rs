@@ -5,7 +5,7 @@
 mod harness;
 
 use features::FIELDS;
-use harness::{Answer, DEPRESSED, Host, MANIC, state, store_file};
+use harness::{Answer, DEPRESSED, Host, MANIC, demo, state, store_file};
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -99,25 +99,21 @@ fn ask(host: &Host, path: &str) -> Answer {
 
 /// A demo person's check-ins as rows of the table, latest first, with its nested columns.
 fn rows(user_id: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string("src/checkins/demo.csv").expect("the demo cohort");
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    let row = |line: &str| {
+    let row = |cells: Vec<(String, String)>| {
         let mut row = Map::new();
-        for (name, cell) in header.iter().zip(line.split(',')) {
-            let value = if cell.is_empty() { Value::Null } else { json!(cell) };
-            match FIELDS.iter().find(|field| field.name == *name) {
+        for (name, cell) in cells {
+            match FIELDS.iter().find(|field| field.name == name) {
                 Some(field) => {
-                    let number = cell.parse::<f64>().map_or(Value::Null, Value::from);
-                    row.entry(field.group).or_insert_with(|| json!({}))[*name] = number;
+                    let group = row.entry(field.group).or_insert_with(|| json!({}));
+                    group[name] = json!(cell.parse::<f64>().expect("a number"));
                 }
-                None => drop(row.insert((*name).to_owned(), value)),
+                None => drop(row.insert(name, json!(cell))),
             }
         }
         row.insert("created_at".to_owned(), json!("2026-01-31T08:00:00.123456+00:00"));
         Value::Object(row)
     };
-    let mut rows: Vec<Value> = lines.filter(|line| line.starts_with(user_id)).map(row).collect();
+    let mut rows: Vec<Value> = demo(user_id).into_iter().map(row).collect();
     rows.reverse();
     rows
 }
@@ -129,7 +125,7 @@ fn says(rows: &[Value]) -> Reply {
 #[test]
 fn rows_of_the_database_are_answered_as_the_same_check_ins_are_from_the_other_sources() {
     let demo_state = state();
-    let demo = Host::start(&demo_state, &[]);
+    let demo_host = Host::start(&demo_state, &[]);
     let rows = rows(DEPRESSED);
     let stand_in = StandIn::start(vec![says(&rows[..34.min(rows.len())])]);
     let state = state();
@@ -138,9 +134,10 @@ fn rows_of_the_database_are_answered_as_the_same_check_ins_are_from_the_other_so
     let ours = ask(&host, &format!("/data/predictions/{DEPRESSED}{query}"));
     assert_eq!(ours.status, 200, "{}", ours.body);
     assert_eq!(ours.header("x-cache"), "BYPASS");
-    let mut theirs = demo.predictions(DEPRESSED, query).json();
+    let mut theirs = demo_host.predictions(DEPRESSED, query).json();
     theirs["generated_at"] = ours.json()["generated_at"].clone();
     assert_eq!(ours.json(), theirs);
+    assert_eq!(host.get("/").json()["demo_people"], json!([]), "the demo people are nobody here");
     let day = ask(&host, &format!("/data/prediction_of_day/{DEPRESSED}")).json();
     assert_eq!(day["label"], "depression");
 

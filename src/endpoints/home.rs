@@ -1,6 +1,8 @@
 //! `GET /`: what this is and what can be asked.
 
 use crate::checkins::PEOPLE;
+use crate::instance::Instance;
+use crate::platform::Platform;
 use crate::response::Response;
 use bipolar_edge_models::MODELS;
 use serde::Serialize;
@@ -21,7 +23,9 @@ struct DemoPerson {
     state: &'static str,
 }
 
-pub(super) fn answer() -> Response {
+pub(super) async fn answer<P: Platform>(instance: &Instance<P>) -> Response {
+    // With a database the demo people are nobody.
+    let demo = instance.settings().await.is_ok_and(|settings| settings.supabase.is_none());
     Response::json(
         200,
         &Home {
@@ -41,7 +45,7 @@ pub(super) fn answer() -> Response {
                 "/health/ready",
             ],
             models: MODELS.iter().map(|model| model.version).collect(),
-            demo_people: PEOPLE.iter().map(|(user_id, state)| DemoPerson { user_id, state }).collect(),
+            demo_people: PEOPLE.iter().filter(|_| demo).map(|(user_id, state)| DemoPerson { user_id, state }).collect(),
         },
     )
 }
