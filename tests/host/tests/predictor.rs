@@ -43,7 +43,9 @@ impl WasiHttpView for Caller {
 fn not_offered(linker: &mut Linker<Caller>) -> wasmtime::Result<()> {
     let mut key_value = linker.instance("spin:key-value/key-value@3.0.0")?;
     key_value.resource("store", ResourceType::host::<()>(), |_, _| Ok(()))?;
-    for function in ["[static]store.open", "[method]store.get", "[method]store.set"] {
+    for function in
+        ["[static]store.open", "[method]store.get", "[method]store.set", "[method]store.delete", "[method]store.exists"]
+    {
         key_value.func_new_concurrent(function, |_, _, _, _| Box::pin(async { wasmtime::bail!("not offered") }))?;
     }
     let mut variables = linker.instance("spin:variables/variables@3.0.0")?;
