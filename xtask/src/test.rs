@@ -19,7 +19,11 @@ const SERVERS: [Server; 2] = [
     // Debian keeps the server's programs off the path.
     Server {
         tests: "postgresql",
-        is_here: || on_path("initdb") || std::path::Path::new("/usr/lib/postgresql").is_dir(),
+        is_here: || {
+            // Of several versions any will do; a folder that has the client alone will not.
+            let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+            on_path("initdb") || versions.into_iter().any(|version| version.path().join("bin/initdb").is_file())
+        },
         package: "postgresql",
     },
 ];
