@@ -341,7 +341,8 @@ impl<T: Number> Key<T> for Exact {
 
     #[inline(always)]
     fn goes_right(self, _: Node, numbers: &[T], at: usize) -> bool {
-        !numbers.get(at).is_some_and(|&threshold| self.0 <= threshold.into())
+        // Said this way round slot 0 goes left whatever a leaf's number is, NaN too, which `Forest::new` cannot see.
+        self.0.is_nan() | numbers.get(at).is_some_and(|&threshold| self.0 > threshold.into())
     }
 
     #[inline(always)]
@@ -398,5 +399,36 @@ impl<T: Number> Forest<'_, T> {
             (_, false) => usize::from(!value.goes_left(threshold)),
         };
         Some(Some(first + child))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Parts;
+
+    #[test]
+    fn a_leaf_that_is_no_number_leads_nowhere_either() {
+        let split = (Reading::MissingRight.first_slot(1)) as u16;
+        let nodes = [Node::new(0.1.threshold_key(), split, 1), Node::new(0, 0, 0), Node::new(0, 0, 0)];
+        let parts = Parts {
+            base_margin: 0.0,
+            features: 1,
+            depth: 1,
+            zero_is_missing: &[],
+            roots: &[0],
+            nodes: &nodes,
+            numbers: &[0.1, 1.0, f64::NAN],
+            covers: &[],
+            set_starts: &[],
+            set_words: &[],
+        };
+        let forest = Forest::new(parts).expect("the parts fit together");
+        // 0.1 is no f32, so these are held against the f64 numbers; the leaf to the right is the last node there is.
+        assert_eq!(forest.margin(&[0.1]), Some(1.0));
+        assert!(forest.margin(&[0.1f64.next_up()]).is_some_and(f64::is_nan));
+        let mut margins = [0.0; 9];
+        assert_eq!(forest.margins(&[0.1f64.next_up(); 9], &mut margins), Some(()));
+        assert!(margins.iter().all(|margin| margin.is_nan()));
     }
 }
