@@ -15,6 +15,7 @@ use crate::log;
 use crate::platform::{Platform, StoreError, within};
 use crate::problem::Problem;
 use crate::request::{PredictionRequest, UserId, WindowDays};
+use crate::response::in_seconds;
 use crate::settings::Settings;
 use bipolar_edge_models::{FINGERPRINT, MODELS};
 use jiff::Timestamp;
@@ -134,17 +135,9 @@ pub(crate) async fn invalidate<P: Platform>(instance: &Instance<P>, user_id: Use
     let settings = instance.settings().await?;
     let platform = &instance.platform;
     let (generation_key, generation) = (generation_key(user_id), Uuid::new_v4().to_string());
-    let written = platform.set(&generation_key, generation.as_bytes());
-    match within(platform, WRITE_LIMIT, written).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => {
-            log::warning("a person's predictions could not be invalidated", error.name());
-            return Err(Problem::StoreUnavailable);
-        }
-        None => {
-            log::warning("a person's predictions could not be invalidated", "the store is too slow");
-            return Err(Problem::StoreUnavailable);
-        }
+    if let Err(failure) = write(platform, &generation_key, generation.as_bytes()).await {
+        log::warning("a person's predictions could not be invalidated", failure);
+        return Err(Problem::StoreUnavailable);
     }
     // None of these can be served any more: to delete them is to keep no more of a person than is needed.
     let delete = |window| {
@@ -168,13 +161,18 @@ pub(crate) fn write_later<P: Platform>(instance: &Instance<P>, entry: &Entry) {
     let Ok(bytes) = serde_json::to_vec(entry) else { return };
     let (platform, key) = (instance.platform.clone(), entry.key.clone());
     instance.platform.spawn(async move {
-        let failure = match within(&platform, WRITE_LIMIT, platform.set(&key, &bytes)).await {
-            Some(Ok(())) => return,
-            Some(Err(error)) => StoreError::name(error),
-            None => "the store is too slow",
-        };
-        log::warning("the prediction cache could not be written", failure);
+        if let Err(failure) = write(&platform, &key, &bytes).await {
+            log::warning("the prediction cache could not be written", failure);
+        }
     });
+}
+
+/// Writes one key, or says for the log why not.
+async fn write(platform: &impl Platform, key: &str, bytes: &[u8]) -> Result<(), &'static str> {
+    match within(platform, WRITE_LIMIT, platform.set(key, bytes)).await {
+        Some(written) => written.map_err(StoreError::name),
+        None => Err("the store is too slow"),
+    }
 }
 
 /// An entry out of a store's bytes, or `None` if it is corrupt, foreign, invalidated or expired: each is a miss.
@@ -207,7 +205,7 @@ impl Entry {
             key,
             generation,
             expires_at: now.as_millisecond().saturating_add_unsigned(ttl.as_millis() as u64),
-            generated_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            generated_at: in_seconds(now),
             explained: request.wanted.explain,
             limit_checkins: request.wanted.limit_checkins,
             predictions,

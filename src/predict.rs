@@ -107,11 +107,11 @@ const TIMEOUT: &str = "timeout";
 /// What is said of a model whose turn came too late.
 fn timeout<'a>(model: &'static Model, settings: &'a Settings) -> Prediction<'a> {
     let explanation = "There was no time left for this prediction: ask again";
-    Prediction { label: TIMEOUT, source: "error", explanation: explanation.to_owned(), ..nothing(model, settings) }
+    Prediction { label: TIMEOUT, explanation: explanation.to_owned(), ..nothing(model, "error", settings) }
 }
 
 /// A prediction that says nothing yet.
-fn nothing<'a>(model: &'static Model, settings: &'a Settings) -> Prediction<'a> {
+fn nothing<'a>(model: &'static Model, source: &'static str, settings: &'a Settings) -> Prediction<'a> {
     Prediction {
         kind: model.name,
         label: "insufficient_data",
@@ -121,7 +121,7 @@ fn nothing<'a>(model: &'static Model, settings: &'a Settings) -> Prediction<'a> 
         model_version: model.version,
         explanation: "There are no check-ins to predict from".to_owned(),
         contributions: None,
-        source: "",
+        source,
         sensitive: model.sensitive.then_some(Sensitive {
             sensitive: true,
             disclaimer: DISCLAIMER,
@@ -137,13 +137,11 @@ fn one<'a>(
     explain: bool,
     settings: &'a Settings,
 ) -> Prediction<'a> {
-    let mut prediction = Prediction {
-        source: match source {
-            Source::AggregatedLastCheckIn => "aggregated_last_checkin",
-            Source::CheckIn => "checkin",
-        },
-        ..nothing(model, settings)
+    let source = match source {
+        Source::AggregatedLastCheckIn => "aggregated_last_checkin",
+        Source::CheckIn => "checkin",
     };
+    let mut prediction = nothing(model, source, settings);
     let Some(row) = row else { return prediction };
     let missing = model.missing_critical(row);
     if !missing.is_empty() {

@@ -152,7 +152,7 @@ pub(crate) struct PostedRequest {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The most bytes of a body, and of an item of a batch.
+/// The most bytes of a body, a webhook's too, and of an item of a batch.
 pub(crate) const ITEM_LIMIT: usize = 256 << 10;
 /// The most check-ins that a question may carry: a month of history before a month.
 const MOST_CHECKINS: usize = 60;

@@ -2,6 +2,7 @@
 
 use crate::deadline::Deadline;
 use crate::request::RequestId;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,11 @@ impl Response {
     pub(crate) fn with_id_and_timing(self, id: &RequestId, timing: Timing) -> Response {
         self.with_header("x-request-id", id.as_str()).with_header("server-timing", timing.into_header())
     }
+}
+
+/// A time as answers give it: RFC 3339 in UTC, to the second.
+pub(crate) fn in_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// How long each part of an answer took, for the `server-timing` header.

@@ -6,11 +6,10 @@
 mod harness;
 
 use features::FIELDS;
-use harness::{DEPRESSED, Host, MANIC, demo, free_port, state, wait_for};
+use harness::{DEPRESSED, Host, MANIC, demo, free_port, read_head, reply, state, wait_for};
 use postgres::{Client, NoTls};
 use serde_json::{Map, Value, json};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -148,24 +147,11 @@ fn stand_in(cluster: &Cluster) -> u16 {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
-            let head = head(&mut stream);
-            let (status, body) = answer(&address, &head);
-            let length = body.len();
-            let head = format!(
-                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-            );
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+            let (status, body) = answer(&address, &read_head(&mut stream));
+            reply(&mut stream, status, &body);
         }
     });
     port
-}
-
-fn head(stream: &mut TcpStream) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).expect("text")
 }
 
 fn answer(address: &str, head: &str) -> (u16, String) {

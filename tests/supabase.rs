@@ -5,9 +5,9 @@
 mod harness;
 
 use features::FIELDS;
-use harness::{Answer, DEPRESSED, Host, MANIC, demo, state, store_file};
+use harness::{Answer, DEPRESSED, Host, MANIC, demo, read_head, reply, state, store_file};
 use serde_json::{Map, Value, json};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,28 +46,14 @@ impl StandIn {
                 let mut stream = stream.expect("a connection");
                 let (log, replies) = (log.clone(), replies.clone());
                 std::thread::spawn(move || {
-                    let mut head = Vec::new();
-                    let mut byte = [0];
-                    // What is no GET is a handshake that this server does not know.
-                    let more =
-                        |head: &[u8]| head.first().is_none_or(|first| *first == b'G') && !head.ends_with(b"\r\n\r\n");
-                    while more(&head) && stream.read(&mut byte).is_ok_and(|read| read == 1) {
-                        head.push(byte[0]);
-                    }
+                    let head = read_head(&mut stream);
                     let turn = {
                         let mut log = log.lock().expect("no test failed here");
-                        log.push(String::from_utf8_lossy(&head).into_owned());
+                        log.push(head);
                         log.len() - 1
                     };
                     match &replies[turn.min(replies.len() - 1)] {
-                        Reply::Says(status, body) => {
-                            let length = body.len();
-                            let head = format!(
-                                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-                            );
-                            // The caller may stop reading.
-                            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
-                        }
+                        Reply::Says(status, body) => reply(&mut stream, *status, body),
                         Reply::Drips => {
                             let _ = stream.write_all(b"HTTP/1.1 200 x\r\ncontent-length: 1000\r\n\r\n");
                             while stream.write_all(b" ").is_ok() {

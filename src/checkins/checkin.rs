@@ -28,10 +28,7 @@ pub(crate) fn read(value: &Value, at: &str) -> Result<Read, Vec<FieldError>> {
     let Value::Object(object) = value else {
         return Err(vec![error(at, "must be an object")]);
     };
-    let date = match object.get("checkin_date") {
-        Some(Value::String(text)) => day_and_moment(text),
-        _ => None,
-    };
+    let date = date(object);
     if date.is_none() {
         errors
             .push(error(&format!("{at}.checkin_date"), "must be a date (2026-01-31) or a time (2026-01-31T08:00:00Z)"));
@@ -72,9 +69,7 @@ pub(crate) fn read(value: &Value, at: &str) -> Result<Read, Vec<FieldError>> {
 /// without a date is no check-in.
 pub(crate) fn read_leniently(row: &Value) -> (Option<Read>, usize) {
     let Value::Object(object) = row else { return (None, 1) };
-    let Some((date, moment)) = object.get("checkin_date").and_then(Value::as_str).and_then(day_and_moment) else {
-        return (None, 1);
-    };
+    let Some((date, moment)) = date(object) else { return (None, 1) };
     let mut wrong = 0;
     let values = FIELDS.each_ref().map(|field| {
         answer(object, field).unwrap_or_else(|_| {
@@ -113,6 +108,11 @@ fn error(field: &str, message: &str) -> FieldError {
     FieldError { field: field.to_owned(), message: message.to_owned() }
 }
 
+/// When a check-in says it is of.
+fn date(object: &Map<String, Value>) -> Option<(Date, Option<Timestamp>)> {
+    object.get("checkin_date").and_then(Value::as_str).and_then(day_and_moment)
+}
+
 /// The calendar day of a date or a time: the day as it is written, which is the person's own where the time carries their
 /// offset. And the moment, if there is one.
 fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
@@ -131,19 +131,20 @@ fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
 
 /// The answer to one field, NaN where there is none; else where the wrong one stands and what is wrong with it.
 fn answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, String)> {
-    let nested = format!("{}.{}", field.group, field.name);
+    // Only a wrong answer has to be named: a batch has half a million right ones.
+    let nested = || format!("{}.{}", field.group, field.name);
     let group = match object.get(field.group) {
         None | Some(Value::Null) => None,
         Some(Value::Object(group)) => group.get(field.name),
         Some(_) => return Err((field.group.to_owned(), "must be an object".to_owned())),
     };
     let present = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
-    let (place, value) = match (object.get(field.name), group) {
+    let (is_flat, value) = match (object.get(field.name), group) {
         (flat, nested_value) if present(flat) && present(nested_value) => {
-            return Err((nested, format!("is given twice: here and as {}", field.name)));
+            return Err((nested(), format!("is given twice: here and as {}", field.name)));
         }
-        (flat, _) if present(flat) => (field.name.to_owned(), flat),
-        (_, value) => (nested, value),
+        (flat, _) if present(flat) => (true, flat),
+        (_, value) => (false, value),
     };
     let number = match value {
         None | Some(Value::Null) => return Ok(f32::NAN),
@@ -153,12 +154,14 @@ fn answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, St
         Some(Value::String(text)) => text.trim().parse().ok(),
         Some(_) => None,
     };
-    let wanted = match field.range {
-        Range::YesNo => "must be 0 or 1, false or true".to_owned(),
-        Range::UpTo(most) => format!("must be a number from 0 to {most}"),
-        Range::Count => "must be a number from 0".to_owned(),
-    };
-    number.filter(|number| field.range.contains(*number)).ok_or((place, wanted))
+    number.filter(|number| field.range.contains(*number)).ok_or_else(|| {
+        let wanted = match field.range {
+            Range::YesNo => "must be 0 or 1, false or true".to_owned(),
+            Range::UpTo(most) => format!("must be a number from 0 to {most}"),
+            Range::Count => "must be a number from 0".to_owned(),
+        };
+        (if is_flat { field.name.to_owned() } else { nested() }, wanted)
+    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! `POST /data/predictions/batch`: up to 256 questions with their check-ins, answered in order. One that is wrong spoils no
 //! other: its place has its problem.
 
-use super::posted_predictions::{answer_to, now};
+use super::posted_predictions::answer_to;
 use super::predictions::{predict_all, private};
 use crate::instance::Instance;
 use crate::platform::{Platform, RequestBody};
 use crate::problem::{FieldError, Problem};
 use crate::request::{self, ITEM_LIMIT, PostedRequest};
-use crate::response::{Response, Timing};
+use crate::response::{Response, Timing, in_seconds};
 use http::HeaderMap;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -79,7 +80,8 @@ pub(super) async fn answer<P: Platform>(
             Ok(request) => {
                 let predicted =
                     predict_all(instance, &settings, &request.checkins, &request.wanted, deadline, timing).await;
-                answers.extend(Response::json(200, &answer_to(&request, &predicted, &now())).body);
+                answers
+                    .extend(Response::json(200, &answer_to(&request, &predicted, &in_seconds(Timestamp::now()))).body);
             }
             Err(problem) => answers.extend(problem.into_response().body),
         }

@@ -4,7 +4,7 @@ use crate::cache;
 use crate::instance::Instance;
 use crate::platform::{Platform, RequestBody};
 use crate::problem::{FieldError, Problem};
-use crate::request::{self, UserId};
+use crate::request::{self, ITEM_LIMIT, UserId};
 use crate::response::{Response, Timing};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,6 @@ use subtle::ConstantTimeEq;
 
 /// The header in which the database's webhook sends the secret that it shares with this service.
 const SECRET_HEADER: &str = "x-webhook-secret";
-/// A webhook sends one row as it was and as it is.
-const BODY_LIMIT: usize = 256 << 10;
 /// The table whose rows are check-ins.
 const TABLE: &str = "check_ins";
 
@@ -69,7 +67,7 @@ pub(super) async fn of_change<P: Platform>(
         return Err(Problem::BadWebhookSecret);
     }
     let deadline = timing.deadline(settings.inference_timeout);
-    let bytes = request::read_json(&instance.platform, headers, body, BODY_LIMIT, deadline).await?;
+    let bytes = request::read_json(&instance.platform, headers, body, ITEM_LIMIT, deadline).await?;
     let wrong = |field: &str, message: &str| {
         Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
     };

@@ -5,7 +5,7 @@ use crate::instance::Instance;
 use crate::platform::{Platform, RequestBody};
 use crate::problem::Problem;
 use crate::request::{self, ITEM_LIMIT, PostedRequest};
-use crate::response::{Response, Timing};
+use crate::response::{Response, Timing, in_seconds};
 use http::HeaderMap;
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ pub(super) async fn answer<P: Platform>(
     let request = PostedRequest::parse(&bytes)?;
     timing.lap("request");
     let predicted = predict_all(instance, &settings, &request.checkins, &request.wanted, deadline, timing).await;
-    Ok(private(Response::json(200, &answer_to(&request, &predicted, &now())), "BYPASS"))
+    Ok(private(Response::json(200, &answer_to(&request, &predicted, &in_seconds(Timestamp::now()))), "BYPASS"))
 }
 
 /// The answer to one question of this kind.
@@ -38,8 +38,4 @@ pub(super) fn answer_to<'a>(
         &predicted.per_checkin,
         &request.warnings,
     )
-}
-
-pub(super) fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
