@@ -3,7 +3,7 @@
 //! An entry holds the predictions of every type, so any subset of types is a hit. The store has no expiry, so the
 //! entry carries its own. The key carries a fingerprint of everything else that an answer depends on, so a new
 //! release never serves an old model's answer. Whatever is wrong with the store or an entry, the answer is computed:
-//! the cache never fails a request and never holds one up for longer than [`STORE_LIMIT`].
+//! the cache never fails a request, and the store never holds one up for long.
 //!
 //! A person has a *generation*, a random text in the store, and an entry carries the one that was read before the check-ins it
 //! was made from. To invalidate is to write a new generation: from then on every entry of an older one, also one whose write
@@ -12,25 +12,21 @@
 
 use crate::instance::Instance;
 use crate::log;
-use crate::platform::{Platform, StoreError, within};
+use crate::platform::{Platform, within};
 use crate::problem::Problem;
-use crate::request::{PredictionRequest, UserId, WindowDays};
+use crate::request::{PredictionRequest, UserId, Wanted, WindowDays};
 use crate::response::in_seconds;
 use crate::settings::Settings;
+use crate::store::{self, Failure};
 use bipolar_edge_models::{FINGERPRINT, MODELS};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a request waits for the store. A healthy one answers in well under a millisecond.
-const STORE_LIMIT: Duration = Duration::from_millis(50);
-/// How long a write may take: nobody waits for it, but it keeps its instance alive.
-const WRITE_LIMIT: Duration = Duration::from_secs(2);
-/// How long a store that was too slow is left alone, so that not every request waits [`STORE_LIMIT`] for it.
-const REST: Duration = Duration::from_secs(2);
 /// No entry that this service writes is longer; a longer one is not worth parsing.
 const LONGEST_ENTRY: usize = 1 << 20;
 
@@ -42,6 +38,8 @@ pub(crate) struct Entry {
     /// The person's generation when the check-ins were asked for; empty if there was none.
     generation: String,
     /// Milliseconds since 1970-01-01 UTC.
+    made_at: i64,
+    /// The same.
     expires_at: i64,
     /// When the predictions were made, RFC 3339.
     pub(crate) generated_at: String,
@@ -67,116 +65,126 @@ pub(crate) struct CheckInEntry {
 #[derive(Debug)]
 pub(crate) enum Lookup {
     Hit(Entry),
-    /// Nothing usable; an answer is worth writing, under this generation.
-    Miss {
-        generation: String,
-    },
+    /// Nothing to serve at once.
+    Miss(Place),
     /// The cache is off, or its store failed or is too slow to be asked.
     Bypass,
 }
 
-/// The key of a person and window.
-pub(crate) fn key(request: &PredictionRequest, settings: &Settings) -> String {
-    key_of(request.user_id, request.wanted.window, settings)
+/// Where an answer is worth writing, and what stands there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    key: String,
+    generation_key: String,
+    /// The person's generation, read before their check-ins.
+    pub(crate) generation: String,
+    /// The bytes of an entry that has expired, not too long ago: better than an error.
+    stale: Option<Vec<u8>>,
 }
 
-fn key_of(user_id: UserId, window: WindowDays, settings: &Settings) -> String {
-    let mut configured = DefaultHasher::new();
-    settings.crisis_resources.hash(&mut configured);
-    format!("predictions:{}:{}:{FINGERPRINT}{:016x}", user_id, window.get(), configured.finish())
+/// A person in the store's keys.
+struct Person(String);
+
+impl Person {
+    async fn of<P: Platform>(instance: &Instance<P>, settings: &Settings, user_id: UserId) -> Result<Person, Failure> {
+        Ok(Person(store::hashed(instance, settings, &format!("person:{user_id}")).await?))
+    }
+
+    fn generation_key(&self) -> String {
+        format!("generation:{}", self.0)
+    }
+
+    fn entry_key(&self, window: WindowDays, settings: &Settings) -> String {
+        let mut configured = DefaultHasher::new();
+        settings.crisis_resources.hash(&mut configured);
+        format!("predictions:{}:{}:{FINGERPRINT}{:016x}", self.0, window.get(), configured.finish())
+    }
 }
 
 /// Asks the cache for what `request` wants.
 pub(crate) async fn look_up<P: Platform>(
     instance: &Instance<P>,
     settings: &Settings,
-    key: &str,
     request: &PredictionRequest,
 ) -> Lookup {
-    let resting = instance.store_rests_until.get().is_some_and(|until| Instant::now() < until);
-    // A token is the database's to judge: what is in the cache may not be this caller's to see.
-    if settings.cache_ttl.is_none() || settings.supabase.is_some() || resting {
+    if settings.cache_ttl.is_none() {
         return Lookup::Bypass;
     }
-    let generation_key = generation_key(request.user_id);
-    let both = futures::future::try_join(instance.platform.get(key), instance.platform.get(&generation_key));
-    match within(&instance.platform, STORE_LIMIT, both).await {
-        Some(Ok((entry, generation))) => {
-            // What this service did not write is no generation that an entry has.
-            let generation = generation.map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
-            match entry.and_then(|bytes| read(&bytes, key, &generation, Timestamp::now())) {
-                Some(entry) if entry.serves(request) => Lookup::Hit(entry),
-                _ => Lookup::Miss { generation },
-            }
+    let looked_up = async {
+        let person = Person::of(instance, settings, request.user_id).await?;
+        let (key, generation_key) = (person.entry_key(request.wanted.window, settings), person.generation_key());
+        let both = futures::future::try_join(instance.platform.get(&key), instance.platform.get(&generation_key));
+        let (entry, generation) = store::ask(instance, both).await?;
+        // What this service did not write is no generation that an entry has.
+        let generation = generation.map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let bytes = entry.and_then(|bytes| store::open(settings, &key, bytes)).unwrap_or_default();
+        let entry = read(&bytes, &key, &generation).filter(|entry| entry.serves(request));
+        let stale = match entry {
+            Some(entry) if entry.expired_for() == Duration::ZERO => return Ok(Lookup::Hit(entry)),
+            Some(entry) if entry.expired_for() < settings.cache_stale => Some(bytes),
+            _ => None,
+        };
+        Ok(Lookup::Miss(Place { key, generation_key, generation, stale }))
+    };
+    looked_up.await.unwrap_or_else(|failure: Failure| {
+        if let Some(cause) = failure.name() {
+            log::warning("the prediction cache could not be read", cause);
         }
-        Some(Err(error)) => {
-            log::warning("the prediction cache could not be read", error.name());
-            Lookup::Bypass
-        }
-        None => {
-            log::warning(
-                "the prediction cache could not be read",
-                "the store is too slow and is left alone for a while",
-            );
-            instance.store_rests_until.set(Some(Instant::now() + REST));
-            Lookup::Bypass
-        }
-    }
+        Lookup::Bypass
+    })
 }
 
-/// Whether the store answers in time, for the readiness check.
-pub(crate) async fn store_answers<P: Platform>(instance: &Instance<P>) -> bool {
-    matches!(within(&instance.platform, STORE_LIMIT, instance.platform.get("ready")).await, Some(Ok(_)))
+/// The entry that expired not too long ago, if the person was not invalidated since it was looked up.
+pub(crate) async fn stale<P: Platform>(instance: &Instance<P>, place: &Place) -> Option<Entry> {
+    let bytes = place.stale.as_ref()?;
+    let generation = store::ask(instance, instance.platform.get(&place.generation_key)).await.ok()?;
+    let same = generation.unwrap_or_default() == place.generation.as_bytes();
+    if same { read(bytes, &place.key, &place.generation) } else { None }
 }
 
 /// Makes every prediction about a person, whatever instance made it or is still writing it, one that is not served again.
 /// Gives how many entries there were. Errors if the store does not take the new generation.
-pub(crate) async fn invalidate<P: Platform>(instance: &Instance<P>, user_id: UserId) -> Result<usize, Problem> {
-    let settings = instance.settings().await?;
+pub(crate) async fn invalidate<P: Platform>(
+    instance: &Instance<P>,
+    settings: &Settings,
+    user_id: UserId,
+) -> Result<usize, Problem> {
     let platform = &instance.platform;
-    let (generation_key, generation) = (generation_key(user_id), Uuid::new_v4().to_string());
-    if let Err(failure) = write(platform, &generation_key, generation.as_bytes()).await {
-        log::warning("a person's predictions could not be invalidated", failure);
-        return Err(Problem::StoreUnavailable);
-    }
+    let failed = |cause| {
+        log::warning("a person's predictions could not be invalidated", cause);
+        Problem::StoreUnavailable
+    };
+    let person = Person::of(instance, settings, user_id)
+        .await
+        .map_err(|failure| failed(failure.name().unwrap_or("the store was too slow a moment ago")))?;
+    let generation = Uuid::new_v4().to_string();
+    store::write(platform, &person.generation_key(), generation.as_bytes()).await.map_err(failed)?;
     // None of these can be served any more: to delete them is to keep no more of a person than is needed.
     let delete = |window| {
-        let key = key_of(user_id, window, &settings);
+        let key = person.entry_key(window, settings);
         async move {
             let there = platform.exists(&key).await.unwrap_or(false);
             there && platform.delete(&key).await.is_ok()
         }
     };
     let deletions = futures::future::join_all(WindowDays::all().map(delete));
-    let deleted = within(platform, WRITE_LIMIT, deletions).await.unwrap_or_default();
+    let deleted = within(platform, store::WRITE_LIMIT, deletions).await.unwrap_or_default();
     Ok(deleted.into_iter().filter(|deleted| *deleted).count())
 }
 
-fn generation_key(user_id: UserId) -> String {
-    format!("generation:{user_id}")
-}
-
 /// Writes an entry once the response has left.
-pub(crate) fn write_later<P: Platform>(instance: &Instance<P>, entry: &Entry) {
+pub(crate) fn write_later<P: Platform>(instance: &Instance<P>, settings: &Rc<Settings>, entry: &Entry) {
     let Ok(bytes) = serde_json::to_vec(entry) else { return };
-    let (platform, key) = (instance.platform.clone(), entry.key.clone());
+    let (platform, settings, key) = (instance.platform.clone(), settings.clone(), entry.key.clone());
     instance.platform.spawn(async move {
-        if let Err(failure) = write(&platform, &key, &bytes).await {
-            log::warning("the prediction cache could not be written", failure);
+        if let Err(cause) = store::write(&platform, &key, &store::seal(&settings, &key, &bytes)).await {
+            log::warning("the prediction cache could not be written", cause);
         }
     });
 }
 
-/// Writes one key, or says for the log why not.
-async fn write(platform: &impl Platform, key: &str, bytes: &[u8]) -> Result<(), &'static str> {
-    match within(platform, WRITE_LIMIT, platform.set(key, bytes)).await {
-        Some(written) => written.map_err(StoreError::name),
-        None => Err("the store is too slow"),
-    }
-}
-
-/// An entry out of a store's bytes, or `None` if it is corrupt, foreign, invalidated or expired: each is a miss.
-fn read(bytes: &[u8], key: &str, generation: &str, now: Timestamp) -> Option<Entry> {
+/// An entry out of a store's bytes, or `None` if it is corrupt, foreign or invalidated: each is a miss.
+fn read(bytes: &[u8], key: &str, generation: &str) -> Option<Entry> {
     if bytes.len() > LONGEST_ENTRY {
         return None;
     }
@@ -184,33 +192,52 @@ fn read(bytes: &[u8], key: &str, generation: &str, now: Timestamp) -> Option<Ent
     let whole = |predictions: &[Box<RawValue>]| predictions.len() == MODELS.len();
     let fits = entry.key == key
         && entry.generation == generation
-        && now.as_millisecond() < entry.expires_at
         && whole(&entry.predictions)
         && entry.per_checkin.iter().all(|checkin| whole(&checkin.predictions));
     fits.then_some(entry)
 }
 
+/// What the fuzzer calls.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Some(entry) = read(bytes, "k", "g") {
+        let _ = (entry.expired_for(), entry.age());
+    }
+}
+
 impl Entry {
-    /// An entry made now. `ttl` is how long it will be served.
+    /// An entry made now, which will be served for `ttl`; one that has no place is not written.
     pub(crate) fn new(
-        key: String,
-        generation: String,
+        place: Option<&Place>,
         ttl: Duration,
-        request: &PredictionRequest,
+        wanted: &Wanted,
         predictions: Vec<Box<RawValue>>,
         per_checkin: Vec<CheckInEntry>,
     ) -> Entry {
         let now = Timestamp::now();
+        let (key, generation) =
+            place.map_or_else(Default::default, |place| (place.key.clone(), place.generation.clone()));
         Entry {
             key,
             generation,
+            made_at: now.as_millisecond(),
             expires_at: now.as_millisecond().saturating_add_unsigned(ttl.as_millis() as u64),
             generated_at: in_seconds(now),
-            explained: request.wanted.explain,
-            limit_checkins: request.wanted.limit_checkins,
+            explained: wanted.explain,
+            limit_checkins: wanted.limit_checkins,
             predictions,
             per_checkin,
         }
+    }
+
+    /// How long it has been out of date; nothing while it is not.
+    fn expired_for(&self) -> Duration {
+        since(self.expires_at)
+    }
+
+    /// How long ago it was made.
+    pub(crate) fn age(&self) -> Duration {
+        since(self.made_at)
     }
 
     /// Whether everything that a request asks for is here.
@@ -218,6 +245,12 @@ impl Entry {
         let no_more = self.per_checkin.len() < usize::from(self.limit_checkins);
         (self.explained || !request.wanted.explain) && (no_more || request.wanted.limit_checkins <= self.limit_checkins)
     }
+}
+
+/// How long ago a time is; nothing for one to come. Of another's clock, or a corrupt entry, it may be any.
+fn since(time: i64) -> Duration {
+    let milliseconds = Timestamp::now().as_millisecond().saturating_sub(time);
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -236,7 +269,17 @@ mod tests {
     fn entry(query: &str) -> Entry {
         let raw = || RawValue::from_string("{\"label\":\"x\"}".to_owned()).expect("JSON");
         let predictions = MODELS.iter().map(|_| raw()).collect();
-        Entry::new("k".to_owned(), "g".to_owned(), Duration::from_secs(60), &request(query), predictions, Vec::new())
+        let text = str::to_owned;
+        let place = Place { key: text("k"), generation_key: text("g:k"), generation: text("g"), stale: None };
+        Entry::new(Some(&place), Duration::from_secs(60), &request(query).wanted, predictions, Vec::new())
+    }
+
+    fn settings(variables: &[(&'static str, &str)]) -> Settings {
+        let mut fake = Fake::with_variable("cache_ttl_seconds", "300");
+        for (name, value) in variables {
+            fake.set_variable(name, value);
+        }
+        block_on(Settings::read(&fake)).expect("valid")
     }
 
     fn bytes(entry: &Entry) -> Vec<u8> {
@@ -244,16 +287,18 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_served_from_its_own_key_until_it_expires() {
+    fn an_entry_is_served_from_its_own_key_and_generation_and_knows_its_age() {
         let written = bytes(&entry(""));
-        let now = Timestamp::now();
-        assert!(read(&written, "k", "g", now).is_some());
-        assert!(read(&written, "another", "g", now).is_none(), "foreign");
-        assert!(read(&written, "k", "h", now).is_none(), "invalidated");
-        assert!(read(&written, "k", "g", now + jiff::SignedDuration::from_secs(61)).is_none(), "expired");
-        assert!(read(&written[..written.len() - 1], "k", "g", now).is_none(), "cut off");
+        assert!(read(&written, "k", "g").is_some_and(|entry| entry.expired_for() == Duration::ZERO));
+        assert!(read(&written, "another", "g").is_none(), "foreign");
+        assert!(read(&written, "k", "h").is_none(), "invalidated");
+        assert!(read(&written[..written.len() - 1], "k", "g").is_none(), "cut off");
         let fewer = Entry { predictions: Vec::new(), ..entry("") };
-        assert!(read(&bytes(&fewer), "k", "g", now).is_none(), "of another registry");
+        assert!(read(&bytes(&fewer), "k", "g").is_none(), "of another registry");
+        let minute = 60_000;
+        let old =
+            Entry { made_at: entry("").made_at - 3 * minute, expires_at: entry("").made_at - minute, ..entry("") };
+        assert!((59..62).contains(&old.expired_for().as_secs()) && (179..182).contains(&old.age().as_secs()));
     }
 
     #[test]
@@ -268,18 +313,45 @@ mod tests {
     }
 
     #[test]
-    fn another_window_and_another_configuration_have_another_key() {
-        let settings = |resource: &str| Settings {
-            cache_ttl: None,
-            crisis_resources: vec![resource.to_owned()],
-            inference_timeout: Duration::from_secs(30),
-            webhook_secret: None,
-            supabase: None,
+    fn another_window_configuration_or_secret_has_another_key_and_no_key_has_the_person() {
+        let instance = Instance::new(Fake::default());
+        let key = |query: &str, variable: (&'static str, &str)| {
+            let secret = ("cache_key_secret", "a secret of sixteen bytes or more");
+            let (request, settings) = (request(query), settings(&[secret, variable]));
+            let person = block_on(Person::of(&instance, &settings, request.user_id)).expect("hashed");
+            person.entry_key(request.wanted.window, &settings)
         };
-        let first = key(&request(""), &settings("CVV 188"));
-        assert_eq!(first, key(&request("types=mood_state"), &settings("CVV 188")));
-        assert_ne!(first, key(&request("window_days=4"), &settings("CVV 188")));
-        assert_ne!(first, key(&request(""), &settings("another")));
+        let first = key("", ("crisis_resources", "CVV 188"));
+        assert_eq!(first, key("types=mood_state", ("crisis_resources", "CVV 188")));
+        for other in [
+            key("window_days=4", ("crisis_resources", "CVV 188")),
+            key("", ("crisis_resources", "another")),
+            key("", ("cache_key_secret", "another secret of sixteen bytes or more")),
+        ] {
+            assert_ne!(first, other);
+        }
+        assert!(!first.contains(USER) && !first.contains("11111111"), "{first}");
+    }
+
+    #[test]
+    fn a_sealed_entry_opens_for_its_own_key_under_its_own_configuration() {
+        let key = |digit: &str| digit.repeat(64);
+        let (one, other) =
+            (settings(&[("cache_encryption_key", &key("a"))]), settings(&[("cache_encryption_key", &key("b"))]));
+        let sealed = store::seal(&one, "k", b"predictions");
+        assert!(!sealed.windows(4).any(|bytes| bytes == b"pred"));
+        assert_ne!(sealed, store::seal(&one, "k", b"predictions"), "a nonce of its own");
+        assert_eq!(store::open(&one, "k", sealed.clone()).as_deref(), Some(&b"predictions"[..]));
+        assert_eq!(store::open(&one, "another", sealed.clone()), None);
+        assert_eq!(store::open(&other, "k", sealed.clone()), None);
+        for cut in [0, 10, 24, sealed.len() - 1] {
+            assert_eq!(store::open(&one, "k", sealed[..cut].to_vec()), None);
+        }
+        assert_eq!(
+            store::open(&one, "k", b"{\"key\":\"k\"}".to_vec()),
+            None,
+            "what was written before there was a key"
+        );
     }
 
     /// The order of things that would serve an old answer: an entry made from old check-ins is written after the
@@ -290,37 +362,36 @@ mod tests {
         block_on(async {
             let settings = instance.settings().await.expect("valid");
             let request = request("");
-            let key = key(&request, &settings);
             let raw = || RawValue::from_string("{}".to_owned()).expect("JSON");
-            let entry = |generation| {
+            let entry = |place: &Place| {
                 let predictions = MODELS.iter().map(|_| raw()).collect();
-                Entry::new(key.clone(), generation, Duration::from_secs(60), &request, predictions, Vec::new())
+                Entry::new(Some(place), Duration::from_secs(60), &request.wanted, predictions, Vec::new())
             };
-            let miss = async || match look_up(&instance, &settings, &key, &request).await {
-                Lookup::Miss { generation } => generation,
+            let miss = async || match look_up(&instance, &settings, &request).await {
+                Lookup::Miss(place) => place,
                 other => panic!("{other:?}"),
             };
             let before = miss().await;
-            assert_eq!(invalidate(&instance, request.user_id).await, Ok(0));
-            write_later(&instance, &entry(before.clone()));
+            assert_eq!(invalidate(&instance, &settings, request.user_id).await, Ok(0));
+            write_later(&instance, &settings, &entry(&before));
             let after = miss().await;
-            assert_ne!(before, after);
-            write_later(&instance, &entry(after));
-            assert!(matches!(look_up(&instance, &settings, &key, &request).await, Lookup::Hit(_)));
-            assert_eq!(invalidate(&instance, request.user_id).await, Ok(1));
-            miss().await;
+            assert!(before.generation != after.generation && after.stale.is_none());
+            write_later(&instance, &settings, &entry(&after));
+            assert!(matches!(look_up(&instance, &settings, &request).await, Lookup::Hit(_)));
+            assert_eq!(invalidate(&instance, &settings, request.user_id).await, Ok(1));
+            assert!(miss().await.stale.is_none());
         });
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(mut noise in proptest::collection::vec(any::<u8>(), 0..64), at in any::<prop::sample::Index>()) {
-            prop_assert!(read(&noise, "k", "g", Timestamp::now()).is_none());
+            prop_assert!(read(&noise, "k", "g").is_none());
             let mut written = bytes(&entry("limit_checkins=2"));
             let at = at.index(written.len());
             noise.truncate(written.len() - at);
             written[at..at + noise.len()].copy_from_slice(&noise);
-            let _ = read(&written, "k", "g", Timestamp::now());
+            let _ = read(&written, "k", "g");
         }
     }
 }

@@ -4,13 +4,17 @@ pub(crate) mod checkin;
 mod demo;
 mod supabase;
 
+use crate::access::Credential;
 use crate::deadline::Deadline;
 use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::request::{PredictionRequest, Token};
+use crate::request::PredictionRequest;
 use crate::settings::Settings;
 use features::CheckIn;
+use std::rc::Rc;
+
+pub(crate) use supabase::Flights;
 
 /// A person's check-ins, latest first, at least as many as the question needs. Empty for a person nobody knows: an answer that
 /// differs would tell a stranger who is known.
@@ -18,17 +22,24 @@ pub(crate) async fn of<P: Platform>(
     instance: &Instance<P>,
     settings: &Settings,
     request: &PredictionRequest,
-    token: Option<&Token>,
+    credential: Option<Credential<'_>>,
+    generation: Option<&str>,
     deadline: Deadline,
-) -> Result<Vec<CheckIn>, Problem> {
+) -> Result<Rc<[CheckIn]>, Problem> {
     let Some(supabase) = &settings.supabase else {
         let mut checkins = demo::checkins(&request.user_id.to_string());
         checkins.sort_by_key(|checkin| std::cmp::Reverse(checkin.date));
-        return Ok(checkins);
+        return Ok(checkins.into());
     };
-    let token = token.ok_or(Problem::NoToken)?;
-    supabase::checkins(&instance.platform, supabase, request, token, deadline).await
+    let credential = credential.ok_or(Problem::NoToken)?;
+    supabase::checkins(instance, supabase, request, credential, generation, deadline).await.map_err(Problem::Source)
 }
 
 /// The demo cohort's ids, for the page that greets a newcomer.
 pub(crate) use demo::PEOPLE;
+
+/// What the fuzzer calls.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    supabase::fuzz(bytes);
+}

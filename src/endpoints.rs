@@ -9,34 +9,58 @@ mod posted_predictions;
 mod prediction_of_day;
 mod predictions;
 
+use crate::access::Caller;
+use crate::deadline::Deadline;
 use crate::instance::Instance;
 use crate::platform::{Platform, RequestBody};
 use crate::problem::Problem;
 use crate::response::{Response, Timing};
 use crate::route::Route;
+use crate::settings::Settings;
+use std::rc::Rc;
+
+pub(crate) use health::live;
 
 /// Hands a request to its endpoint.
+#[allow(clippy::too_many_arguments, reason = "what was found out about the request, each once")]
 pub(crate) async fn answer<P: Platform>(
     instance: &Instance<P>,
+    settings: &Rc<Settings>,
     route: Route<'_>,
     request: &http::request::Parts,
     body: impl RequestBody,
+    caller: &Caller,
+    deadline: Deadline,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
+    let asked = Asked { instance, settings, headers: &request.headers, caller, deadline };
     let query = request.uri.query().unwrap_or("");
     match route {
-        Route::Home => Ok(home::answer(instance).await),
+        Route::Home => Ok(home::answer(settings)),
         Route::Live => Ok(health::live()),
         Route::Ready => health::ready(instance).await,
         Route::Models => Ok(models::all()),
         Route::Model { name } => models::one(name),
-        Route::Predictions { user_id } => predictions::answer(instance, user_id, query, &request.headers, timing).await,
-        Route::Invalidation { user_id } => invalidation::of_person(instance, user_id, query).await,
-        Route::CheckInsHook => invalidation::of_change(instance, &request.headers, body, timing).await,
-        Route::PostedPredictions => posted_predictions::answer(instance, &request.headers, body, timing).await,
-        Route::Batch => batch::answer(instance, &request.headers, body, timing).await,
-        Route::PredictionOfDay { user_id } => {
-            prediction_of_day::answer(instance, user_id, query, &request.headers, timing).await
-        }
+        Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, timing).await,
+        Route::Invalidation { user_id } => invalidation::of_person(&asked, user_id, query).await,
+        Route::CheckInsHook => invalidation::of_change(&asked, body).await,
+        Route::PostedPredictions => posted_predictions::answer(&asked, body, timing).await,
+        Route::Batch => batch::answer(&asked, body, timing).await,
+        Route::PredictionOfDay { user_id } => prediction_of_day::answer(&asked, user_id, query, timing).await,
     }
+}
+
+/// What an endpoint is given beside path, query and body.
+struct Asked<'a, P> {
+    instance: &'a Instance<P>,
+    settings: &'a Rc<Settings>,
+    headers: &'a http::HeaderMap,
+    caller: &'a Caller,
+    deadline: Deadline,
+}
+
+/// What the fuzzer calls.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_batch(bytes: &[u8]) {
+    batch::fuzz(bytes);
 }

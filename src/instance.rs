@@ -1,6 +1,9 @@
 //! What one instance of the component keeps from request to request. The host may drop it at any await, so
 //! nothing here is more than a saved call.
 
+use crate::access::rate_limit::Counts;
+use crate::access::{KeySet, Remembered};
+use crate::checkins::Flights;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -14,11 +17,33 @@ pub(crate) struct Instance<P> {
     settings: RefCell<Option<Rc<Settings>>>,
     /// Until when the store is left alone, because it was too slow the last time.
     pub(crate) store_rests_until: Cell<Option<Instant>>,
+    /// Until when the store counts as well, because it answered in time.
+    pub(crate) store_well_until: Cell<Option<Instant>>,
+    /// What keys of the store are hashed with, where the configuration does not say.
+    pub(crate) key_secret: RefCell<Option<Rc<[u8]>>>,
+    /// The keys that sign the project's tokens, as last seen.
+    pub(crate) key_set: RefCell<Rc<KeySet>>,
+    /// Tokens that were checked.
+    pub(crate) tokens: RefCell<Remembered>,
+    /// How often callers have asked, as far as this instance knows.
+    pub(crate) counts: Counts,
+    /// Questions to the database that are under way.
+    pub(crate) flights: Flights,
 }
 
 impl<P: Platform> Instance<P> {
-    pub(crate) const fn new(platform: P) -> Instance<P> {
-        Instance { platform, settings: RefCell::new(None), store_rests_until: Cell::new(None) }
+    pub(crate) fn new(platform: P) -> Instance<P> {
+        Instance {
+            platform,
+            settings: RefCell::default(),
+            store_rests_until: Cell::default(),
+            store_well_until: Cell::default(),
+            key_secret: RefCell::default(),
+            key_set: RefCell::default(),
+            tokens: RefCell::default(),
+            counts: Counts::default(),
+            flights: Flights::default(),
+        }
     }
 
     /// The configuration, read once: a variable does not change while the application runs.

@@ -1,6 +1,6 @@
 //! Predictions for people with bipolar disorder, at the edge.
 //!
-//! The flow of a request: [`route`] finds its endpoint, the endpoint reads it into types that cannot be wrong
+//! The flow of a request: [`route`] finds its endpoint, [`access`] who asks and how often they may, the endpoint reads it into types that cannot be wrong
 //! ([`request`]), asks the [`cache`], else the person's check-ins ([`checkins`]), turns them into features (the
 //! `features` crate) and those into predictions ([`predict`]), and [`response`] builds the answer. Cache writes
 //! happen after the response. Only [`platform`] knows what runs the component.
@@ -8,10 +8,14 @@
 // The entry point is in the Wasm module only: natively, where the unit tests run, nothing calls most of this.
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code))]
 
+mod access;
 mod cache;
 mod checkins;
+mod cors;
 mod deadline;
 mod endpoints;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod instance;
 mod log;
 mod platform;
@@ -21,23 +25,72 @@ mod request;
 mod response;
 mod route;
 mod settings;
+mod store;
 
+use access::rate_limit;
+use http::Method;
+use http::request::Parts;
 use instance::Instance;
 use platform::{Platform, RequestBody};
+use problem::Problem;
 use request::RequestId;
 use response::{Response, Timing};
 
 /// Answers one request. Whatever happens in between, every answer leaves through here with its id and timing.
-async fn answer<P: Platform>(
-    instance: &Instance<P>,
-    request: &http::request::Parts,
-    body: impl RequestBody,
-) -> Response {
+async fn answer<P: Platform>(instance: &Instance<P>, request: &Parts, body: impl RequestBody) -> Response {
     let mut timing = Timing::start();
     let request_id = RequestId::of(&request.headers);
-    let answered = match route::find(&request.method, request.uri.path()) {
-        Ok(route) => endpoints::answer(instance, route, request, body, &mut timing).await,
+    let response = respond(instance, request, body, &mut timing).await.unwrap_or_else(Problem::into_response);
+    let response = match instance.settings().await {
+        Ok(settings) => {
+            let response = cors::allow(response, &settings, &request.method, &request.headers);
+            response.of_deployment(&settings, &request.headers)
+        }
+        Err(_) => response,
+    };
+    response.with_id_and_timing(&request_id, timing)
+}
+
+/// Limits, route, access, endpoint.
+async fn respond<P: Platform>(
+    instance: &Instance<P>,
+    request: &Parts,
+    body: impl RequestBody,
+    timing: &mut Timing,
+) -> Result<Response, Problem> {
+    request::within_limits(request)?;
+    let path = request.uri.path();
+    if request.method == Method::OPTIONS {
+        return cors::options(path).ok_or(Problem::NoSuchRoute);
+    }
+    let route = route::find(&request.method, path)?;
+    if route == route::Route::Live {
+        // The process answers, whatever its configuration.
+        return Ok(endpoints::live());
+    }
+    let settings = instance.settings().await?;
+    let deadline = timing.deadline(settings.inference_timeout);
+    let caller = access::caller(instance, &settings, route.guard(), &request.headers, deadline).await;
+    timing.lap("access");
+    let standing = match route.class() {
+        None => None,
+        Some(class) => match &caller {
+            Ok(caller) => rate_limit::count(instance, &settings, class, caller.identity()).await?,
+            // Whoever is not let in is counted by where they ask from.
+            Err(_) => {
+                let address = access::address(&settings, &request.headers);
+                rate_limit::count(instance, &settings, rate_limit::Class::Other, &address).await?
+            }
+        },
+    };
+    timing.lap("limit");
+    let answered = match caller {
+        Ok(caller) => endpoints::answer(instance, &settings, route, request, body, &caller, deadline, timing).await,
         Err(problem) => Err(problem),
     };
-    answered.unwrap_or_else(|problem| problem.into_response()).with_id_and_timing(&request_id, timing)
+    let response = answered.unwrap_or_else(Problem::into_response);
+    Ok(match &standing {
+        Some(standing) => response.with_standing(standing),
+        None => response,
+    })
 }

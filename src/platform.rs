@@ -42,8 +42,18 @@ pub(crate) trait Platform: Clone + 'static {
     async fn exists(&self, key: &str) -> Result<bool, StoreError>;
     /// Removes a key from the prediction cache, if it is there.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+    /// Adds to a number in the prediction cache, at once, and gives the sum. Holds up the instance meanwhile. How a number is
+    /// written there is the store's own affair.
+    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError>;
     /// Asks another server. Reads no further than one piece beyond `most` bytes of its answer.
     async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError>;
+    /// The same, and once more if there was no connection: one that was kept too long, or a server that was just replaced.
+    async fn fetch_twice(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError> {
+        match self.fetch(fetch, most).await {
+            Err(FetchError::Unreachable) => self.fetch(fetch, most).await,
+            other => other,
+        }
+    }
     /// Waits.
     async fn sleep(&self, duration: Duration);
     /// Lets the host act and other requests of this instance run.
@@ -55,7 +65,7 @@ pub(crate) trait Platform: Clone + 'static {
 /// A GET to another server.
 pub(crate) struct Fetch {
     pub(crate) url: String,
-    pub(crate) headers: [(&'static str, String); 3],
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 /// What another server answered.
@@ -75,6 +85,19 @@ pub(crate) enum FetchError {
     TooLong,
     /// The answer began, and ended before it was complete.
     BrokenOff,
+}
+
+impl FetchError {
+    /// For the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            FetchError::Unreachable => "no connection",
+            FetchError::Tls => "no secure connection",
+            FetchError::Denied => "the host forbids it",
+            FetchError::TooLong => "too long an answer",
+            FetchError::BrokenOff => "an answer that broke off",
+        }
+    }
 }
 
 /// The body of a request, not yet read.

@@ -1,5 +1,6 @@
 //! Every error a caller can see, as RFC 9457 problem details.
 
+use crate::access::rate_limit::Standing;
 use crate::request::ITEM_LIMIT;
 use crate::response::Response;
 use serde::Serialize;
@@ -24,8 +25,22 @@ pub(crate) enum Problem {
     TooSlow,
     /// The body broke off.
     BrokenOff,
-    /// A request about a person without a bearer token.
+    UrlTooLong,
+    HeadersTooLarge,
+    /// A request without a bearer token, where one is needed.
     NoToken,
+    /// A token that is not this project's, or not meant for this.
+    BadToken,
+    /// A token that was sound, and is no more.
+    ExpiredToken,
+    /// A request without one of this deployment's API keys.
+    NoApiKey,
+    /// The caller is known, and may not do this.
+    Forbidden,
+    /// The keys that tokens are checked with could not be had.
+    KeysUnavailable,
+    /// The caller has asked too often.
+    TooManyRequests(Standing),
     /// Check-ins could not be had from the database.
     Source(SourceFailure),
     /// A webhook without the secret that it shares with this service.
@@ -62,6 +77,11 @@ impl SourceFailure {
     /// For the log.
     pub(crate) fn name(self) -> &'static str {
         self.told().1
+    }
+
+    /// The database is away, and says nothing about the caller or this deployment: an older answer will do.
+    pub(crate) fn is_outage(self) -> bool {
+        matches!(self, SourceFailure::Slow | SourceFailure::Unreachable | SourceFailure::Tls | SourceFailure::Failing)
     }
 
     /// Status, kind and detail.
@@ -176,6 +196,54 @@ impl Problem {
                 "Unauthorized",
                 "The header authorization must hold the caller's own token: Bearer, a space and the token.",
             ),
+            Problem::BadToken => (
+                401,
+                "urn:bipolar-edge:problem:unauthorized",
+                "Unauthorized",
+                "The token is not an access token of this deployment's project.",
+            ),
+            Problem::ExpiredToken => (
+                401,
+                "urn:bipolar-edge:problem:token-expired",
+                "Unauthorized",
+                "The token has expired: refresh the session and ask again.",
+            ),
+            Problem::NoApiKey => (
+                401,
+                "urn:bipolar-edge:problem:unauthorized",
+                "Unauthorized",
+                "The header x-api-key must hold one of this deployment's API keys.",
+            ),
+            Problem::Forbidden => (
+                403,
+                "urn:bipolar-edge:problem:forbidden",
+                "Forbidden",
+                "Only the person, or the project's own server, may do this.",
+            ),
+            Problem::KeysUnavailable => (
+                503,
+                "urn:bipolar-edge:problem:keys-unavailable",
+                "Keys not available",
+                "The keys that tokens are checked with could not be had from the project: ask again.",
+            ),
+            Problem::TooManyRequests(_) => (
+                429,
+                "urn:bipolar-edge:problem:too-many-requests",
+                "Too many requests",
+                "The header retry-after says in how many seconds to ask again.",
+            ),
+            Problem::UrlTooLong => (
+                414,
+                "urn:bipolar-edge:problem:url-too-long",
+                "URI too long",
+                "The path with its query may have 4 KiB.",
+            ),
+            Problem::HeadersTooLarge => (
+                431,
+                "urn:bipolar-edge:problem:headers-too-large",
+                "Request header fields too large",
+                "A request may have 100 headers of 32 KiB in all.",
+            ),
             Problem::Source(failure) => {
                 let (status, kind, detail) = failure.told();
                 (status, kind, "Check-ins not available", detail)
@@ -202,6 +270,17 @@ impl Problem {
         match self {
             Problem::MethodNotAllowed { allow } => response.with_header("allow", allow),
             Problem::NoToken => response.with_header("www-authenticate", "Bearer"),
+            // RFC 6750, section 3.
+            Problem::BadToken => response.with_header("www-authenticate", "Bearer error=\"invalid_token\""),
+            Problem::ExpiredToken => response.with_header(
+                "www-authenticate",
+                "Bearer error=\"invalid_token\", error_description=\"The token has expired\"",
+            ),
+            Problem::NoApiKey => response.with_header("www-authenticate", "ApiKey header=\"x-api-key\""),
+            Problem::KeysUnavailable => response.with_header("retry-after", "10"),
+            Problem::TooManyRequests(standing) => {
+                response.with_header("retry-after", standing.reset.to_string()).with_standing(&standing)
+            }
             Problem::Source(SourceFailure::Unreachable | SourceFailure::Failing) => {
                 response.with_header("retry-after", "5")
             }

@@ -6,11 +6,30 @@ use crate::platform::{BodyError, Platform, RequestBody, within};
 use crate::problem::{FieldError, Problem};
 use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use std::fmt;
 use url::form_urlencoded;
 use uuid::Uuid;
+
+/// The most bytes of a path with its query: the longest that is asked has some 150.
+const LONGEST_URL: usize = 4 << 10;
+/// The most bytes of all headers together, and how many there may be.
+const LONGEST_HEADERS: usize = 32 << 10;
+const MOST_HEADERS: usize = 100;
+
+/// Errors if a request is larger than any that is meant well, before anything of it is read. The host has limits of its own,
+/// which may come first.
+pub(crate) fn within_limits(request: &http::request::Parts) -> Result<(), Problem> {
+    if request.uri.path_and_query().is_some_and(|url| url.as_str().len() > LONGEST_URL) {
+        return Err(Problem::UrlTooLong);
+    }
+    let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > LONGEST_HEADERS || request.headers.len() > MOST_HEADERS {
+        return Err(Problem::HeadersTooLarge);
+    }
+    Ok(())
+}
 
 /// A person's id: a UUID in the hyphenated form, kept in lower case.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -332,9 +351,9 @@ fn truth(text: &str) -> Result<bool, String> {
 pub(crate) struct Token(String);
 
 impl Token {
-    /// The bearer token of a request (RFC 6750).
+    /// The bearer token of a request (RFC 6750). Of several credentials none can be told to be the caller's.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Token> {
-        let value = headers.get("authorization")?.to_str().ok()?;
+        let value = only(headers, "authorization")?.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;
         let sane = |token: &&str| {
             (1..=LONGEST_TOKEN).contains(&token.len())
@@ -346,6 +365,12 @@ impl Token {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The one header of a name.
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let mut all = headers.get_all(name).iter();
+    all.next().filter(|_| all.next().is_none())
 }
 
 /// Supabase's are about 1 kB.

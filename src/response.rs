@@ -1,7 +1,10 @@
 //! The one place that builds responses.
 
+use crate::access::rate_limit::Standing;
 use crate::deadline::Deadline;
 use crate::request::RequestId;
+use crate::settings::Settings;
+use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -29,11 +32,7 @@ impl Response {
     /// An answer that is JSON already.
     pub(crate) fn json_text(status: u16, body: impl Into<Vec<u8>>) -> Response {
         let body = body.into();
-        let headers = vec![
-            ("content-type", "application/json".to_owned()),
-            ("content-length", body.len().to_string()),
-            ("x-content-type-options", "nosniff".to_owned()),
-        ];
+        let headers = vec![("content-type", "application/json".to_owned()), ("content-length", body.len().to_string())];
         Response { status, headers, body }
     }
 
@@ -44,11 +43,51 @@ impl Response {
         self
     }
 
-    /// What every answer carries.
+    /// The same with a header, if it has none of that name.
+    fn with_default(mut self, name: &'static str, value: &str) -> Response {
+        if !self.headers.iter().any(|(other, _)| *other == name) {
+            self.headers.push((name, value.to_owned()));
+        }
+        self
+    }
+
+    /// What every answer of a deployment carries, by what it is and how it was reached.
+    pub(crate) fn of_deployment(self, settings: &Settings, headers: &HeaderMap) -> Response {
+        let is = |name: &str, value: &str| {
+            headers.get(name).is_some_and(|given| given.as_bytes().starts_with(value.as_bytes()))
+        };
+        let secure = is("x-forwarded-proto", "https") || is("spin-full-url", "https:");
+        let response = match secure {
+            true => self.with_header("strict-transport-security", "max-age=63072000; includeSubDomains"),
+            false => self,
+        };
+        match settings.is_unprotected() {
+            true => response.with_header("warning", UNPROTECTED),
+            false => response,
+        }
+    }
+
+    /// Where the caller stands against their limit.
+    pub(crate) fn with_standing(self, standing: &Standing) -> Response {
+        self.with_header("ratelimit-limit", standing.limit.to_string())
+            .with_header("ratelimit-remaining", standing.remaining.to_string())
+            .with_header("ratelimit-reset", standing.reset.to_string())
+    }
+
+    /// What every answer carries. An answer that says nothing else of it is kept by nobody, and is nothing that a browser
+    /// would run, guess the type of, or frame.
     pub(crate) fn with_id_and_timing(self, id: &RequestId, timing: Timing) -> Response {
-        self.with_header("x-request-id", id.as_str()).with_header("server-timing", timing.into_header())
+        self.with_header("x-request-id", id.as_str())
+            .with_header("server-timing", timing.into_header())
+            .with_default("cache-control", "no-store")
+            .with_default("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
+            .with_header("referrer-policy", "no-referrer")
+            .with_header("x-content-type-options", "nosniff")
     }
 }
+
+/// For whoever looks at an answer of a deployment that shows people's check-ins to anyone.
+const UNPROTECTED: &str = "199 bipolar-edge \"auth_mode is off: predictions about people are open to whoever asks\"";
 
 /// A time as answers give it: RFC 3339 in UTC, to the second.
 pub(crate) fn in_seconds(time: Timestamp) -> String {

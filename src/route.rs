@@ -1,5 +1,7 @@
 //! Method and path to endpoint.
 
+use crate::access::Guard;
+use crate::access::rate_limit::Class;
 use crate::problem::Problem;
 use http::Method;
 
@@ -19,10 +21,52 @@ pub(crate) enum Route<'a> {
     CheckInsHook,
 }
 
+impl Route<'_> {
+    /// Who must be let in. A route that is not named here does not compile, rather than stand open.
+    pub(crate) fn guard(&self) -> Guard {
+        match self {
+            Route::Home | Route::Live | Route::Ready => Guard::Open,
+            Route::Models | Route::Model { .. } => Guard::Operations,
+            Route::Predictions { .. }
+            | Route::Invalidation { .. }
+            | Route::PostedPredictions
+            | Route::Batch
+            | Route::PredictionOfDay { .. } => Guard::Data,
+            Route::CheckInsHook => Guard::OwnSecret,
+        }
+    }
+
+    /// What a request counts as for a limit; `None` is not counted: a load balancer's question, and a database's webhook, of
+    /// which every one counts.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match self {
+            Route::Live | Route::Ready | Route::CheckInsHook => None,
+            Route::Home | Route::Models | Route::Model { .. } | Route::Invalidation { .. } => Some(Class::Other),
+            Route::Predictions { .. } | Route::PostedPredictions | Route::Batch | Route::PredictionOfDay { .. } => {
+                Some(Class::Predictions)
+            }
+        }
+    }
+}
+
 /// The endpoint of a request. 404 for an unknown path, 405 with `allow` for a known one asked in another way.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Problem> {
+    let (allow, route) = at(method, path).ok_or(Problem::NoSuchRoute)?;
+    if allow.split(", ").any(|allowed| allowed == method.as_str()) {
+        Ok(route)
+    } else {
+        Err(Problem::MethodNotAllowed { allow })
+    }
+}
+
+/// The methods of a path, or `None` if there is nothing at it.
+pub(crate) fn methods(path: &str) -> Option<&'static str> {
+    at(&Method::GET, path).map(|(allow, _)| allow)
+}
+
+fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-    let (allow, route) = match segments.as_slice() {
+    Some(match segments.as_slice() {
         [""] => ("GET", Route::Home),
         ["health", "live"] => ("GET", Route::Live),
         ["health", "ready"] => ("GET", Route::Ready),
@@ -30,17 +74,14 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Prob
         ["models", name] => ("GET", Route::Model { name }),
         ["data", "predictions"] => ("POST", Route::PostedPredictions),
         ["data", "predictions", "batch"] => ("POST", Route::Batch),
-        ["data", "predictions", user_id] if method == Method::DELETE => ("DELETE", Route::Invalidation { user_id }),
+        ["data", "predictions", user_id] if method == Method::DELETE => {
+            ("GET, DELETE", Route::Invalidation { user_id })
+        }
         ["data", "predictions", user_id] => ("GET, DELETE", Route::Predictions { user_id }),
         ["data", "prediction_of_day", user_id] => ("GET", Route::PredictionOfDay { user_id }),
         ["hooks", "check-ins"] => ("POST", Route::CheckInsHook),
-        _ => return Err(Problem::NoSuchRoute),
-    };
-    if allow.split(", ").any(|allowed| allowed == method.as_str()) {
-        Ok(route)
-    } else {
-        Err(Problem::MethodNotAllowed { allow })
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod harness;
 
+use harness::tokens::WEBHOOK_SECRET;
 use harness::{DEPRESSED, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, store_file, wait_for};
 use rusqlite::Connection;
 use std::time::Duration;
@@ -28,7 +29,7 @@ fn the_second_answer_is_a_hit_and_the_same_to_the_byte() {
     let second = host.until_hit(DEPRESSED, "");
     assert_eq!(first.body, second.body);
     let timing = second.header("server-timing");
-    assert!(timing.starts_with("cache;dur=") && !timing.contains("inference"), "{timing}");
+    assert!(timing.contains("cache;dur=") && !timing.contains("inference"), "{timing}");
 }
 
 #[test]
@@ -90,18 +91,20 @@ fn a_person_without_check_ins_is_not_kept_from_their_first_prediction() {
 fn a_corrupt_cut_off_or_foreign_entry_is_a_miss_and_is_replaced() {
     let state = state();
     let host = Host::start(&state, &[]);
+    let store = store(&state);
+    // No key names a person: the one that is new is theirs.
+    let entries = || -> Vec<(String, Vec<u8>)> {
+        let read = "SELECT key, value FROM spin_key_value WHERE store = 'default' AND key LIKE 'predictions:%'";
+        let mut read = store.prepare(read).expect("a statement");
+        let rows = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        rows.map(|row| row.expect("a row")).collect()
+    };
     let right = host.predictions(DEPRESSED, "");
     host.until_hit(DEPRESSED, "");
+    let (key, own) = entries().pop().expect("an entry");
     host.predictions(MANIC, "");
     host.until_hit(MANIC, "");
-    let store = store(&state);
-    let entry = |user: &str| -> (String, Vec<u8>) {
-        let pattern = format!("%{user}%");
-        let read = "SELECT key, value FROM spin_key_value WHERE store = 'default' AND key LIKE ?1";
-        store.query_row(read, [pattern], |row| Ok((row.get(0)?, row.get(1)?))).expect("the entry")
-    };
-    let (key, own) = entry(DEPRESSED);
-    let (_, foreign) = entry(MANIC);
+    let (_, foreign) = entries().into_iter().find(|(other, _)| *other != key).expect("another entry");
     let other_release =
         String::from_utf8(own.clone()).expect("text").replacen("\"predictions\":[", "\"predictions\":[{},", 1);
     for bad in [
@@ -187,7 +190,7 @@ fn an_entry_from_before_an_invalidation_is_not_served_though_it_comes_back_after
 #[test]
 fn a_webhook_invalidates_whoever_a_changed_row_is_and_was_of() {
     let state = state();
-    let secret = "a secret of the webhook's own";
+    let secret = WEBHOOK_SECRET;
     let host = Host::start(&state, &["--variable", &format!("webhook_secret={secret}")]);
     let hook = |secret: &str, body: &str| {
         let headers = [("content-type", "application/json"), ("x-webhook-secret", secret)];

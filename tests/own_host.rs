@@ -4,11 +4,12 @@
 
 mod harness;
 
+use harness::redis::Redis;
 use harness::{DEPRESSED, Host, built, free_port, state, wait_for};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// A manifest for the guest, in a folder with its state.
@@ -100,41 +101,11 @@ fn both_interfaces_behave(host: &Host) {
     }
 }
 
-/// A real Redis server, without persistence.
-struct Redis {
-    process: Child,
-    port: u16,
-}
-
-impl Redis {
-    fn start() -> Redis {
-        let port = free_port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is on the path: `cargo xtask test` installs it");
-        wait_for(|| TcpStream::connect(("127.0.0.1", port)).ok());
-        Redis { process, port }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn redis_keeps_the_store_when_the_runtime_configuration_says_so() {
     let mut redis = Redis::start();
     let state = state();
-    let config = state.path().join("redis.toml");
-    let text = std::fs::read_to_string("runtime-config.example.toml").expect("the example is there");
-    assert!(text.contains("redis://127.0.0.1:6379"));
-    std::fs::write(&config, text.replace("6379", &redis.port.to_string())).expect("written");
-    let config = config.display().to_string();
+    let config = redis.runtime_config(&state).display().to_string();
     both_interfaces_behave(&start(&state, &["--runtime-config-file", &config]));
 
     // The component itself: what one host wrote, another finds.
@@ -146,8 +117,7 @@ fn redis_keeps_the_store_when_the_runtime_configuration_says_so() {
     let found = second.predictions(DEPRESSED, "");
     assert_eq!((found.header("x-cache"), &found.body), ("HIT", &hit.body));
     // And when Redis dies, answers go on.
-    redis.process.kill().expect("killed");
-    redis.process.wait().expect("dead");
+    redis.kill();
     for _ in 0..3 {
         assert_eq!(second.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
     }

@@ -62,3 +62,27 @@ fn a_store_that_recovers_is_used_again() {
     std::fs::write(&fault, "").expect("written");
     host.until_hit(DEPRESSED, "");
 }
+
+#[test]
+fn a_store_that_cannot_count_lets_requests_through_and_says_so() {
+    let limits = ["--variable", "rate_limit_predictions=1/day", "--variable", "rate_limit_default=1/day"];
+    for fault in ["errors", "slow=5s"] {
+        let state = state();
+        let host = Host::start(&state, &[&["--store-fault", fault][..], &limits].concat());
+        let start = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(host.predictions(DEPRESSED, "").header("ratelimit-limit"), "", "nobody knows where they stand");
+        }
+        // The counters' interface knows no time-out: a store that is slow must not be asked through it even once.
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        wait_for(|| host.log().contains("requests could not be counted and are let through").then_some(()));
+    }
+}
+
+#[test]
+fn an_invalidation_that_the_store_does_not_take_is_an_error() {
+    let state = state();
+    let host = Host::start(&state, &["--store-fault", "errors"]);
+    let answer = host.request("DELETE", &format!("/data/predictions/{DEPRESSED}"), &[]);
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "2"), "{}", answer.body);
+}

@@ -1,49 +1,122 @@
-//! Check-ins from a Supabase project, through PostgREST and with the caller's own token, so that the database's row-level
-//! security decides what is seen.
+//! Check-ins from a Supabase project, through PostgREST. What a caller's own token shows is for the database's row-level security
+//! to decide.
 
 use super::checkin;
+use crate::access::Credential;
 use crate::deadline::Deadline;
+use crate::instance::Instance;
 use crate::log;
 use crate::platform::{Fetch, FetchError, Platform, within};
-use crate::problem::{Problem, SourceFailure};
-use crate::request::{PredictionRequest, Token};
+use crate::problem::SourceFailure;
+use crate::request::{PredictionRequest, UserId};
 use crate::settings::Supabase;
 use features::CheckIn;
 use serde_json::Value;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 /// The most bytes of an answer: hundreds of check-ins with every column.
 const ANSWER_LIMIT: usize = 1 << 20;
+/// How often a request that waits for another's answer looks whether it is there.
+const LOOK: Duration = Duration::from_millis(3);
 
-/// The person's check-ins, latest first, one a day, as far back as the question needs.
-pub(super) async fn checkins(
-    platform: &impl Platform,
+/// The questions to the database that an instance is waiting for.
+pub(crate) type Flights = RefCell<Vec<Weak<Flight>>>;
+
+/// One of them. Whoever asks the same waits for its answer; when the request that asked goes away without one, this does too.
+pub(crate) struct Flight {
+    user_id: UserId,
+    /// The person's generation in the cache before the question: who knows of a later invalidation must ask anew.
+    generation: String,
+    rows: usize,
+    authorization: String,
+    landed: RefCell<Option<Result<Rc<[CheckIn]>, SourceFailure>>>,
+}
+
+/// The person's check-ins, latest first, one a day, as far back as the question needs. Requests of one instance that need the
+/// same at the same time share one question to the database, unless there is no `generation` by which to tell whether the
+/// check-ins have changed meanwhile.
+pub(super) async fn checkins<P: Platform>(
+    instance: &Instance<P>,
     supabase: &Supabase,
     request: &PredictionRequest,
-    token: &Token,
+    credential: Credential<'_>,
+    generation: Option<&str>,
     deadline: Deadline,
-) -> Result<Vec<CheckIn>, Problem> {
+) -> Result<Rc<[CheckIn]>, SourceFailure> {
     // Twice the days, because some days have more than one.
-    let days = usize::from(request.wanted.window.get()) + 1 + usize::from(request.wanted.limit_checkins);
+    let rows = 2 * (usize::from(request.wanted.window.get()) + 1 + usize::from(request.wanted.limit_checkins));
+    let (key, authorization) = match credential {
+        Credential::Token(token) => (supabase.anon_key.as_str(), format!("Bearer {}", token.as_str())),
+        // The gateway wants a secret key of the new kind in both places.
+        Credential::ServiceKey(key) => (key, format!("Bearer {key}")),
+    };
+    let landed = RefCell::new(None);
+    let (user_id, generation) = (request.user_id, generation.map(str::to_owned));
+    let shared = generation.is_some();
+    let flight = Flight { user_id, generation: generation.unwrap_or_default(), rows, authorization, landed };
+    if !shared {
+        return ask(&instance.platform, supabase, &flight, key, deadline).await;
+    }
+    while let Some(under_way) = under_way(&instance.flights, &flight) {
+        while let Some(under_way) = under_way.upgrade() {
+            if let Some(landed) = &*under_way.landed.borrow() {
+                return landed.clone();
+            }
+            drop(under_way);
+            if deadline.has_passed() {
+                return Err(SourceFailure::Slow);
+            }
+            instance.platform.sleep(LOOK.min(deadline.left())).await;
+        }
+    }
+    let flight = Rc::new(flight);
+    instance.flights.borrow_mut().push(Rc::downgrade(&flight));
+    let answer = ask(&instance.platform, supabase, &flight, key, deadline).await;
+    *flight.landed.borrow_mut() = Some(answer.clone());
+    // Nobody joins any more. Those who wait look again soon; until then the answer must not go away.
+    instance.flights.borrow_mut().retain(|other| other.as_ptr() != Rc::as_ptr(&flight));
+    let platform = instance.platform.clone();
+    instance.platform.spawn(async move {
+        platform.sleep(4 * LOOK).await;
+        drop(flight);
+    });
+    answer
+}
+
+/// A question that is under way and whose answer will do.
+fn under_way(flights: &Flights, wanted: &Flight) -> Option<Weak<Flight>> {
+    let mut flights = flights.borrow_mut();
+    flights.retain(|flight| flight.strong_count() > 0);
+    let will_do = |flight: &Flight| {
+        flight.user_id == wanted.user_id
+            && flight.generation == wanted.generation
+            && flight.rows >= wanted.rows
+            && flight.authorization == wanted.authorization
+    };
+    flights.iter().find(|flight| flight.upgrade().is_some_and(|flight| will_do(&flight))).cloned()
+}
+
+/// Asks the database.
+async fn ask(
+    platform: &impl Platform,
+    supabase: &Supabase,
+    flight: &Flight,
+    key: &str,
+    deadline: Deadline,
+) -> Result<Rc<[CheckIn]>, SourceFailure> {
     let url = format!(
         "{}/rest/v1/check_ins?select=*&user_id=eq.{}&order=checkin_date.desc&limit={}",
-        supabase.origin,
-        request.user_id,
-        2 * days
+        supabase.origin, flight.user_id, flight.rows
     );
-    let headers = [
+    let headers = vec![
         ("accept", "application/json".to_owned()),
-        ("apikey", supabase.anon_key.clone()),
-        ("authorization", format!("Bearer {}", token.as_str())),
+        ("apikey", key.to_owned()),
+        ("authorization", flight.authorization.clone()),
     ];
     let fetch = Fetch { url, headers };
-    let work = async {
-        match platform.fetch(&fetch, ANSWER_LIMIT).await {
-            // A connection that was kept too long, or a server that was just replaced: once more is worth it.
-            Err(FetchError::Unreachable) => platform.fetch(&fetch, ANSWER_LIMIT).await,
-            other => other,
-        }
-    };
-    let failure = match within(platform, deadline.left(), work).await {
+    let failure = match within(platform, deadline.left(), platform.fetch_twice(&fetch, ANSWER_LIMIT)).await {
         None => SourceFailure::Slow,
         Some(Err(FetchError::Unreachable)) => SourceFailure::Unreachable,
         Some(Err(FetchError::Tls)) => SourceFailure::Tls,
@@ -51,8 +124,8 @@ pub(super) async fn checkins(
         Some(Err(FetchError::TooLong)) => SourceFailure::Oversized,
         Some(Err(FetchError::BrokenOff)) => SourceFailure::Malformed,
         Some(Ok(answer)) => match answer.status {
-            200 | 206 => match read(&answer.body, request) {
-                Some(checkins) => return Ok(checkins),
+            200 | 206 => match read(&answer.body, flight.user_id) {
+                Some(checkins) => return Ok(checkins.into()),
                 None => SourceFailure::Malformed,
             },
             401 | 403 => SourceFailure::Refused,
@@ -62,14 +135,14 @@ pub(super) async fn checkins(
         },
     };
     log::warning("check-ins could not be had from the database", failure.name());
-    Err(Problem::Source(failure))
+    Err(failure)
 }
 
 /// The check-ins of an answer, or `None` if it is no array of this person's rows. An answer out of range, and a row without a
 /// date, are missing, and counted in the log.
-fn read(body: &[u8], request: &PredictionRequest) -> Option<Vec<CheckIn>> {
+fn read(body: &[u8], user_id: UserId) -> Option<Vec<CheckIn>> {
     let rows: Vec<Value> = serde_json::from_slice(body).ok()?;
-    let person = request.user_id.to_string();
+    let person = user_id.to_string();
     let (mut read, mut wrong) = (Vec::new(), 0);
     for (index, row) in rows.iter().enumerate() {
         let owner = row.as_object()?.get("user_id")?.as_str()?;
@@ -88,4 +161,56 @@ fn read(body: &[u8], request: &PredictionRequest) -> Option<Vec<CheckIn>> {
         );
     }
     Some(checkin::one_a_day(read).0)
+}
+
+/// What the fuzzer calls: the rows of a person whose id the corpus has.
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(bytes: &[u8]) {
+    if let Some(user_id) = UserId::parse("11111111-1111-4111-8111-111111111111") {
+        let _ = read(bytes, user_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::fake::Fake;
+    use crate::request::Token;
+    use futures::executor::block_on;
+    use futures::future::join_all;
+
+    const PERSON: &str = "11111111-1111-4111-8111-111111111111";
+
+    #[test]
+    fn requests_of_one_instance_share_a_question_where_nothing_parts_them() {
+        let supabase =
+            Supabase { origin: "https://project.invalid".to_owned(), anon_key: "anon".to_owned(), service_key: None };
+        let row = format!(r#"[{{"user_id":"{PERSON}","id":"1","checkin_date":"2031-01-01","hoursSlept":7}}]"#);
+        let token = |text: &str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert("authorization", format!("Bearer {text}").parse().expect("a header"));
+            Token::of(&headers).expect("a token")
+        };
+        let (one, other) = (token("one"), token("other"));
+        let asked = |questions: &[(&str, Option<&str>, &Token)]| {
+            let instance = Instance::new(Fake { upstream: row.clone(), ..Fake::default() });
+            let deadline = Deadline::new(std::time::Instant::now(), Duration::from_secs(60));
+            let ask = async |(query, generation, token): (&str, Option<&str>, &Token)| {
+                let request = PredictionRequest::parse(PERSON, query).expect("valid");
+                let credential = Credential::Token(token);
+                checkins(&instance, &supabase, &request, credential, generation, deadline).await
+            };
+            let answers = block_on(join_all(questions.iter().map(|question| ask(*question))));
+            assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|checkins| checkins.len() == 1)));
+            assert!(instance.flights.borrow().is_empty());
+            instance.platform.asked.get()
+        };
+        let known = Some("generation");
+        assert_eq!(asked(&[("", known, &one); 12]), 1);
+        assert_eq!(asked(&[("window_days=7", known, &one), ("", known, &one)]), 1, "it has what the other needs");
+        assert_eq!(asked(&[("", known, &one), ("window_days=7", known, &one)]), 2, "it has less");
+        assert_eq!(asked(&[("", known, &one), ("", Some("a later one"), &one)]), 2, "there was an invalidation");
+        assert_eq!(asked(&[("", known, &one), ("", known, &other)]), 2, "another may see something else");
+        assert_eq!(asked(&[("", None, &one); 3]), 3, "nobody knows whether there was an invalidation");
+    }
 }

@@ -1,14 +1,13 @@
 //! `POST /data/predictions/batch`: up to 256 questions with their check-ins, answered in order. One that is wrong spoils no
 //! other: its place has its problem.
 
+use super::Asked;
 use super::posted_predictions::answer_to;
-use super::predictions::{predict_all, private};
-use crate::instance::Instance;
+use super::predictions::{Served, predict_all, private};
 use crate::platform::{Platform, RequestBody};
 use crate::problem::{FieldError, Problem};
 use crate::request::{self, ITEM_LIMIT, PostedRequest};
 use crate::response::{Response, Timing, in_seconds};
-use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -57,14 +56,11 @@ fn some_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 const TOO_MANY: &str = "has more than 256 items";
 
 pub(super) async fn answer<P: Platform>(
-    instance: &Instance<P>,
-    headers: &HeaderMap,
+    asked: &Asked<'_, P>,
     body: impl RequestBody,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
-    let settings = instance.settings().await?;
-    let deadline = timing.deadline(settings.inference_timeout);
-    let bytes = request::read_json(&instance.platform, headers, body, BODY_LIMIT, deadline).await?;
+    let bytes = request::read_json(&asked.instance.platform, asked.headers, body, BODY_LIMIT, asked.deadline).await?;
     let batch: Batch<'_> = serde_json::from_slice(&bytes).map_err(|error| refused(&error))?;
     timing.lap("request");
     let mut predicted_checkins = 0;
@@ -73,13 +69,12 @@ pub(super) async fn answer<P: Platform>(
         if index > 0 {
             answers.push(b',');
         }
-        instance.platform.yield_now().await;
+        asked.instance.platform.yield_now().await;
         let request = read(item, &mut predicted_checkins);
         timing.lap("request");
         match request {
             Ok(request) => {
-                let predicted =
-                    predict_all(instance, &settings, &request.checkins, &request.wanted, deadline, timing).await;
+                let predicted = predict_all(asked, &request.checkins, &request.wanted, timing).await;
                 answers
                     .extend(Response::json(200, &answer_to(&request, &predicted, &in_seconds(Timestamp::now()))).body);
             }
@@ -87,7 +82,7 @@ pub(super) async fn answer<P: Platform>(
         }
     }
     answers.push(b']');
-    Ok(private(Response::json_text(200, answers), "BYPASS"))
+    Ok(private(Response::json_text(200, answers), Served::Bypass))
 }
 
 fn read(item: &RawValue, predicted_checkins: &mut usize) -> Result<PostedRequest, Problem> {
@@ -113,4 +108,14 @@ fn refused(error: &serde_json::Error) -> Problem {
         _ => return request::not_json(error),
     };
     Problem::Invalid(vec![FieldError { field: "items".to_owned(), message: message.to_owned() }])
+}
+
+/// What the fuzzer calls: the whole body of a batch, and each of its items.
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut predicted_checkins = 0;
+    match serde_json::from_slice::<Batch<'_>>(bytes) {
+        Ok(batch) => batch.items.iter().for_each(|item| drop(read(item, &mut predicted_checkins))),
+        Err(error) => drop(refused(&error)),
+    }
 }

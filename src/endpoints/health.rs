@@ -1,10 +1,10 @@
 //! `GET /health/live` and `GET /health/ready`.
 
-use crate::cache;
 use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::response::Response;
+use crate::store;
 use bipolar_edge_models::MODELS;
 use serde::Serialize;
 
@@ -22,17 +22,16 @@ struct Ready {
 }
 
 /// The process answers.
-pub(super) fn live() -> Response {
+pub(crate) fn live() -> Response {
     Response::json(200, &Live { status: "live" })
 }
 
-/// Predictions can be answered: the configuration is usable and there are models. A store that is away is said, and
+/// Predictions can be answered: the configuration is usable, or nobody would get here, and there are models. A store that is away is said, and
 /// is no reason to be taken out of service.
 pub(super) async fn ready<P: Platform>(instance: &Instance<P>) -> Result<Response, Problem> {
-    instance.settings().await?;
     if MODELS.is_empty() {
         return Err(Problem::NotConfigured { detail: "No model is compiled into this deployment." });
     }
-    let store = if cache::store_answers(instance).await { "ok" } else { "unavailable" };
+    let store = if store::answers(instance).await { "ok" } else { "unavailable" };
     Ok(Response::json(200, &Ready { status: "ready", models: MODELS.len(), store }))
 }

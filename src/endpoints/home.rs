@@ -1,9 +1,8 @@
 //! `GET /`: what this is and what can be asked.
 
 use crate::checkins::PEOPLE;
-use crate::instance::Instance;
-use crate::platform::Platform;
 use crate::response::Response;
+use crate::settings::Settings;
 use bipolar_edge_models::MODELS;
 use serde::Serialize;
 
@@ -23,9 +22,9 @@ struct DemoPerson {
     state: &'static str,
 }
 
-pub(super) async fn answer<P: Platform>(instance: &Instance<P>) -> Response {
+pub(super) fn answer(settings: &Settings) -> Response {
     // With a database the demo people are nobody.
-    let demo = instance.settings().await.is_ok_and(|settings| settings.supabase.is_none());
+    let demo = settings.supabase.is_none();
     Response::json(
         200,
         &Home {

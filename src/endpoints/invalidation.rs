@@ -1,12 +1,11 @@
 //! `DELETE /data/predictions/{user_id}` and `POST /hooks/check-ins`: what was predicted about a person is not served again.
 
+use super::Asked;
 use crate::cache;
-use crate::instance::Instance;
 use crate::platform::{Platform, RequestBody};
 use crate::problem::{FieldError, Problem};
 use crate::request::{self, ITEM_LIMIT, UserId};
-use crate::response::{Response, Timing};
-use http::HeaderMap;
+use crate::response::Response;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -36,38 +35,26 @@ struct Row {
 
 /// One person, by request.
 pub(super) async fn of_person<P: Platform>(
-    instance: &Instance<P>,
+    asked: &Asked<'_, P>,
     user_id: &str,
     query: &str,
 ) -> Result<Response, Problem> {
     let user_id = request::person_alone(user_id, query)?;
-    if instance.settings().await?.supabase.is_some() {
-        // Nobody is known to be allowed to, and nothing is cached.
-        return Err(Problem::NotConfigured {
-            detail: "With Supabase nothing is cached yet, so there is nothing to drop.",
-        });
-    }
-    let invalidated = cache::invalidate(instance, user_id).await?;
+    asked.caller.may_invalidate(user_id)?;
+    let invalidated = cache::invalidate(asked.instance, asked.settings, user_id).await?;
     Ok(Response::json(200, &Body { invalidated }).with_header("cache-control", "private, no-store"))
 }
 
 /// Whoever a changed row is, and was, of.
-pub(super) async fn of_change<P: Platform>(
-    instance: &Instance<P>,
-    headers: &HeaderMap,
-    body: impl RequestBody,
-    timing: &Timing,
-) -> Result<Response, Problem> {
-    let settings = instance.settings().await?;
-    let secret = settings.webhook_secret.as_ref().ok_or(Problem::NotConfigured {
+pub(super) async fn of_change<P: Platform>(asked: &Asked<'_, P>, body: impl RequestBody) -> Result<Response, Problem> {
+    let secret = asked.settings.webhook_secret.as_ref().ok_or(Problem::NotConfigured {
         detail: "The variable webhook_secret is not set, so no webhook can be believed.",
     })?;
-    let given = headers.get(SECRET_HEADER).map_or(&[][..], |value| value.as_bytes());
+    let given = request::only(asked.headers, SECRET_HEADER).map_or(&[][..], |value| value.as_bytes());
     if !bool::from(given.ct_eq(secret.as_bytes())) {
         return Err(Problem::BadWebhookSecret);
     }
-    let deadline = timing.deadline(settings.inference_timeout);
-    let bytes = request::read_json(&instance.platform, headers, body, ITEM_LIMIT, deadline).await?;
+    let bytes = request::read_json(&asked.instance.platform, asked.headers, body, ITEM_LIMIT, asked.deadline).await?;
     let wrong = |field: &str, message: &str| {
         Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
     };
@@ -93,7 +80,7 @@ pub(super) async fn of_change<P: Platform>(
     }
     let mut invalidated = 0;
     for person in people {
-        invalidated += cache::invalidate(instance, person).await?;
+        invalidated += cache::invalidate(asked.instance, asked.settings, person).await?;
     }
     Ok(Response::json(200, &Body { invalidated }))
 }

@@ -1,13 +1,12 @@
 //! `GET /data/prediction_of_day/{user_id}`: the person's mood state in three fields.
 
+use super::Asked;
 use super::predictions::{find_or_predict, private};
-use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::PredictionRequest;
 use crate::response::{Response, Timing};
 use bipolar_edge_models::MODELS;
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -25,14 +24,13 @@ struct Body<'a> {
 }
 
 pub(super) async fn answer<P: Platform>(
-    instance: &Instance<P>,
+    asked: &Asked<'_, P>,
     user_id: &str,
     query: &str,
-    headers: &HeaderMap,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
     let request = PredictionRequest::of_day(user_id, query)?;
-    let (entry, cache_state) = find_or_predict(instance, &request, headers, timing).await?;
+    let (entry, cache_state) = find_or_predict(asked, &request, timing).await?;
     let prediction = MODELS.iter().zip(&entry.predictions).find(|(model, _)| model.name == OF_DAY);
     let body: Option<Body<'_>> = prediction.and_then(|(_, json)| serde_json::from_str(json.get()).ok());
     let body = body.ok_or(Problem::NotConfigured { detail: "This deployment has no model for mood_state." })?;

@@ -1,33 +1,38 @@
 //! `GET /data/predictions/{user_id}`: every prediction about one person.
 
+use super::Asked;
 use crate::cache::{self, CheckInEntry, Entry, Lookup};
 use crate::checkins;
-use crate::deadline::Deadline;
-use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::predict::{self, Prediction, Source};
 use crate::problem::Problem;
-use crate::request::{PredictionRequest, Token, UserId, Wanted};
+use crate::request::{PredictionRequest, Wanted};
 use crate::response::{Response, Timing};
-use crate::settings::Settings;
 use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
-use http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
+/// What is answered.
 #[derive(Serialize)]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
+    pub(super) user_id: Option<String>,
     window_days: u8,
     generated_at: &'a str,
+    /// How old a stale answer is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_seconds: Option<u64>,
+    /// Why a stale answer is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
     predictions: Vec<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     per_checkin: Option<Vec<PerCheckIn<'a>>>,
+    /// What was done with check-ins that the caller may not expect.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    warnings: &'a [String],
+    pub(super) warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -39,13 +44,11 @@ struct PerCheckIn<'a> {
 
 /// The body that answers what is `wanted`, of predictions of every type.
 pub(super) fn body<'a>(
-    user_id: Option<UserId>,
     wanted: &Wanted,
     generated_at: &'a str,
     predictions: &'a [Box<RawValue>],
     per_checkin: &'a [CheckInEntry],
-    warnings: &'a [String],
-) -> impl Serialize + 'a {
+) -> Body<'a> {
     let latest = per_checkin.iter().take(usize::from(wanted.limit_checkins));
     let per_checkin = latest.map(|checkin| PerCheckIn {
         checkin_id: &checkin.checkin_id,
@@ -53,67 +56,97 @@ pub(super) fn body<'a>(
         predictions: only(&checkin.predictions, &wanted.types),
     });
     Body {
-        user_id: user_id.map(|id| id.to_string()),
+        user_id: None,
         window_days: wanted.window.get(),
         generated_at,
+        age_seconds: None,
+        warning: None,
         predictions: only(predictions, &wanted.types),
         per_checkin: (wanted.limit_checkins > 0).then(|| per_checkin.collect()),
-        warnings,
+        warnings: &[],
     }
 }
 
 pub(super) async fn answer<P: Platform>(
-    instance: &Instance<P>,
+    asked: &Asked<'_, P>,
     user_id: &str,
     query: &str,
-    headers: &HeaderMap,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
     let request = PredictionRequest::parse(user_id, query)?;
-    let (entry, cache_state) = find_or_predict(instance, &request, headers, timing).await?;
-    let (predictions, per_checkin) = (&entry.predictions, &entry.per_checkin);
-    let body = body(Some(request.user_id), &request.wanted, &entry.generated_at, predictions, per_checkin, &[]);
-    Ok(private(Response::json(200, &body), cache_state))
+    let (entry, served) = find_or_predict(asked, &request, timing).await?;
+    let mut body = body(&request.wanted, &entry.generated_at, &entry.predictions, &entry.per_checkin);
+    body.user_id = Some(request.user_id.to_string());
+    if let Served::Stale { age } = served {
+        body.warning = Some(STALE);
+        body.age_seconds = Some(age.as_secs());
+    }
+    Ok(private(Response::json(200, &body), served))
+}
+
+const STALE: &str = "The database cannot be reached: these predictions were made before, from the check-ins of then.";
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Served {
+    /// From the cache.
+    Hit,
+    /// From the cache, though it has expired, because no new one could be made.
+    Stale { age: Duration },
+    /// Made now, and kept.
+    Miss,
+    /// Made now, for this caller alone.
+    Bypass,
 }
 
 /// What must be said of every answer about a person.
-pub(super) fn private(response: Response, cache_state: &'static str) -> Response {
-    response.with_header("cache-control", "private, no-store").with_header("x-cache", cache_state)
+pub(super) fn private(response: Response, served: Served) -> Response {
+    let response = response.with_header("cache-control", "private, no-store");
+    match served {
+        Served::Hit => response.with_header("x-cache", "HIT"),
+        Served::Stale { age } => response.with_header("x-cache", "STALE").with_header("age", age.as_secs().to_string()),
+        Served::Miss => response.with_header("x-cache", "MISS"),
+        Served::Bypass => response.with_header("x-cache", "BYPASS"),
+    }
 }
 
-/// The person's entry from the cache, or a new one, which is written to the cache after the response; and what to
-/// say of that in `x-cache`.
+/// The person's entry from the cache, or a new one, which is written to the cache after the response; and which of them it is.
 pub(super) async fn find_or_predict<P: Platform>(
-    instance: &Instance<P>,
+    asked: &Asked<'_, P>,
     request: &PredictionRequest,
-    headers: &HeaderMap,
     timing: &mut Timing,
-) -> Result<(Entry, &'static str), Problem> {
-    let settings = instance.settings().await?;
-    let deadline = timing.deadline(settings.inference_timeout);
-    let key = cache::key(request, &settings);
-    let looked_up = cache::look_up(instance, &settings, &key, request).await;
+) -> Result<(Entry, Served), Problem> {
+    let Asked { instance, settings, .. } = asked;
+    let sight = asked.caller.sight(settings, request.user_id)?;
+    // What a token shows is that caller's alone, and what is in the cache may be more than it shows.
+    let looked_up = if sight.whole { cache::look_up(instance, settings, request).await } else { Lookup::Bypass };
     timing.lap("cache");
-    let generation = match looked_up {
-        Lookup::Hit(entry) => return Ok((entry, "HIT")),
-        Lookup::Miss { generation } => Some(generation),
+    let place = match looked_up {
+        Lookup::Hit(entry) => return Ok((entry, Served::Hit)),
+        Lookup::Miss(place) => Some(place),
         Lookup::Bypass => None,
     };
-    let token = Token::of(headers);
-    let checkins = checkins::of(instance, &settings, request, token.as_ref(), deadline).await?;
+    let generation = place.as_ref().map(|place| place.generation.as_str());
+    let checkins = checkins::of(instance, settings, request, sight.credential, generation, asked.deadline).await;
     timing.lap("source");
+    let checkins = match (checkins, &place) {
+        (Ok(checkins), _) => checkins,
+        (Err(Problem::Source(failure)), Some(place)) if failure.is_outage() => {
+            let stale = cache::stale(instance, place).await.ok_or(Problem::Source(failure))?;
+            let age = stale.age();
+            return Ok((stale, Served::Stale { age }));
+        }
+        (Err(problem), _) => return Err(problem),
+    };
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
-    let predicted = predict_all(instance, &settings, &checkins, &request.wanted, deadline, timing).await;
-    let worth_writing = generation.is_some();
-    let cache_state = if worth_writing { "MISS" } else { "BYPASS" };
-    let entry =
-        Entry::new(key, generation.unwrap_or_default(), ttl, request, predicted.predictions, predicted.per_checkin);
+    let predicted = predict_all(asked, &checkins, &request.wanted, timing).await;
+    let entry = Entry::new(place.as_ref(), ttl, &request.wanted, predicted.predictions, predicted.per_checkin);
     // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. What ran
     // out of time may be answered the next time.
-    if worth_writing && !checkins.is_empty() && predicted.complete {
-        cache::write_later(instance, &entry);
+    if place.is_some() && !checkins.is_empty() && predicted.complete {
+        cache::write_later(instance, settings, &entry);
     }
-    Ok((entry, cache_state))
+    Ok((entry, if place.is_some() { Served::Miss } else { Served::Bypass }))
 }
 
 /// Predictions of every type.
@@ -129,18 +162,16 @@ pub(super) struct Predicted {
 /// Predicts from check-ins that stand latest first. Yields before each of several; what the deadline leaves no time for
 /// answers `timeout`.
 pub(super) async fn predict_all<P: Platform>(
-    instance: &Instance<P>,
-    settings: &Settings,
+    asked: &Asked<'_, P>,
     checkins: &[CheckIn],
     wanted: &Wanted,
-    deadline: Deadline,
     timing: &mut Timing,
 ) -> Predicted {
     let mut complete = true;
     let mut at = |checkins: &[CheckIn], source| {
         let row = features::row(checkins, wanted.window.get());
         timing.lap("features");
-        let predictions = predict::all(row.as_ref(), source, wanted.explain, settings, deadline);
+        let predictions = predict::all(row.as_ref(), source, wanted.explain, asked.settings, asked.deadline);
         complete &= !predictions.iter().any(Prediction::ran_out_of_time);
         let predictions = predictions.iter().filter_map(|prediction| serde_json::value::to_raw_value(prediction).ok());
         let predictions: Vec<Box<RawValue>> = predictions.collect();
@@ -150,7 +181,7 @@ pub(super) async fn predict_all<P: Platform>(
     let predictions = at(checkins, Source::AggregatedLastCheckIn);
     let mut per_checkin = Vec::new();
     for (index, checkin) in checkins.iter().enumerate().take(usize::from(wanted.limit_checkins)) {
-        instance.platform.yield_now().await;
+        asked.instance.platform.yield_now().await;
         per_checkin.push(CheckInEntry {
             checkin_id: checkin.id.clone(),
             checkin_date: checkin.date.to_string(),

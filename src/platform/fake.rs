@@ -1,15 +1,20 @@
 //! A platform for tests: variables by hand, a store in memory, time that passes at once.
 
 use super::{Fetch, FetchError, Fetched, Platform, StoreError};
-use std::cell::RefCell;
+use futures::future::LocalBoxFuture;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
-    variables: HashMap<&'static str, String>,
+    pub(crate) variables: HashMap<&'static str, String>,
     pub(crate) stored: Rc<RefCell<HashMap<String, Vec<u8>>>>,
+    /// What other servers answer, and how often they were asked.
+    pub(crate) upstream: String,
+    pub(crate) asked: Rc<Cell<usize>>,
+    pub(crate) spawned: Rc<RefCell<Vec<LocalBoxFuture<'static, ()>>>>,
 }
 
 impl Fake {
@@ -17,8 +22,12 @@ impl Fake {
     pub(crate) fn with_variable(name: &'static str, value: &str) -> Fake {
         let mut fake = Fake::default();
         fake.variables.insert("crisis_resources", "CVV 188; findahelpline.com".to_owned());
-        fake.variables.insert(name, value.to_owned());
+        fake.set_variable(name, value);
         fake
+    }
+
+    pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
+        self.variables.insert(name, value.to_owned());
     }
 }
 
@@ -45,20 +54,48 @@ impl Platform for Fake {
         Ok(())
     }
 
+    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
+        let mut stored = self.stored.borrow_mut();
+        let number = stored.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok()).unwrap_or(0);
+        stored.insert(key.to_owned(), (number + delta).to_string().into_bytes());
+        Ok(number + delta)
+    }
+
+    /// Takes a few turns of whoever else is waiting.
     async fn fetch(&self, _: &Fetch, _: usize) -> Result<Fetched, FetchError> {
-        Err(FetchError::Unreachable)
+        self.asked.set(self.asked.get() + 1);
+        for _ in 0..5 {
+            self.yield_now().await;
+        }
+        Ok(Fetched { status: 200, body: self.upstream.clone().into_bytes() })
     }
 
-    /// Longer than any test: what is waited for besides comes first.
-    async fn sleep(&self, _: Duration) {
-        std::future::pending().await
+    /// A turn of whoever else is waiting; what limits something else is longer than any test.
+    async fn sleep(&self, duration: Duration) {
+        match duration < Duration::from_millis(10) {
+            true => self.yield_now().await,
+            false => std::future::pending().await,
+        }
     }
 
-    async fn yield_now(&self) {}
+    async fn yield_now(&self) {
+        let mut yielded = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return std::task::Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await;
+    }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         use futures::FutureExt;
-        // Nothing here waits for anything.
-        assert!(task.now_or_never().is_some(), "the task ended");
+        let mut task = task.boxed_local();
+        // What waits for a time to pass waits for ever, and keeps what it holds.
+        if (&mut task).now_or_never().is_none() {
+            self.spawned.borrow_mut().push(task);
+        }
     }
 }

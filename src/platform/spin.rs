@@ -43,10 +43,21 @@ async fn handle(request: Request) -> http::Response<Full<Bytes>> {
 #[derive(Clone)]
 struct Spin;
 
+/// What Spin offers beside its own interfaces: counters.
+#[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
+mod counters {
+    wit_bindgen::generate!({ path: "wit", world: "counters", generate_all });
+}
+
+use counters::wasi::keyvalue::store::{Bucket, Error as BucketError};
+use counters::wasi::keyvalue::{atomics, store as bucket};
+
 thread_local! {
     static INSTANCE: Rc<Instance<Spin>> = Rc::new(Instance::new(Spin));
     /// Opening is a call to the host: once an instance, not once a request.
     static STORE: RefCell<Option<Rc<Store>>> = const { RefCell::new(None) };
+    /// The same store as the counters' interface sees it.
+    static BUCKET: RefCell<Option<Rc<Bucket>>> = const { RefCell::new(None) };
 }
 
 async fn store() -> Result<Rc<Store>, StoreError> {
@@ -77,6 +88,18 @@ impl Platform for Spin {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         Ok(store().await?.delete(key).await?)
+    }
+
+    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
+        let bucket = match BUCKET.with_borrow(Clone::clone) {
+            Some(bucket) => bucket,
+            None => {
+                let bucket = Rc::new(bucket::open("default")?);
+                BUCKET.set(Some(bucket.clone()));
+                bucket
+            }
+        };
+        Ok(atomics::increment(&bucket, key, delta)?)
     }
 
     async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError> {
@@ -131,6 +154,16 @@ impl From<ErrorCode> for FetchError {
             }
             // A connection that ends before an answer began counts as none: to ask again does no harm.
             _ => FetchError::Unreachable,
+        }
+    }
+}
+
+impl From<BucketError> for StoreError {
+    fn from(error: BucketError) -> StoreError {
+        match error {
+            BucketError::NoSuchStore => StoreError::NoSuchStore,
+            BucketError::AccessDenied => StoreError::AccessDenied,
+            BucketError::Other(_) => StoreError::Other,
         }
     }
 }

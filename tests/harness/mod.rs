@@ -7,8 +7,11 @@
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends there")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+pub mod redis;
+pub mod stand_in;
+pub mod tokens;
+
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -26,9 +29,26 @@ pub const TYPES: [&str; 5] =
 /// How long anything that must happen may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running host.
+/// What may never be found in a log or a store: the people that tests ask about, and every secret that they configure. A
+/// token is told by how it begins.
+const SECRETS: [&str; 11] = [
+    EUTHYMIC,
+    MANIC,
+    DEPRESSED,
+    MIXED,
+    WITHOUT_CHECK_INS,
+    "eyJ",
+    tokens::SECRET,
+    tokens::SERVICE_KEY,
+    tokens::API_KEY,
+    tokens::ANON_KEY,
+    tokens::WEBHOOK_SECRET,
+];
+
+/// A running host. When it is dropped, its log and its store are searched for [`SECRETS`].
 pub struct Host {
     process: Child,
+    store: PathBuf,
     pub address: String,
     output: Arc<Mutex<String>>,
     agent: ureq::Agent,
@@ -75,8 +95,18 @@ impl Host {
         Host::start_manifest(Path::new("spin.toml"), state, flags)
     }
 
-    /// Another manifest. Waits until the host answers.
+    /// The same, or `None` if the host does not take these flags.
+    pub fn try_start(state: &TempDir, flags: &[&str]) -> Option<Host> {
+        Host::run(Path::new("spin.toml"), state, flags).ok()
+    }
+
+    /// Another manifest.
     pub fn start_manifest(manifest: &Path, state: &TempDir, flags: &[&str]) -> Host {
+        Host::run(manifest, state, flags).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until the host answers. Errors if it ends first.
+    fn run(manifest: &Path, state: &TempDir, flags: &[&str]) -> Result<Host, String> {
         let on_spin = std::env::var("BIPOLAR_EDGE_HOST").is_ok_and(|host| host == "spin");
         let mut command = if on_spin {
             let mut spin = Command::new("spin");
@@ -88,7 +118,13 @@ impl Host {
             own.args(["--listen", "127.0.0.1:0"]);
             own
         };
-        command.arg("--from").arg(manifest).arg("--state-dir").arg(state.path()).args(flags);
+        command.arg("--from").arg(manifest).arg("--state-dir").arg(state.path());
+        // Tests ask more often than a person does; those of the limits set their own.
+        if manifest == Path::new("spin.toml") && !flags.iter().any(|flag| flag.starts_with("rate_limit_")) {
+            let off = ["rate_limit_predictions=off", "rate_limit_default=off"];
+            command.args(off.iter().flat_map(|limit| ["--variable", limit]));
+        }
+        command.args(flags);
         let mut process = command
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdout(Stdio::piped())
@@ -100,14 +136,14 @@ impl Host {
         collect(process.stdout.take().expect("piped"), output.clone());
         let address = wait_for(|| {
             if let Some(status) = process.try_wait().expect("the host can be asked") {
-                panic!("the host ended with {status}: {}", output.lock().unwrap());
+                return Some(Err(format!("the host ended with {status}: {}", output.lock().unwrap())));
             }
             let output = output.lock().unwrap();
             let line = output.lines().find(|line| line.contains("http://127.0.0.1:"))?.to_owned();
-            Some(line.split_once("http://")?.1.split(['/', ' ']).next()?.to_owned())
-        });
+            Some(Ok(line.split_once("http://")?.1.split(['/', ' ']).next()?.to_owned()))
+        })?;
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-        Host { process, address, output, agent: agent.into() }
+        Ok(Host { process, store: store_file(state), address, output, agent: agent.into() })
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -185,26 +221,21 @@ impl Drop for Host {
         // need it stop the host themselves.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            return;
+        }
+        let log = self.log();
+        // What SQLite has not yet moved into its file stands beside it.
+        let stored: Vec<u8> = ["", "-wal"]
+            .iter()
+            .flat_map(|suffix| std::fs::read(format!("{}{suffix}", self.store.display())).unwrap_or_default())
+            .collect();
+        for secret in SECRETS {
+            assert!(!log.contains(secret), "{secret} is in the log: {log}");
+            let found = stored.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
+            assert!(!found, "{secret} is in the store");
+        }
     }
-}
-
-/// The head of a request to a stand-in. What is no GET, a handshake, is not waited for.
-pub fn read_head(stream: &mut TcpStream) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    let more = |head: &[u8]| head.first().is_none_or(|first| *first == b'G') && !head.ends_with(b"\r\n\r\n");
-    while more(&head) && stream.read(&mut byte).is_ok_and(|read| read == 1) {
-        head.push(byte[0]);
-    }
-    String::from_utf8_lossy(&head).into_owned()
-}
-
-/// A stand-in's answer in JSON. The caller may stop reading.
-pub fn reply(stream: &mut TcpStream, status: u16, body: &str) {
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-    );
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
 
 /// The check-ins of a demo person, oldest first: the columns that have something in them, by name.

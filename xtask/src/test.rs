@@ -29,8 +29,18 @@ const SERVERS: [Server; 2] = [
 ];
 
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 8] =
-    ["cache", "concurrency", "inventory", "posted", "postgresql", "predictions", "supabase", "validation"];
+const ON_ANY_HOST: [&str; 10] = [
+    "access",
+    "cache",
+    "concurrency",
+    "inventory",
+    "limits",
+    "posted",
+    "postgresql",
+    "predictions",
+    "supabase",
+    "validation",
+];
 
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();

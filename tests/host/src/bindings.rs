@@ -3,7 +3,8 @@
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 
 wasmtime::component::bindgen!({
-    path: "wit",
+    // The counters are the component's own dependency too, and stand there.
+    path: ["../../wit/deps/wasi-keyvalue-2024-10-17", "wit"],
     world: "edge:host/imports",
     imports: { default: async | trappable },
     with: {

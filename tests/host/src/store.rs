@@ -187,6 +187,9 @@ mod tests {
         assert_eq!(store.exists("c").await, Ok(false));
         assert_eq!(store.set("text", b"one").await, Ok(()));
         assert!(store.increment("text", 1).await.is_err());
+        assert_eq!(store.set("large", i64::MAX.to_string().as_bytes()).await, Ok(()));
+        assert!(store.increment("large", 1).await.is_err());
+        assert_eq!(store.increment("large", -1).await, Ok(i64::MAX - 1));
     }
 
     #[tokio::test]

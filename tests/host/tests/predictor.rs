@@ -48,6 +48,11 @@ fn not_offered(linker: &mut Linker<Caller>) -> wasmtime::Result<()> {
     {
         key_value.func_new_concurrent(function, |_, _, _, _| Box::pin(async { wasmtime::bail!("not offered") }))?;
     }
+    let mut counters = linker.instance("wasi:keyvalue/store@0.2.0-draft2")?;
+    counters.resource("bucket", ResourceType::host::<()>(), |_, _| Ok(()))?;
+    counters.func_new("open", |_, _, _, _| wasmtime::bail!("not offered"))?;
+    let mut counters = linker.instance("wasi:keyvalue/atomics@0.2.0-draft2")?;
+    counters.func_new("increment", |_, _, _, _| wasmtime::bail!("not offered"))?;
     let mut variables = linker.instance("spin:variables/variables@3.0.0")?;
     variables.func_new_concurrent("get", |_, _, _, _| Box::pin(async { wasmtime::bail!("not offered") }))
 }

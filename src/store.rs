@@ -1,0 +1,182 @@
+//! The platform's key-value store, as this service uses it: nobody waits long for it, no key in it names a person, and what
+//! is in it can be sealed, because it may be a Redis that others share.
+
+use crate::instance::Instance;
+use crate::platform::{Platform, StoreError, within};
+use crate::settings::Settings;
+use chacha20poly1305::aead::{Aead, Generate, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha256;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How long a request waits for the store. A healthy one answers in well under a millisecond.
+const LIMIT: Duration = Duration::from_millis(50);
+/// How long a write may take: nobody waits for it, but it keeps its instance alive.
+pub(crate) const WRITE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a store that was too slow is left alone, so that not every request waits [`LIMIT`] for it.
+const REST: Duration = Duration::from_secs(2);
+/// How long an answer says that the store is well.
+const WELL: Duration = Duration::from_secs(1);
+/// How long a claim is held: whoever claimed may have died since.
+const CLAIM_SECONDS: i64 = 10;
+/// The key of the secret that keys are hashed with, where the configuration has none.
+const SECRET_KEY: &str = "key-secret";
+
+/// Why the store could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Failure {
+    /// It was too slow a moment ago, and is left alone.
+    Resting,
+    TooSlow,
+    Error(StoreError),
+}
+
+impl Failure {
+    /// For the log; nothing while the store rests, which was said when the rest began.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Failure::Resting => None,
+            Failure::TooSlow => Some("the store is too slow and is left alone for a while"),
+            Failure::Error(error) => Some(error.name()),
+        }
+    }
+}
+
+/// The output of an operation on the store, for which a request waits.
+pub(crate) async fn ask<P: Platform, T>(
+    instance: &Instance<P>,
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Failure> {
+    if instance.store_rests_until.get().is_some_and(|until| Instant::now() < until) {
+        return Err(Failure::Resting);
+    }
+    match within(&instance.platform, LIMIT, operation).await {
+        Some(Ok(output)) => {
+            instance.store_well_until.set(Some(Instant::now() + WELL));
+            Ok(output)
+        }
+        Some(Err(error)) => Err(Failure::Error(error)),
+        None => {
+            rest(instance);
+            Err(Failure::TooSlow)
+        }
+    }
+}
+
+fn rest<P>(instance: &Instance<P>) {
+    instance.store_rests_until.set(Some(Instant::now() + REST));
+    instance.store_well_until.set(None);
+}
+
+/// Adds to a counter at once, whoever else does, and gives the sum. The interface for it is synchronous: while it runs, the
+/// instance's other requests wait, without a limit. So a store that has not just shown that it is well is asked something else
+/// first.
+pub(crate) async fn increment<P: Platform>(instance: &Instance<P>, key: &str, delta: i64) -> Result<i64, Failure> {
+    if instance.store_well_until.get().is_none_or(|until| Instant::now() > until) {
+        ask(instance, instance.platform.exists("ready")).await?;
+    }
+    let start = Instant::now();
+    let sum = instance.platform.increment(key, delta).map_err(Failure::Error)?;
+    if start.elapsed() > LIMIT {
+        rest(instance);
+    }
+    Ok(sum)
+}
+
+/// Writes one key, or says for the log why not.
+pub(crate) async fn write(platform: &impl Platform, key: &str, bytes: &[u8]) -> Result<(), &'static str> {
+    match within(platform, WRITE_LIMIT, platform.set(key, bytes)).await {
+        Some(written) => written.map_err(StoreError::name),
+        None => Err("the store is too slow"),
+    }
+}
+
+/// Whether the store answers in time, for the readiness check.
+pub(crate) async fn answers<P: Platform>(instance: &Instance<P>) -> bool {
+    ask(instance, instance.platform.exists("ready")).await.is_ok()
+}
+
+/// Whether the caller is the first of all instances to claim a task within [`CLAIM_SECONDS`]; and the key of the claim, which
+/// should be deleted once the task is done and can be seen to be.
+pub(crate) async fn claim<P: Platform>(instance: &Instance<P>, task: &str) -> Result<(bool, String), Failure> {
+    let key = format!("claim:{task}:{}", Timestamp::now().as_second() / CLAIM_SECONDS);
+    let first = increment(instance, &key, 1).await? == 1;
+    Ok((first, key))
+}
+
+/// What stands in a store's key in place of a person or a caller: 128 bits of HMAC-SHA256 with this deployment's secret.
+pub(crate) async fn hashed<P: Platform>(
+    instance: &Instance<P>,
+    settings: &Settings,
+    text: &str,
+) -> Result<String, Failure> {
+    let secret = secret(instance, settings).await?;
+    // A key of any length will do.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret) else { return Err(Failure::Error(StoreError::Other)) };
+    mac.update(text.as_bytes());
+    let digest = mac.finalize().into_bytes();
+    Ok(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The secret that keys are hashed with: the configuration's, else one that the first instance makes and all read. Two secrets
+/// at a time would mean that an invalidation does not reach every entry, so an instance that finds none claims the making.
+async fn secret<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Result<Rc<[u8]>, Failure> {
+    if let Some(secret) = &settings.cache_key_secret {
+        return Ok(secret.clone());
+    }
+    if let Some(secret) = &*instance.key_secret.borrow() {
+        return Ok(secret.clone());
+    }
+    let platform = &instance.platform;
+    let stored = async || -> Result<Option<Rc<[u8]>>, Failure> {
+        let bytes = ask(instance, platform.get(SECRET_KEY)).await?;
+        Ok(bytes.and_then(|bytes| open(settings, SECRET_KEY, bytes)).map(Rc::from))
+    };
+    let mut secret = stored().await?;
+    if secret.is_none() {
+        let (first, claim) = claim(instance, SECRET_KEY).await?;
+        if first {
+            let made: Rc<[u8]> = Rc::from(chacha20poly1305::Key::generate().as_slice());
+            if write(platform, SECRET_KEY, &seal(settings, SECRET_KEY, &made)).await.is_ok() {
+                // What another instance wrote meanwhile, with a claim of the next seconds, is everybody's.
+                secret = Some(stored().await?.unwrap_or(made));
+                let _ = within(platform, WRITE_LIMIT, platform.delete(&claim)).await;
+            }
+        } else {
+            for _ in 0..10 {
+                platform.sleep(Duration::from_millis(10)).await;
+                secret = stored().await?;
+                if secret.is_some() {
+                    break;
+                }
+            }
+        }
+    }
+    let secret = secret.ok_or(Failure::TooSlow)?;
+    *instance.key_secret.borrow_mut() = Some(secret.clone());
+    Ok(secret)
+}
+
+/// A value as it goes into the store: sealed for its key where the configuration has a key to encrypt with (XChaCha20-Poly1305,
+/// a random nonce in front), else as it is.
+pub(crate) fn seal(settings: &Settings, key: &str, value: &[u8]) -> Vec<u8> {
+    let Some(cipher) = &settings.cache_cipher else { return value.to_vec() };
+    let nonce = XNonce::generate();
+    let sealed = cipher.encrypt(&nonce, Payload { msg: value, aad: key.as_bytes() });
+    // Encryption fails for values beyond 256 GiB only; an empty value is none that is read.
+    sealed.map_or_else(|_| Vec::new(), |sealed| [nonce.as_slice(), &sealed].concat())
+}
+
+/// A value out of the store, or `None` if it was not sealed for this key by this deployment.
+pub(crate) fn open(settings: &Settings, key: &str, value: Vec<u8>) -> Option<Vec<u8>> {
+    let Some(cipher) = &settings.cache_cipher else { return Some(value) };
+    unseal(cipher, key, &value)
+}
+
+fn unseal(cipher: &XChaCha20Poly1305, key: &str, value: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = value.split_first_chunk::<24>()?;
+    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: key.as_bytes() }).ok()
+}
