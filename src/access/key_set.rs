@@ -266,8 +266,8 @@ pub(super) fn read(body: &[u8]) -> Option<Vec<Box<RawValue>>> {
     Some(published.keys.into_iter().take(MOST_KEYS).collect())
 }
 
-/// What the fuzzer calls.
-#[cfg(feature = "fuzzing")]
-pub(super) fn fuzz(text: &str) -> Option<DecodingKey> {
-    Key::read(text).map(|key| key.key)
+/// A key of a set as it is used, for tests and the fuzzer.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn usable(text: &str) -> Option<(Algorithm, DecodingKey)> {
+    Key::read(text).map(|key| (key.algorithm, key.key))
 }

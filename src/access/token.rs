@@ -166,6 +166,43 @@ mod tests {
 
     const PERSON: &str = "11111111-1111-4111-8111-111111111111";
 
+    /// Tokens that another implementation made; `make.py` stands beside them.
+    #[test]
+    fn recorded_tokens_are_read_under_their_own_key_and_algorithm_and_no_other() {
+        signature::install();
+        let fixture: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/access/tokens.json")).expect("JSON");
+        let published = key_set::read(fixture["key_set"].to_string().as_bytes()).expect("a key set");
+        let published: Vec<_> = published.iter().filter_map(|key| key_set::usable(key.get())).collect();
+        let secret = DecodingKey::from_secret(fixture["secret"].as_str().expect("text").as_bytes());
+        let [(Algorithm::ES256, elliptic), (Algorithm::RS256, rsa)] = published.as_slice() else { panic!("two keys") };
+        let person = UserId::parse(PERSON).map(Holder::Person);
+        for (name, token) in fixture["tokens"].as_object().expect("an object") {
+            let token = token.as_str().expect("text");
+            for (algorithm, key) in [(Algorithm::HS256, &secret), (Algorithm::ES256, elliptic), (Algorithm::RS256, rsa)]
+            {
+                let read = claims(token, algorithm, key).map(|claims| holder(&claims, "https://project.supabase.co"));
+                let expected = match (name.as_str(), algorithm) {
+                    ("hs256", Algorithm::HS256) | ("es256", Algorithm::ES256) | ("rs256", Algorithm::RS256) => {
+                        Ok(person.clone())
+                    }
+                    ("hs256_service", Algorithm::HS256) => Ok(Some(Holder::Service)),
+                    ("hs256_expired", Algorithm::HS256) => Err(Problem::ExpiredToken),
+                    _ => Err(Problem::BadToken),
+                };
+                assert_eq!(read, expected, "{name} as {algorithm:?}");
+            }
+            // A key of one kind under an algorithm of another.
+            for (algorithm, key) in [(Algorithm::HS256, elliptic), (Algorithm::HS256, rsa), (Algorithm::RS256, &secret)]
+            {
+                assert_eq!(claims(token, algorithm, key).err(), Some(Problem::BadToken), "{name}");
+            }
+        }
+        assert_eq!(key_id(fixture["tokens"]["rs256"].as_str().expect("text")).as_deref(), Some("rsa"));
+        assert_eq!(key_id(fixture["tokens"]["hs256"].as_str().expect("text")), None);
+        assert_eq!(key_id(fixture["tokens"]["none"].as_str().expect("text")), None);
+    }
+
     fn of(claims: serde_json::Value) -> Option<Holder> {
         holder(&serde_json::from_value(claims).expect("claims"), "https://project.supabase.co")
     }

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Seeds the corpora with one good example of everything that is parsed.
+set -euo pipefail
+cd "$(dirname "$0")"
+mkdir -p corpus/{query,body,batch,rows,cache_entry,token}
+person=11111111-1111-4111-8111-111111111111
+checkin='{"checkin_date":"2031-01-31T21:15:00-03:00","user_id":"'$person'","hoursSlept":4.5,"mood_data":{"energyLevel":9,"elevation":"8"},"medicationAdherence":true,"sleep_data":null}'
+body='{"checkins":['$checkin',{"checkin_date":"2031-01-30"}],"types":["mood_state"],"window_days":7,"limit_checkins":2,"explain":true,"user_id":"'$person'"}'
+printf '%s' "$person?types=mood_state,relapse_risk&window_days=7&limit_checkins=3&explain=true" > corpus/query/all
+printf '%s' "/data/predictions/$person" > corpus/query/path
+printf '%s' "$body" > corpus/body/all
+printf '%s' '{"items":['"$body"',{"checkins":[]}]}' > corpus/batch/two
+printf '%s' '['"$checkin"']' > corpus/rows/one
+prediction='{"type":"mood_state","label":"x","probability":0.5}'
+five="[$prediction,$prediction,$prediction,$prediction,$prediction]"
+printf '%s' '{"key":"k","generation":"g","made_at":1,"expires_at":9000000000000,"generated_at":"2031-01-01T00:00:00Z","explained":true,"limit_checkins":1,"predictions":'"$five"',"per_checkin":[{"checkin_id":"1","checkin_date":"2031-01-01","predictions":'"$five"'}]}' > corpus/cache_entry/whole
+# Tokens of an independent implementation with the keys that they are under.
+python3 - <<'PYTHON'
+import json, pathlib
+fixture = json.loads(pathlib.Path("../fixtures/access/tokens.json").read_text())
+for name, token in fixture["tokens"].items():
+    pathlib.Path("corpus/token", name).write_bytes(token.encode() + b"\0" + json.dumps(fixture["key_set"]).encode())
+PYTHON
