@@ -39,11 +39,13 @@ pub(crate) fn module(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
 
 /// The host for machines without Spin.
 pub(crate) fn host() -> Result<PathBuf> {
-    step::run(
-        "building the host (the first time takes minutes: it contains Wasmtime)",
-        step::cargo().args(["build", "--locked", "--profile", "native", "--package", "edge-host"]),
-    )?;
-    Ok(target().join("native/edge-host"))
+    native("edge-host", "building the host (the first time takes minutes: it contains Wasmtime)")
+}
+
+/// A program that runs on this machine.
+pub(crate) fn native(package: &str, what: &str) -> Result<PathBuf> {
+    step::run(what, step::cargo().args(["build", "--locked", "--profile", "native", "--package", package]))?;
+    Ok(target().join("native").join(package))
 }
 
 /// A Wasm file that was built.

@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod build;
 mod model;
+mod server;
 mod step;
 mod test;
 mod toolchain;
@@ -17,7 +18,8 @@ const HELP: &str = "\
 cargo xtask <command>
 
   up [-- FLAGS]   build and serve on http://127.0.0.1:3000, on Spin 4.1 or later if `spin` is on the path, else on
-                  the project's own host; FLAGS are Spin's (--listen, --request-timeout, --variable, ...)
+                  the project's own host; FLAGS are Spin's (--listen, --request-timeout, --variable, ...); with
+                  --supabase-demo first, from a PostgreSQL with the demo people in it, as a Supabase project would have
   test            set up what is missing and run every check and test
   build           build the Wasm module, as `spin build` does
   train           train the shipped models and write them to models/ (same sources, same bytes)

@@ -1,32 +1,15 @@
 //! `cargo xtask test`: every check and every test.
 
 use crate::build;
+use crate::server::{POSTGRESQL, REDIS, Server};
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use crate::up::spin_is_here;
 use anyhow::{Result, ensure};
 use std::time::Instant;
 
-/// A server that some tests need: the word in their names, whether it is here, and Debian's package of it.
-struct Server {
-    tests: &'static str,
-    is_here: fn() -> bool,
-    package: &'static str,
-}
-
-const SERVERS: [Server; 2] = [
-    Server { tests: "redis", is_here: || on_path("redis-server"), package: "redis-server" },
-    // Debian keeps the server's programs off the path.
-    Server {
-        tests: "postgresql",
-        is_here: || {
-            // Of several versions any will do; a folder that has the client alone will not.
-            let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-            on_path("initdb") || versions.into_iter().any(|version| version.path().join("bin/initdb").is_file())
-        },
-        package: "postgresql",
-    },
-];
+/// Servers that some tests need, by the word in the tests' names.
+const SERVERS: [(&str, Server); 2] = [("redis", REDIS), ("postgresql", POSTGRESQL)];
 
 /// Test files that any host must pass. The others drive what only the project's own host can do.
 const ON_ANY_HOST: [&str; 10] = [
@@ -46,11 +29,11 @@ pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
-    let missing = || SERVERS.iter().filter(|server| !(server.is_here)());
+    let missing = || SERVERS.iter().filter(|(_, server)| !(server.is_here)());
     if missing().next().is_some() && is_root() && on_path("apt-get") {
-        apt_get(&missing().map(|server| server.package).collect::<Vec<_>>(), "")?;
+        apt_get(&missing().map(|(_, server)| server.package).collect::<Vec<_>>(), "")?;
     }
-    let left_out: Vec<&Server> = missing().collect();
+    let left_out: Vec<_> = missing().collect();
     step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
     step::run(
         "clippy",
@@ -85,14 +68,14 @@ pub(crate) fn run() -> Result<()> {
             "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
         );
     }
+    // The host is built with the tests: cargo builds the programs of a package that has integration tests.
     build::module(&toolchain, &["guest"])?;
-    build::host()?;
 
     let mut tests = tests();
     tests.arg("--workspace");
     if !left_out.is_empty() {
         // `cargo test` and `cargo nextest run` both pass this on to the tests' own runner.
-        tests.arg("--").args(left_out.iter().flat_map(|server| ["--skip", server.tests]));
+        tests.arg("--").args(left_out.iter().flat_map(|(tests, _)| ["--skip", tests]));
     }
     step::run("tests", &mut tests)?;
     step::run(
@@ -110,7 +93,7 @@ pub(crate) fn run() -> Result<()> {
         println!("    `spin` 4.1 or later is not on the path: integration tests ran on the project's own host only");
     }
     println!("\nall tests passed in {:.0} s", start.elapsed().as_secs_f32());
-    for Server { tests, package, .. } in &left_out {
+    for (tests, Server { package, .. }) in &left_out {
         println!("left out: the tests named {tests}, which need {package} (sudo apt-get install {package})");
     }
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -77,6 +77,8 @@ pub(crate) struct Instances {
     quiet: bool,
     /// Instances with a request, or with work left over from one.
     pub(crate) busy: Arc<AtomicUsize>,
+    /// The host is ending, and every instance with it.
+    pub(crate) stopping: Arc<AtomicBool>,
 }
 
 impl Instances {
@@ -128,6 +130,7 @@ impl Instances {
             limits,
             quiet,
             busy: Arc::default(),
+            stopping: Arc::default(),
         })
     }
 }
@@ -174,7 +177,7 @@ impl HandlerState for Instances {
                 sleep: Box::pin(tokio::time::sleep(Duration::MAX)),
                 busy: Busy { counter: self.busy.clone(), counted: false },
             },
-            state: Worker { limits: self.limits },
+            state: Worker { limits: self.limits, stopping: self.stopping.clone() },
         })
     }
 }
@@ -227,6 +230,7 @@ impl Drop for Busy {
 /// Which requests an instance takes.
 pub(crate) struct Worker {
     limits: Limits,
+    stopping: Arc<AtomicBool>,
 }
 
 impl WorkerState for Worker {
@@ -253,7 +257,9 @@ impl WorkerState for Worker {
     }
 
     fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {
-        if let Err(error) = result {
+        if let Err(error) = result
+            && !self.stopping.load(Ordering::SeqCst)
+        {
             eprintln!("an instance ended: {error:#}");
         }
         drop(store);

@@ -55,7 +55,7 @@ pub(crate) async fn serve(args: Args) -> Result<()> {
         stores,
         application.variables,
     )?;
-    let busy = instances.busy.clone();
+    let (busy, stopping) = (instances.busy.clone(), instances.stopping.clone());
     let handler = ProxyHandler::new(instances);
 
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -96,6 +96,7 @@ pub(crate) async fn serve(args: Args) -> Result<()> {
     if tokio::time::timeout(STOP_LIMIT, finished).await.is_err() {
         eprintln!("stopped with requests unanswered after {} s", STOP_LIMIT.as_secs());
     }
+    stopping.store(true, Ordering::SeqCst);
     Ok(())
 }
 

@@ -1,0 +1,110 @@
+//! Stands in for a Supabase project where there is none: a real PostgreSQL with the project's schema and the demo people in
+//! it, PostgREST's way of asking it, access tokens, and the database webhook. For tests, and for trying the service as it
+//! would be deployed: `cargo xtask up --supabase-demo`.
+//!
+//! What a project has before `schema.sql` is run is in `platform.sql`, as far as `schema.sql` uses it.
+
+mod cluster;
+mod rest;
+mod tokens;
+
+pub use tokens::{SECRET, claims, token};
+
+use anyhow::{Context, Result};
+use cluster::Cluster;
+use features::FIELDS;
+use postgres::Client;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// What the gateway asks for beside a token. Nothing here looks at it.
+pub const ANON_KEY: &str = "the-anon-key";
+/// What the webhook sends.
+pub const WEBHOOK_SECRET: &str = "a secret of the demo's own";
+/// Who cares for the first of the demo people that [`Project::start`] is given.
+pub const THERAPIST: &str = "99999999-9999-4999-8999-999999999999";
+
+/// A project. It ends with this value.
+pub struct Project {
+    cluster: Cluster,
+    /// Where its REST interface is, as in `supabase_url`.
+    pub url: String,
+}
+
+impl Project {
+    /// Starts a database with these of the demo people in it, and the REST interface to it. `root` is the repository's folder.
+    pub fn start(root: &Path, people: &[&str]) -> Result<Project> {
+        let cluster = Cluster::start()?;
+        let mut client = cluster.connect()?;
+        for file in ["platform.sql", "schema.sql"] {
+            let sql = std::fs::read_to_string(root.join("tests/fixtures/supabase").join(file))?;
+            client.batch_execute(&sql).with_context(|| file.to_owned())?;
+        }
+        for id in people.iter().chain([&THERAPIST]) {
+            client.batch_execute(&format!("insert into auth.users values ('{id}')"))?;
+        }
+        if let Some(first) = people.first() {
+            client.batch_execute(&format!("insert into care_team values ('{first}', '{THERAPIST}')"))?;
+        }
+        let demo = std::fs::read_to_string(root.join("src/checkins/demo.csv"))?;
+        for person in people {
+            for row in rows(&demo, person) {
+                let columns = "user_id, checkin_date, sleep_data, mood_data, symptoms_data, risk_routine_data, \
+                               appetite_impulse_data, meds_context_data";
+                let sql = format!(
+                    "insert into check_ins ({columns}) select {columns} from json_populate_record(null::check_ins, '{row}')"
+                );
+                client.batch_execute(&sql).with_context(|| format!("a check-in: {row}"))?;
+            }
+        }
+        client.batch_execute("delete from supabase_functions.sent")?;
+        let url = rest::serve(cluster.address())?;
+        Ok(Project { cluster, url })
+    }
+
+    /// The database, as its owner.
+    pub fn connect(&self) -> Result<Client> {
+        self.cluster.connect()
+    }
+
+    /// How `psql` connects to the database as its owner.
+    pub fn address(&self) -> String {
+        self.cluster.address()
+    }
+
+    /// What configures a service to read from here.
+    pub fn variables(&self) -> Vec<String> {
+        vec![
+            format!("supabase_url={}", self.url),
+            format!("supabase_anon_key={ANON_KEY}"),
+            format!("supabase_jwt_secret={SECRET}"),
+            format!("webhook_secret={WEBHOOK_SECRET}"),
+        ]
+    }
+
+    /// What the database's webhook would have sent since the last call.
+    pub fn sent(&self) -> Result<Vec<Value>> {
+        let rows = self.connect()?.query("delete from supabase_functions.sent returning body::text", &[])?;
+        rows.iter().map(|row| serde_json::from_str(row.get(0)).context("the webhook's body")).collect()
+    }
+}
+
+/// A demo person's check-ins with the table's columns. The table makes ids of its own.
+fn rows(demo: &str, person: &str) -> Vec<Value> {
+    let mut lines = demo.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let row = |line: &str| {
+        let mut row = Map::new();
+        for field in FIELDS {
+            row.entry(field.group).or_insert_with(|| json!({}));
+        }
+        for (name, cell) in header.iter().zip(line.split(',')).filter(|(_, cell)| !cell.is_empty()) {
+            match (FIELDS.iter().find(|field| field.name == *name), cell.parse::<f64>()) {
+                (Some(field), Ok(number)) => row[field.group][*name] = json!(number),
+                _ => drop(row.insert((*name).to_owned(), json!(cell))),
+            }
+        }
+        Value::Object(row)
+    };
+    lines.filter(|line| line.starts_with(person)).map(row).collect()
+}
