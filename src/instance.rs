@@ -7,6 +7,8 @@ use crate::checkins::Flights;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::settings::Settings;
+use hmac::Hmac;
+use sha2::Sha256;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
@@ -19,8 +21,8 @@ pub(crate) struct Instance<P> {
     pub(crate) store_rests_until: Cell<Option<Instant>>,
     /// Until when the store counts as well, because it answered in time.
     pub(crate) store_well_until: Cell<Option<Instant>>,
-    /// What keys of the store are hashed with, where the configuration does not say.
-    pub(crate) key_secret: RefCell<Option<Rc<[u8]>>>,
+    /// What keys of the store are hashed with.
+    pub(crate) keyed_hash: RefCell<Option<Hmac<Sha256>>>,
     /// The keys that sign the project's tokens, as last seen.
     pub(crate) key_set: RefCell<Rc<KeySet>>,
     /// Tokens that were checked.
@@ -38,7 +40,7 @@ impl<P: Platform> Instance<P> {
             settings: RefCell::default(),
             store_rests_until: Cell::default(),
             store_well_until: Cell::default(),
-            key_secret: RefCell::default(),
+            keyed_hash: RefCell::default(),
             key_set: RefCell::default(),
             tokens: RefCell::default(),
             counts: Counts::default(),

@@ -88,6 +88,11 @@ async fn respond<P: Platform>(
         Ok(caller) => endpoints::answer(instance, &settings, route, request, body, &caller, deadline, timing).await,
         Err(problem) => Err(problem),
     };
+    if let Err(Problem::BadWebhookSecret) = &answered {
+        // The database calls as often as it has to; whoever guesses does not.
+        let address = access::address(&settings, &request.headers);
+        rate_limit::count(instance, &settings, rate_limit::Class::Other, &address).await?;
+    }
     let response = answered.unwrap_or_else(Problem::into_response);
     Ok(match &standing {
         Some(standing) => response.with_standing(standing),

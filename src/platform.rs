@@ -45,6 +45,8 @@ pub(crate) trait Platform: Clone + 'static {
     /// Adds to a number in the prediction cache, at once, and gives the sum. Holds up the instance meanwhile. How a number is
     /// written there is the store's own affair.
     fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError>;
+    /// Whether there is such a number. Holds up the instance meanwhile.
+    fn counter_exists(&self, key: &str) -> Result<bool, StoreError>;
     /// Asks another server. Reads no further than one piece beyond `most` bytes of its answer.
     async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError>;
     /// The same, and once more if there was no connection: one that was kept too long, or a server that was just replaced.

@@ -8,7 +8,6 @@ use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use sha2::Sha256;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -86,6 +85,15 @@ pub(crate) async fn increment<P: Platform>(instance: &Instance<P>, key: &str, de
     Ok(sum)
 }
 
+/// A counter, or 0 if there is none. To be asked right after another counter, when the store is known to be well.
+pub(crate) async fn counter<P: Platform>(instance: &Instance<P>, key: &str) -> Result<i64, Failure> {
+    // A counter's bytes are the store's own affair: to add nothing is the way to read it, and would make one that is not there.
+    match instance.platform.counter_exists(key).map_err(Failure::Error)? {
+        true => increment(instance, key, 0).await,
+        false => Ok(0),
+    }
+}
+
 /// Writes one key, or says for the log why not.
 pub(crate) async fn write(platform: &impl Platform, key: &str, bytes: &[u8]) -> Result<(), &'static str> {
     match within(platform, WRITE_LIMIT, platform.set(key, bytes)).await {
@@ -113,21 +121,26 @@ pub(crate) async fn hashed<P: Platform>(
     settings: &Settings,
     text: &str,
 ) -> Result<String, Failure> {
-    let secret = secret(instance, settings).await?;
-    // A key of any length will do.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret) else { return Err(Failure::Error(StoreError::Other)) };
-    mac.update(text.as_bytes());
-    let digest = mac.finalize().into_bytes();
-    Ok(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    let known = instance.keyed_hash.borrow().clone();
+    let mut hash = match known {
+        Some(hash) => hash,
+        None => {
+            let secret = secret(instance, settings).await?;
+            // A key of any length will do.
+            let hash = Hmac::new_from_slice(&secret).map_err(|_| Failure::Error(StoreError::Other))?;
+            instance.keyed_hash.borrow_mut().insert(hash).clone()
+        }
+    };
+    hash.update(text.as_bytes());
+    let digest = hash.finalize().into_bytes();
+    let digits = digest.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+    Ok(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
 }
 
 /// The secret that keys are hashed with: the configuration's, else one that the first instance makes and all read. Two secrets
 /// at a time would mean that an invalidation does not reach every entry, so an instance that finds none claims the making.
 async fn secret<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Result<Rc<[u8]>, Failure> {
     if let Some(secret) = &settings.cache_key_secret {
-        return Ok(secret.clone());
-    }
-    if let Some(secret) = &*instance.key_secret.borrow() {
         return Ok(secret.clone());
     }
     let platform = &instance.platform;
@@ -155,9 +168,7 @@ async fn secret<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Res
             }
         }
     }
-    let secret = secret.ok_or(Failure::TooSlow)?;
-    *instance.key_secret.borrow_mut() = Some(secret.clone());
-    Ok(secret)
+    secret.ok_or(Failure::TooSlow)
 }
 
 /// A value as it goes into the store: sealed for its key where the configuration has a key to encrypt with (XChaCha20-Poly1305,

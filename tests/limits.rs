@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::stand_in::{Reply, StandIn};
-use harness::tokens::{ANON_KEY, API_KEY, SECRET, token};
+use harness::tokens::{ANON_KEY, API_KEY, SECRET, WEBHOOK_SECRET, token};
 use harness::{Answer, DEPRESSED, Host, MANIC, state, wait_for};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -141,6 +141,24 @@ fn whoever_is_not_let_in_is_counted_too_and_says_nothing_about_where_they_come_f
     assert_eq!(statuses, [401, 401, 401, 401, 429, 429]);
     let answer = host.request("GET", &format!("/data/predictions/{DEPRESSED}"), &[("x-api-key", API_KEY)]);
     assert_eq!(answer.status, 200, "the key is counted apart");
+}
+
+#[test]
+fn a_webhook_is_as_frequent_as_it_must_be_and_a_guess_at_its_secret_is_not() {
+    let state = state();
+    let secret = format!("webhook_secret={WEBHOOK_SECRET}");
+    let host = host(&state, &[&secret, "rate_limit_default=3/day"], &[]);
+    let hook = |secret: &str| {
+        let headers = [("content-type", "application/json"), ("x-webhook-secret", secret)];
+        let body = json!({ "table": "check_ins", "record": { "user_id": DEPRESSED } }).to_string();
+        host.send("POST", "/hooks/check-ins", &headers, &body).status
+    };
+    for _ in 0..10 {
+        assert_eq!(hook(WEBHOOK_SECRET), 200);
+    }
+    let guesses: Vec<u16> = (0..5).map(|guess| hook(&format!("a guess at sixteen bytes {guess}"))).collect();
+    assert_eq!(guesses, [401, 401, 401, 429, 429]);
+    assert_eq!(hook(WEBHOOK_SECRET), 200);
 }
 
 #[test]

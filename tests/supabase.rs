@@ -230,3 +230,36 @@ fn whoever_asks_after_an_invalidation_does_not_get_what_was_asked_for_before_it(
     });
     assert_eq!(stand_in.seen().len(), 2);
 }
+
+#[test]
+fn nothing_that_a_person_answered_is_in_a_log_and_nothing_but_predictions_in_the_store() {
+    let mut rows = rows(DEPRESSED);
+    rows[0]["sleep_data"]["hoursSlept"] = json!(6.543_217);
+    rows[0]["mood_data"]["depressedMood"] = json!(98_765.4321);
+    rows[0]["notes"] = json!("a note to nobody");
+    let stand_in = StandIn::start(vec![says(&rows)]);
+    let state = state();
+    let mut host = host(&state, &stand_in.url, &[]);
+    assert_eq!(ask(&host, &stand_in.url, "?limit_checkins=3").status, 200);
+    wait_for(|| (ask(&host, &stand_in.url, "?limit_checkins=3").header("x-cache") == "HIT").then_some(()));
+    let posted = |hours: &str| {
+        let body = format!(
+            r#"{{"checkins":[{{"checkin_date":"2031-01-01","hoursSlept":{hours},"notes":"a note to nobody"}}]}}"#
+        );
+        let authorization = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        host.send("POST", "/data/predictions", &headers, &body)
+    };
+    assert_eq!(posted("6.543217").status, 200);
+    let refused = posted("98765.4321");
+    assert_eq!(refused.status, 400);
+    assert!(!refused.body.contains("98765"), "{}", refused.body);
+    host.stop("-TERM");
+    let stored = host.stored();
+    let stored = String::from_utf8_lossy(&stored);
+    assert!(stored.contains("mood_state_v1"));
+    for word in ["6.543217", "98765", "a note to nobody", "someone@example.com", "sleep_data"] {
+        assert!(!host.log().contains(word), "{word}: {}", host.log());
+        assert!(!stored.contains(word), "{word} is in the store");
+    }
+}

@@ -7,7 +7,7 @@
 //! approximation. A request that is refused is taken off again, so that a caller who asks too often still gets what the limit
 //! allows. The counters of a window are deleted two windows later, when the caller comes back.
 //!
-//! An increment is a write, and costs a cached answer a fifth of its time. So an instance that has counted a caller in this
+//! An increment is a write, and makes a cached answer a third slower or more. So an instance that has counted a caller in this
 //! window, and knows them to be below half of their limit, counts what they ask next together, within [`GATHERED`] and after
 //! the answers. What it holds back so is at most a [`HELD_BACK`]th of the limit: by that much a caller who is below half of it
 //! can be underestimated by each other instance, and that much is lost if the instance is killed. From half of the limit on,
@@ -132,7 +132,7 @@ async fn counted<P: Platform>(
     let known = instance.counts.borrow().get(&this_key).map(|count| count.last);
     let last = match known {
         Some(last) => last,
-        None => read(instance, &key(window - 1)).await?,
+        None => store::counter(instance, &key(window - 1)).await?,
     };
     if sum == 1 {
         let (platform, old) = (instance.platform.clone(), key(window - 2));
@@ -178,13 +178,6 @@ fn count_later<P: Platform>(instance: &Instance<P>, rate: Rate, key: &str, elaps
         });
     }
     Some(standing)
-}
-
-/// A counter, or 0 if there is none.
-async fn read<P: Platform>(instance: &Instance<P>, key: &str) -> Result<i64, Failure> {
-    // A counter's bytes are the store's own affair: to add nothing is the way to read it, and would make one that is not there.
-    let there = store::ask(instance, instance.platform.exists(key)).await?;
-    if there { store::increment(instance, key, 0).await } else { Ok(0) }
 }
 
 /// Whether a request is within a limit, of which `this` have been counted in a window that is `elapsed` (0 to 1), itself

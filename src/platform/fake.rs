@@ -54,6 +54,10 @@ impl Platform for Fake {
         Ok(())
     }
 
+    fn counter_exists(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.stored.borrow().contains_key(key))
+    }
+
     fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
         let mut stored = self.stored.borrow_mut();
         let number = stored.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok()).unwrap_or(0);

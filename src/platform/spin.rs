@@ -69,6 +69,15 @@ async fn store() -> Result<Rc<Store>, StoreError> {
     Ok(store)
 }
 
+fn opened_bucket() -> Result<Rc<Bucket>, StoreError> {
+    if let Some(bucket) = BUCKET.with_borrow(Clone::clone) {
+        return Ok(bucket);
+    }
+    let bucket = Rc::new(bucket::open("default")?);
+    BUCKET.set(Some(bucket.clone()));
+    Ok(bucket)
+}
+
 impl Platform for Spin {
     async fn variable(&self, name: &'static str) -> Option<String> {
         spin_sdk::variables::get(name).await.ok()
@@ -91,15 +100,12 @@ impl Platform for Spin {
     }
 
     fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
-        let bucket = match BUCKET.with_borrow(Clone::clone) {
-            Some(bucket) => bucket,
-            None => {
-                let bucket = Rc::new(bucket::open("default")?);
-                BUCKET.set(Some(bucket.clone()));
-                bucket
-            }
-        };
+        let bucket = opened_bucket()?;
         Ok(atomics::increment(&bucket, key, delta)?)
+    }
+
+    fn counter_exists(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(opened_bucket()?.exists(key)?)
     }
 
     async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError> {

@@ -207,6 +207,12 @@ impl Host {
         self.output.lock().unwrap().clone()
     }
 
+    /// Every byte of the store. What SQLite has not yet moved into its file stands beside it.
+    pub fn stored(&self) -> Vec<u8> {
+        let part = |suffix: &&str| std::fs::read(format!("{}{suffix}", self.store.display())).unwrap_or_default();
+        ["", "-wal"].iter().flat_map(part).collect()
+    }
+
     /// Sends a signal and waits for the end; gives the exit code.
     pub fn stop(&mut self, signal: &str) -> Option<i32> {
         let id = self.process.id().to_string();
@@ -225,11 +231,7 @@ impl Drop for Host {
             return;
         }
         let log = self.log();
-        // What SQLite has not yet moved into its file stands beside it.
-        let stored: Vec<u8> = ["", "-wal"]
-            .iter()
-            .flat_map(|suffix| std::fs::read(format!("{}{suffix}", self.store.display())).unwrap_or_default())
-            .collect();
+        let stored = self.stored();
         for secret in SECRETS {
             assert!(!log.contains(secret), "{secret} is in the log: {log}");
             let found = stored.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());

@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: what is faster than what, measured in one run on this machine.
 
 use crate::build::{target, wasm};
+use crate::load;
 use crate::step::{self, cargo, output};
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What the libraries' side is made with. llvmlite 0.43 is the last that lleaves 1.3 works with.
 const PYTHON_PACKAGES: [&str; 6] =
@@ -14,7 +16,8 @@ const PYTHON_PACKAGES: [&str; 6] =
 pub(crate) fn run(what: &[String]) -> Result<()> {
     match what {
         [what] if what == "forest" => forest(),
-        _ => bail!("`cargo xtask bench forest` is what there is; it was given {what:?}"),
+        [what] if what == "limit" => limit(),
+        _ => bail!("`cargo xtask bench forest` and `cargo xtask bench limit` are what there is; it was given {what:?}"),
     }
 }
 
@@ -55,9 +58,53 @@ fn forest() -> Result<()> {
     anyhow::ensure!(in_wasm.status.success(), "the Wasm half failed ({})", in_wasm.status);
     let figures = folder.join("figures.tsv");
     std::fs::write(&figures, [native.stdout, in_wasm.stdout].concat())?;
-    println!("{}\n", machine());
+    println!("{}; {}\n", machine(), PYTHON_PACKAGES.join(", "));
     step::run("table", Command::new(target().join("release/forest-bench")).arg("--table").arg(&figures))
 }
+
+/// What counting a request costs a cached answer: a host that counts beside one that does not, by turns.
+fn limit() -> Result<()> {
+    check_rust()?;
+    crate::build::module(&Toolchain::set_up()?, &[])?;
+    let program = crate::build::host()?;
+    println!("==> measuring: leave the machine alone for a minute");
+    let path = "/data/predictions/33333333-3333-4333-8333-333333333333";
+    println!("{}\n", machine());
+    println!(
+        "| callers | connections | p50 us, counted (not counted) | ratio | requests/s, counted (not counted) | ratio |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for (callers, name) in [(1, "one"), (1000, "1,000, who ask once in an instance each")] {
+        for connections in [1, 8, 32] {
+            let mut best = [load::Figures::default(); 2];
+            // By turns, and the better of several: what else the machine does hits both alike.
+            for _ in 0..ROUNDS {
+                for (best, limit) in best.iter_mut().zip(["100000000/minute", "off"]) {
+                    let server = load::Server::start(
+                        &program,
+                        &[&format!("rate_limit_predictions={limit}"), "client_ip_header=x-forwarded-for"],
+                    )?;
+                    server.drive(path, callers, 1, Duration::from_millis(300))?;
+                    best.keep_better(server.drive(path, callers, connections, Duration::from_secs(2))?);
+                }
+            }
+            let [counted, free] = best;
+            let latency = counted.p50.as_secs_f64() / free.p50.as_secs_f64();
+            println!(
+                "| {name} | {connections} | {:.0} ({:.0}) | {latency:.2} | {:.0} ({:.0}) | {:.2} |",
+                counted.p50.as_secs_f64() * 1e6,
+                free.p50.as_secs_f64() * 1e6,
+                counted.per_second,
+                free.per_second,
+                counted.per_second / free.per_second,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How often each side is measured.
+const ROUNDS: usize = 3;
 
 /// A Python with the packages in it, made once.
 fn python(folder: &Path) -> Result<PathBuf> {
@@ -86,5 +133,5 @@ fn machine() -> String {
     let model = model.map_or("an unknown processor", |(_, model)| model);
     let count = std::thread::available_parallelism().map_or(0, usize::from);
     let rustc = output("rustc", &["--version"]).unwrap_or_default();
-    format!("{count} cores of {model}; {rustc}; {}", PYTHON_PACKAGES.join(", "))
+    format!("{count} cores of {model}; {rustc}")
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod build;
+mod load;
 mod model;
 mod server;
 mod step;
@@ -24,6 +25,7 @@ cargo xtask <command>
   build           build the Wasm module, as `spin build` does
   train           train the shipped models and write them to models/ (same sources, same bytes)
   model ...       add, inspect, verify or remove a model: cargo xtask model help
+  bench limit     time a cached answer with and without counting its caller
   bench forest    time the forest beside LightGBM, XGBoost, gbdt and lleaves (Python 3 is needed)
   audit           check licences, bans, sources and, where their database can be reached, advisories
 

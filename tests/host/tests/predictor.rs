@@ -51,6 +51,7 @@ fn not_offered(linker: &mut Linker<Caller>) -> wasmtime::Result<()> {
     let mut counters = linker.instance("wasi:keyvalue/store@0.2.0-draft2")?;
     counters.resource("bucket", ResourceType::host::<()>(), |_, _| Ok(()))?;
     counters.func_new("open", |_, _, _, _| wasmtime::bail!("not offered"))?;
+    counters.func_new("[method]bucket.exists", |_, _, _, _| wasmtime::bail!("not offered"))?;
     let mut counters = linker.instance("wasi:keyvalue/atomics@0.2.0-draft2")?;
     counters.func_new("increment", |_, _, _, _| wasmtime::bail!("not offered"))?;
     let mut variables = linker.instance("spin:variables/variables@3.0.0")?;
