@@ -235,7 +235,7 @@ fn whoever_asks_after_an_invalidation_does_not_get_what_was_asked_for_before_it(
 fn nothing_that_a_person_answered_is_in_a_log_and_nothing_but_predictions_in_the_store() {
     let mut rows = rows(DEPRESSED);
     rows[0]["sleep_data"]["hoursSlept"] = json!(6.543_217);
-    rows[0]["mood_data"]["depressedMood"] = json!(98_765.4321);
+    rows[0]["mood_data"]["depressedMood"] = json!(98_765.5);
     rows[0]["notes"] = json!("a note to nobody");
     let stand_in = StandIn::start(vec![says(&rows)]);
     let state = state();
@@ -251,7 +251,7 @@ fn nothing_that_a_person_answered_is_in_a_log_and_nothing_but_predictions_in_the
         host.send("POST", "/data/predictions", &headers, &body)
     };
     assert_eq!(posted("6.543217").status, 200);
-    let refused = posted("98765.4321");
+    let refused = posted("98765.5");
     assert_eq!(refused.status, 400);
     assert!(!refused.body.contains("98765"), "{}", refused.body);
     host.stop("-TERM");

@@ -5,7 +5,8 @@
 //! the counter of this window plus that part of the last one's which a window that ends now still covers:
 //! `last * (1 - elapsed / length) + this`. It takes the requests of the last window for evenly spread, which is the
 //! approximation. A request that is refused is taken off again, so that a caller who asks too often still gets what the limit
-//! allows. The counters of a window are deleted two windows later, when the caller comes back.
+//! allows. The first request of a window looks up the last window's counter and adds it to the upper half of its own, so that
+//! every other learns both with its one increment; and it deletes the counter of the window before the last.
 //!
 //! An increment is a write, and makes a cached answer a third slower or more. So an instance that has counted a caller in this
 //! window, and knows them to be below half of their limit, counts what they ask next together, within [`GATHERED`] and after
@@ -73,11 +74,28 @@ pub(crate) type Counts = Rc<RefCell<HashMap<String, Count>>>;
 /// What an instance knows of a caller in a window.
 pub(crate) struct Count {
     /// The counter when the instance last added to it.
-    sum: i64,
+    counter: Counter,
     /// Requests that it has let through since.
     pending: i64,
-    /// The last window's counter, which no longer changes.
-    last: i64,
+}
+
+/// A counter of the store: the requests of the last window in the upper half, those of this one in the lower.
+#[derive(Clone, Copy)]
+struct Counter(i64);
+
+impl Counter {
+    fn last(self) -> i64 {
+        self.0 >> 32
+    }
+
+    fn this(self) -> i64 {
+        self.0 & 0xffff_ffff
+    }
+
+    /// What is added to a counter to tell it of the last window.
+    fn with_last(count: i64) -> i64 {
+        count << 32
+    }
 }
 
 /// The most callers that an instance remembers.
@@ -128,29 +146,27 @@ async fn counted<P: Platform>(
         return Ok(Ok(standing));
     }
     let owed = instance.counts.borrow_mut().get_mut(&this_key).map_or(0, |count| std::mem::take(&mut count.pending));
-    let mut sum = store::increment(instance, &this_key, owed + 1).await?;
-    let known = instance.counts.borrow().get(&this_key).map(|count| count.last);
-    let last = match known {
-        Some(last) => last,
-        None => store::counter(instance, &key(window - 1)).await?,
-    };
-    if sum == 1 {
+    let mut counter = Counter(store::increment(instance, &this_key, owed + 1).await?);
+    if counter.0 == 1 {
+        let last = Counter(store::counter(instance, &key(window - 1)).await?).this();
+        if last > 0 {
+            counter = Counter(store::increment(instance, &this_key, Counter::with_last(last)).await?);
+        }
         let (platform, old) = (instance.platform.clone(), key(window - 2));
         instance.platform.spawn(async move {
             // What cannot be deleted now is a few bytes too many.
             let _ = within(&platform, store::WRITE_LIMIT, platform.delete(&old)).await;
         });
     }
-    let judged = judge(rate, last, sum, elapsed);
+    let judged = judge(rate, counter.last(), counter.this(), elapsed);
     if judged.is_err() {
-        sum = store::increment(instance, &this_key, -1).await?;
+        counter = Counter(store::increment(instance, &this_key, -1).await?);
     }
     let mut counts = instance.counts.borrow_mut();
     if counts.len() >= MOST_REMEMBERED {
         counts.retain(|_, count| count.pending > 0);
     }
-    let count = counts.entry(this_key).or_insert(Count { sum, pending: 0, last });
-    count.sum = sum;
+    counts.entry(this_key).or_insert(Count { counter, pending: 0 }).counter = counter;
     Ok(judged)
 }
 
@@ -158,7 +174,7 @@ async fn counted<P: Platform>(
 fn count_later<P: Platform>(instance: &Instance<P>, rate: Rate, key: &str, elapsed: f64) -> Option<Standing> {
     let mut counts = instance.counts.borrow_mut();
     let count = counts.get_mut(key)?;
-    let standing = judge(rate, count.last, count.sum + count.pending + 1, elapsed).ok()?;
+    let standing = judge(rate, count.counter.last(), count.counter.this() + count.pending + 1, elapsed).ok()?;
     if standing.remaining < rate.requests / 2 || count.pending >= i64::from(rate.requests / HELD_BACK) {
         return None;
     }
@@ -172,7 +188,7 @@ fn count_later<P: Platform>(instance: &Instance<P>, rate: Rate, key: &str, elaps
                 return;
             }
             match platform.increment(&key, pending) {
-                Ok(sum) => drop(counts.borrow_mut().get_mut(&key).map(|count| count.sum = sum)),
+                Ok(sum) => drop(counts.borrow_mut().get_mut(&key).map(|count| count.counter = Counter(sum))),
                 Err(error) => log::warning("requests could not be counted and were let through", error.name()),
             }
         });
@@ -248,7 +264,7 @@ mod tests {
                 let counts = instance.counts.borrow();
                 let (_, count) = counts.iter().next().expect("a caller");
                 assert!(count.pending <= 10 && (asked <= 80 || count.pending == 0), "{asked}: {}", count.pending);
-                assert_eq!(count.sum + count.pending, i64::from(asked));
+                assert_eq!(count.counter.this() + count.pending, i64::from(asked));
             }
             for _ in 0..3 {
                 let refused = count(&instance, &settings, Class::Predictions, "someone").await;
@@ -259,6 +275,31 @@ mod tests {
             assert_eq!(counters.len(), 1);
             assert_eq!(counters[0].1, b"160", "what was refused was taken off again");
             assert!(!counters[0].0.contains("someone"));
+        });
+    }
+
+    #[test]
+    fn the_first_request_of_a_window_brings_the_last_one_with_it() {
+        let counter = Counter(3 + Counter::with_last(1_000_000_000));
+        assert_eq!((counter.last(), counter.this()), (1_000_000_000, 3));
+        let mut fake = Fake::with_variable("rate_limit_predictions", "10/day");
+        fake.set_variable("cache_key_secret", "a secret of sixteen bytes or more");
+        let instance = Instance::new(fake);
+        block_on(async {
+            let settings = instance.settings().await.expect("valid");
+            let caller = store::hashed(&instance, &settings, "someone").await.expect("hashed");
+            let today = Timestamp::now().as_second() / 86_400;
+            // Yesterday's counter knows of the day before, which is no longer of interest.
+            let yesterday = (Counter::with_last(9) + 8).to_string().into_bytes();
+            let key = |day: i64| format!("rate:predictions:{caller}:{day}");
+            instance.platform.stored.borrow_mut().insert(key(today - 1), yesterday);
+            instance.platform.stored.borrow_mut().insert(key(today - 2), b"9".to_vec());
+            for asked in 1..=2 {
+                count(&instance, &settings, Class::Predictions, "someone").await.expect("within the limit");
+                let stored = instance.platform.stored.borrow();
+                assert_eq!(stored[&key(today)], (Counter::with_last(8) + asked).to_string().into_bytes());
+                assert!(stored.contains_key(&key(today - 1)) && !stored.contains_key(&key(today - 2)));
+            }
         });
     }
 
