@@ -1,11 +1,9 @@
 //! Stands in for a Supabase project: its database's REST interface, and the keys that it publishes.
 
-use super::demo;
 use super::tokens::SERVICE_KEY;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use features::FIELDS;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -151,22 +149,12 @@ pub fn say(stream: &mut TcpStream, status: u16, body: &str) {
 
 /// A demo person's check-ins as rows of the table, latest first, with its nested columns.
 pub fn rows(user_id: &str) -> Vec<Value> {
-    let row = |cells: Vec<(String, String)>| {
-        let mut row = Map::new();
-        for (name, cell) in cells {
-            match FIELDS.iter().find(|field| field.name == name) {
-                Some(field) => {
-                    let group = row.entry(field.group).or_insert_with(|| json!({}));
-                    group[name] = json!(cell.parse::<f64>().expect("a number"));
-                }
-                None => drop(row.insert(name, json!(cell))),
-            }
-        }
-        row.insert("created_at".to_owned(), json!("2026-01-31T08:00:00.123456+00:00"));
-        Value::Object(row)
-    };
-    let mut rows: Vec<Value> = demo(user_id).into_iter().map(row).collect();
+    let demo = std::fs::read_to_string("src/checkins/demo.csv").expect("the demo cohort");
+    let mut rows = demo_project::rows(&demo, user_id);
     rows.reverse();
+    for row in &mut rows {
+        row["created_at"] = json!("2026-01-31T08:00:00.123456+00:00");
+    }
     rows
 }
 

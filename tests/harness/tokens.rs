@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-pub const SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
-pub const ANON_KEY: &str = "the-anon-key";
+#[allow(unused_imports, reason = "each test file uses a part")]
+pub use demo_project::{ANON_KEY, SECRET, token};
+
 pub const SERVICE_KEY: &str = "sb_secret_of_the_project_that_sees_everything";
 pub const API_KEY: &str = "key-0123456789abcdef0123456789abcdef";
 pub const WEBHOOK_SECRET: &str = "a secret of the webhook's own";
@@ -38,11 +39,6 @@ pub fn claims(project: &str, person: &str) -> Value {
         "session_id": "0e8f4c8a-6a0b-4a4e-9d0a-0d8c3f0c9b1d", "is_anonymous": false,
         "app_metadata": { "provider": "email", "providers": ["email"] }, "user_metadata": {}
     })
-}
-
-/// A signed-in person's token under the project's legacy secret.
-pub fn token(project: &str, person: &str) -> String {
-    hs256(&claims(project, person), SECRET.as_bytes())
 }
 
 pub fn part(value: &Value) -> String {

@@ -49,6 +49,7 @@ impl Project {
         let demo = std::fs::read_to_string(root.join("src/checkins/demo.csv"))?;
         for person in people {
             for row in rows(&demo, person) {
+                // The table makes ids of its own.
                 let columns = "user_id, checkin_date, sleep_data, mood_data, symptoms_data, risk_routine_data, \
                                appetite_impulse_data, meds_context_data";
                 let sql = format!(
@@ -89,8 +90,8 @@ impl Project {
     }
 }
 
-/// A demo person's check-ins with the table's columns. The table makes ids of its own.
-fn rows(demo: &str, person: &str) -> Vec<Value> {
+/// A demo person's check-ins with the table's columns, oldest first, out of the text of `demo.csv`.
+pub fn rows(demo: &str, person: &str) -> Vec<Value> {
     let mut lines = demo.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let row = |line: &str| {
