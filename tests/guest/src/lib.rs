@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 mod counters {
-    wit_bindgen::generate!({ path: "../host/wit", world: "edge:host/counters", generate_all });
+    wit_bindgen::generate!({ path: ["../../wit/deps/wasi-keyvalue-2024-10-17", "../host/wit"], world: "edge:host/counters", generate_all });
 }
 
 use counters::wasi::keyvalue::{atomics, batch, store};
