@@ -3,6 +3,7 @@
 mod batch;
 mod health;
 mod home;
+mod inference_protocol;
 mod invalidation;
 mod models;
 mod posted_predictions;
@@ -46,6 +47,12 @@ pub(crate) async fn answer<P: Platform>(
         Route::CheckInsHook => invalidation::of_change(&asked, body).await,
         Route::PostedPredictions => posted_predictions::answer(&asked, body, timing).await,
         Route::Batch => batch::answer(&asked, body, timing).await,
+        Route::InferenceServer => Ok(inference_protocol::server()),
+        Route::InferenceLive => Ok(inference_protocol::live()),
+        Route::InferenceReady => Ok(inference_protocol::ready()),
+        Route::InferenceModel { name, version } => inference_protocol::model(name, version),
+        Route::InferenceModelReady { name, version } => inference_protocol::model_ready(name, version),
+        Route::Infer { name, version } => inference_protocol::infer(&asked, name, version, body, timing).await,
         Route::PredictionOfDay { user_id } => prediction_of_day::answer(&asked, user_id, query, timing).await,
     }
 }
@@ -63,4 +70,10 @@ struct Asked<'a, P> {
 #[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz_batch(bytes: &[u8]) {
     batch::fuzz(bytes);
+}
+
+/// The same for an inference request.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_inference(bytes: &[u8]) {
+    inference_protocol::fuzz(bytes);
 }

@@ -21,6 +21,10 @@ pub fn batch(bytes: &[u8]) {
     crate::endpoints::fuzz_batch(bytes);
 }
 
+pub fn inference(bytes: &[u8]) {
+    crate::endpoints::fuzz_inference(bytes);
+}
+
 pub fn rows(bytes: &[u8]) {
     crate::checkins::fuzz(bytes);
 }

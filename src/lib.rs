@@ -40,7 +40,8 @@ use response::{Response, Timing};
 async fn answer<P: Platform>(instance: &Instance<P>, request: &Parts, body: impl RequestBody) -> Response {
     let mut timing = Timing::start();
     let request_id = RequestId::of(&request.headers);
-    let response = respond(instance, request, body, &mut timing).await.unwrap_or_else(Problem::into_response);
+    let response = respond(instance, request, body, &mut timing).await;
+    let response = response.unwrap_or_else(|problem| told(problem, request.uri.path()));
     let response = match instance.settings().await {
         Ok(settings) => {
             let response = cors::allow(response, &settings, &request.method, &request.headers);
@@ -93,9 +94,17 @@ async fn respond<P: Platform>(
         let address = access::address(&settings, &request.headers);
         rate_limit::count(instance, &settings, rate_limit::Class::Other, &address).await?;
     }
-    let response = answered.unwrap_or_else(Problem::into_response);
+    let response = answered.unwrap_or_else(|problem| told(problem, path));
     Ok(match &standing {
         Some(standing) => response.with_standing(standing),
         None => response,
     })
+}
+
+/// A problem, in the form that a path's callers read.
+fn told(problem: Problem, path: &str) -> Response {
+    match path == "/v2" || path.starts_with("/v2/") {
+        true => problem.into_inference_response(),
+        false => problem.into_response(),
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Problem {
     },
     /// The body is not said to be JSON.
     NotSaidToBeJson,
+    /// The body is compressed, which is not read here.
+    CompressedBody,
     /// The body did not arrive within the time that an answer may take.
     TooSlow,
     /// The body broke off.
@@ -41,6 +43,8 @@ pub(crate) enum Problem {
     KeysUnavailable,
     /// The caller has asked too often.
     TooManyRequests(Standing),
+    /// The rows to predict could not all be predicted in time.
+    OutOfTime,
     /// Check-ins could not be had from the database.
     Source(SourceFailure),
     /// A webhook without the secret that it shares with this service.
@@ -147,7 +151,33 @@ struct Body<'a> {
 impl Problem {
     /// The answer that tells it.
     pub(crate) fn into_response(self) -> Response {
-        let (status, kind, title, detail) = match &self {
+        let (status, kind, title, detail) = self.told();
+        let errors = if let Problem::Invalid(errors) = &self { errors.as_slice() } else { &[] };
+        let response = Response::json(status, &Body { kind, title, status, detail, errors });
+        self.with_headers(response.with_header("content-type", "application/problem+json"))
+    }
+
+    /// The same as the Open Inference Protocol has it: one sentence.
+    pub(crate) fn into_inference_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Error {
+            error: String,
+        }
+        let (status, _, _, detail) = self.told();
+        let error = match &self {
+            Problem::Invalid(errors) => {
+                let error = |error: &FieldError| format!("{} {}", error.field, error.message);
+                errors.iter().map(error).collect::<Vec<_>>().join("; ")
+            }
+            _ => detail.to_owned(),
+        };
+        let response = Response::json(status, &Error { error });
+        self.with_headers(response)
+    }
+
+    /// Status, kind, title and detail.
+    fn told(&self) -> (u16, &'static str, &'static str, &'static str) {
+        match self {
             Problem::Invalid(_) => (
                 400,
                 "urn:bipolar-edge:problem:invalid-request",
@@ -172,7 +202,7 @@ impl Problem {
                 "Too large",
                 match *limit {
                     ITEM_LIMIT => "The body, or an item of a batch, may have 256 KiB.",
-                    _ => "The body of a batch may have 4 MiB.",
+                    _ => "The body of a batch, or of an inference request, may have 4 MiB.",
                 },
             ),
             Problem::NotSaidToBeJson => (
@@ -180,6 +210,12 @@ impl Problem {
                 "urn:bipolar-edge:problem:unsupported-media-type",
                 "Unsupported media type",
                 "The body must be JSON, with content-type: application/json.",
+            ),
+            Problem::CompressedBody => (
+                415,
+                "urn:bipolar-edge:problem:unsupported-content-encoding",
+                "Unsupported content encoding",
+                "The body must be sent as it is, without content-encoding.",
             ),
             Problem::TooSlow => (
                 408,
@@ -260,15 +296,23 @@ impl Problem {
                 "Store unavailable",
                 "The store did not answer, so nothing was invalidated: ask again.",
             ),
+            Problem::OutOfTime => (
+                504,
+                "urn:bipolar-edge:problem:out-of-time",
+                "Out of time",
+                "There was no time for all of these rows: ask for fewer at a time.",
+            ),
             Problem::NotConfigured { detail } => {
                 (503, "urn:bipolar-edge:problem:not-configured", "Not configured", *detail)
             }
-        };
-        let errors = if let Problem::Invalid(errors) = &self { errors.as_slice() } else { &[] };
-        let response = Response::json(status, &Body { kind, title, status, detail, errors })
-            .with_header("content-type", "application/problem+json");
+        }
+    }
+
+    /// What some of them say in headers too.
+    fn with_headers(self, response: Response) -> Response {
         match self {
             Problem::MethodNotAllowed { allow } => response.with_header("allow", allow),
+            Problem::CompressedBody => response.with_header("accept-encoding", "identity"),
             Problem::NoToken => response.with_header("www-authenticate", "Bearer"),
             // RFC 6750, section 3.
             Problem::BadToken => response.with_header("www-authenticate", "Bearer error=\"invalid_token\""),

@@ -9,7 +9,6 @@ use features::CheckIn;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use std::fmt;
-use url::form_urlencoded;
 use uuid::Uuid;
 
 /// The most bytes of a path with its query: the longest that is asked has some 150.
@@ -246,10 +245,19 @@ pub(crate) async fn read_json(
     if media_type != "application/json" && !(media_type.starts_with("application/") && media_type.ends_with("+json")) {
         return Err(Problem::NotSaidToBeJson);
     }
-    if header("content-length")
-        .and_then(|length| length.parse::<u64>().ok())
-        .is_some_and(|length| length > limit as u64)
-    {
+    read_bytes(platform, headers, body, limit, deadline).await
+}
+
+/// The body of a request, of at most `limit` bytes, if it arrives before the deadline.
+pub(crate) async fn read_bytes(
+    platform: &impl Platform,
+    headers: &HeaderMap,
+    body: impl RequestBody,
+    limit: usize,
+    deadline: Deadline,
+) -> Result<Vec<u8>, Problem> {
+    let said = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|length| length > limit as u64) {
         return Err(Problem::TooLarge { limit });
     }
     match within(platform, deadline.left(), body.read(limit)).await {

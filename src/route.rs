@@ -12,21 +12,51 @@ pub(crate) enum Route<'a> {
     Live,
     Ready,
     Models,
-    Model { name: &'a str },
-    Predictions { user_id: &'a str },
-    Invalidation { user_id: &'a str },
+    Model {
+        name: &'a str,
+    },
+    Predictions {
+        user_id: &'a str,
+    },
+    Invalidation {
+        user_id: &'a str,
+    },
     PostedPredictions,
     Batch,
-    PredictionOfDay { user_id: &'a str },
+    PredictionOfDay {
+        user_id: &'a str,
+    },
     CheckInsHook,
+    /// The Open Inference Protocol's server.
+    InferenceServer,
+    InferenceLive,
+    InferenceReady,
+    /// One of its models, and a version of it if the path has one.
+    InferenceModel {
+        name: &'a str,
+        version: Option<&'a str>,
+    },
+    InferenceModelReady {
+        name: &'a str,
+        version: Option<&'a str>,
+    },
+    Infer {
+        name: &'a str,
+        version: Option<&'a str>,
+    },
 }
 
 impl Route<'_> {
     /// Who must be let in. A route that is not named here does not compile, rather than stand open.
     pub(crate) fn guard(&self) -> Guard {
         match self {
-            Route::Home | Route::Live | Route::Ready => Guard::Open,
-            Route::Models | Route::Model { .. } => Guard::Operations,
+            Route::Home | Route::Live | Route::Ready | Route::InferenceLive | Route::InferenceReady => Guard::Open,
+            Route::Models
+            | Route::Model { .. }
+            | Route::InferenceServer
+            | Route::InferenceModel { .. }
+            | Route::InferenceModelReady { .. }
+            | Route::Infer { .. } => Guard::Operations,
             Route::Predictions { .. }
             | Route::Invalidation { .. }
             | Route::PostedPredictions
@@ -40,11 +70,19 @@ impl Route<'_> {
     /// which every one counts.
     pub(crate) fn class(&self) -> Option<Class> {
         match self {
-            Route::Live | Route::Ready | Route::CheckInsHook => None,
-            Route::Home | Route::Models | Route::Model { .. } | Route::Invalidation { .. } => Some(Class::Other),
-            Route::Predictions { .. } | Route::PostedPredictions | Route::Batch | Route::PredictionOfDay { .. } => {
-                Some(Class::Predictions)
-            }
+            Route::Live | Route::Ready | Route::CheckInsHook | Route::InferenceLive | Route::InferenceReady => None,
+            Route::Home
+            | Route::Models
+            | Route::Model { .. }
+            | Route::Invalidation { .. }
+            | Route::InferenceServer
+            | Route::InferenceModel { .. }
+            | Route::InferenceModelReady { .. } => Some(Class::Other),
+            Route::Predictions { .. }
+            | Route::PostedPredictions
+            | Route::Batch
+            | Route::PredictionOfDay { .. }
+            | Route::Infer { .. } => Some(Class::Predictions),
         }
     }
 }
@@ -80,6 +118,21 @@ fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
         ["data", "predictions", user_id] => ("GET, DELETE", Route::Predictions { user_id }),
         ["data", "prediction_of_day", user_id] => ("GET", Route::PredictionOfDay { user_id }),
         ["hooks", "check-ins"] => ("POST", Route::CheckInsHook),
+        ["v2"] => ("GET", Route::InferenceServer),
+        ["v2", "health", "live"] => ("GET", Route::InferenceLive),
+        ["v2", "health", "ready"] => ("GET", Route::InferenceReady),
+        ["v2", "models", name, rest @ ..] => {
+            let (version, rest) = match rest {
+                ["versions", version, rest @ ..] => (Some(*version), rest),
+                rest => (None, rest),
+            };
+            match rest {
+                [] => ("GET", Route::InferenceModel { name, version }),
+                ["ready"] => ("GET", Route::InferenceModelReady { name, version }),
+                ["infer"] => ("POST", Route::Infer { name, version }),
+                _ => return None,
+            }
+        }
         _ => return None,
     })
 }
@@ -93,6 +146,18 @@ mod tests {
         assert_eq!(find(&Method::GET, "/"), Ok(Route::Home));
         assert_eq!(find(&Method::GET, "/models/mood_state"), Ok(Route::Model { name: "mood_state" }));
         for path in ["//", "/health", "/health/live/", "/Models", "/data", "/data//x", "/models/a/b", "/%6dodels"] {
+            assert_eq!(find(&Method::GET, path), Err(Problem::NoSuchRoute), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_model_of_the_inference_protocol_may_have_a_version_in_its_path() {
+        let name = "mood_state";
+        let infer = |version| Ok(Route::Infer { name, version });
+        assert_eq!(find(&Method::POST, "/v2/models/mood_state/infer"), infer(None));
+        assert_eq!(find(&Method::POST, "/v2/models/mood_state/versions/1/infer"), infer(Some("1")));
+        assert_eq!(find(&Method::GET, "/v2/models/mood_state"), Ok(Route::InferenceModel { name, version: None }));
+        for path in ["/v2/", "/v2/models", "/v2/models/a/b", "/v2/models/a/versions", "/v2/models/a/infer/b"] {
             assert_eq!(find(&Method::GET, path), Err(Problem::NoSuchRoute), "{path}");
         }
     }

@@ -260,11 +260,44 @@ fn cors_origins(text: &str) -> Option<CorsOrigins> {
     }
     let origins = parts(text, ',');
     // As browsers send it: no path, no port that the scheme implies, lower case.
-    let is_origin = |text: &String| {
-        let url = url::Url::parse(text).ok();
-        url.is_some_and(|url| ["http", "https"].contains(&url.scheme()) && url.origin().ascii_serialization() == *text)
-    };
-    origins.iter().all(is_origin).then_some(CorsOrigins::Only(origins))
+    let as_sent = |text: &String| Origin::parse(text).is_some_and(|origin| origin.to_string() == *text);
+    origins.iter().all(as_sent).then_some(CorsOrigins::Only(origins))
+}
+
+/// A scheme, a host and a port (RFC 6454), and nothing else.
+struct Origin {
+    secure: bool,
+    host: String,
+    /// Where it is not the scheme's own.
+    port: Option<u16>,
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Origin> {
+        let uri: http::Uri = text.parse().ok()?;
+        let authority = uri.authority()?;
+        let secure = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let bare = ["", "/"].contains(&uri.path()) && uri.query().is_none() && !text.contains(['#', '@', '?']);
+        let port = match authority.as_str().strip_prefix(authority.host())? {
+            "" => None,
+            port => Some(port.strip_prefix(':')?.parse().ok()?),
+        };
+        let own = if secure { 443 } else { 80 };
+        let host = authority.host().to_ascii_lowercase();
+        (bare && !host.is_empty()).then(|| Origin { secure, host, port: port.filter(|port| *port != own) })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(out, "{scheme}://{}", self.host)?;
+        self.port.map_or(Ok(()), |port| write!(out, ":{port}"))
+    }
 }
 
 fn cipher(key: &str) -> Option<XChaCha20Poly1305> {
@@ -282,22 +315,16 @@ fn database(text: &str) -> Result<Option<String>, Problem> {
         detail: "The variable supabase_url must be https:// and a host, as in https://project.supabase.co (http:// for \
                  localhost only).",
     };
-    if text.trim().is_empty() {
+    if text.is_empty() {
         return Ok(None);
     }
-    let Ok(url) = url::Url::parse(text.trim()) else { return Err(wrong) };
-    let host = url.host_str().unwrap_or_default();
-    if host.ends_with(".invalid") {
+    let Some(origin) = Origin::parse(text) else { return Err(wrong) };
+    if origin.host.ends_with(".invalid") {
         return Ok(None);
     }
     // A token in the clear is read by whoever is on the way.
-    let local = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    let scheme = url.scheme() == "https" || url.scheme() == "http" && local;
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    if !scheme || host.is_empty() || !bare || !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong);
-    }
-    Ok(Some(url.origin().ascii_serialization()))
+    let local = ["localhost", "127.0.0.1", "[::1]"].contains(&origin.host.as_str());
+    if origin.secure || local { Ok(Some(origin.to_string())) } else { Err(wrong) }
 }
 
 #[cfg(test)]
@@ -368,6 +395,32 @@ mod tests {
             "ftp://project.supabase.co",
         ] {
             assert!(detail("supabase_url", wrong).starts_with("The variable supabase_url"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_read_as_browsers_write_it() {
+        let read = |text: &str| Origin::parse(text).map(|origin| origin.to_string());
+        for (text, origin) in [
+            ("https://Project.Supabase.co", "https://project.supabase.co"),
+            ("https://project.supabase.co:443/", "https://project.supabase.co"),
+            ("http://localhost:54321", "http://localhost:54321"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(origin), "{text}");
+        }
+        for wrong in [
+            "",
+            "/",
+            "project",
+            "//project",
+            "https://",
+            "https://a:b",
+            "https://a:70000",
+            "https://é.example",
+            "https://a b",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// How long a request waits for the store. A healthy one answers in well under a millisecond.
 const LIMIT: Duration = Duration::from_millis(50);
+/// The same for what an instance asks once, and without which no limit holds: a flood of requests must not be what turns the
+/// limits off.
+const PATIENT_LIMIT: Duration = Duration::from_millis(500);
 /// How long a write may take: nobody waits for it, but it keeps its instance alive.
 pub(crate) const WRITE_LIMIT: Duration = Duration::from_secs(2);
 /// How long a store that was too slow is left alone, so that not every request waits [`LIMIT`] for it.
@@ -49,10 +52,18 @@ pub(crate) async fn ask<P: Platform, T>(
     instance: &Instance<P>,
     operation: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Failure> {
+    ask_within(instance, LIMIT, operation).await
+}
+
+async fn ask_within<P: Platform, T>(
+    instance: &Instance<P>,
+    limit: Duration,
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Failure> {
     if instance.store_rests_until.get().is_some_and(|until| Instant::now() < until) {
         return Err(Failure::Resting);
     }
-    match within(&instance.platform, LIMIT, operation).await {
+    match within(&instance.platform, limit, operation).await {
         Some(Ok(output)) => {
             instance.store_well_until.set(Some(Instant::now() + WELL));
             Ok(output)
@@ -75,11 +86,11 @@ fn rest<P>(instance: &Instance<P>) {
 /// first.
 pub(crate) async fn increment<P: Platform>(instance: &Instance<P>, key: &str, delta: i64) -> Result<i64, Failure> {
     if instance.store_well_until.get().is_none_or(|until| Instant::now() > until) {
-        ask(instance, instance.platform.exists("ready")).await?;
+        ask_within(instance, PATIENT_LIMIT, instance.platform.exists("ready")).await?;
     }
     let start = Instant::now();
     let sum = instance.platform.increment(key, delta).map_err(Failure::Error)?;
-    if start.elapsed() > LIMIT {
+    if start.elapsed() > PATIENT_LIMIT {
         rest(instance);
     }
     Ok(sum)
@@ -145,7 +156,7 @@ async fn secret<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Res
     }
     let platform = &instance.platform;
     let stored = async || -> Result<Option<Rc<[u8]>>, Failure> {
-        let bytes = ask(instance, platform.get(SECRET_KEY)).await?;
+        let bytes = ask_within(instance, PATIENT_LIMIT, platform.get(SECRET_KEY)).await?;
         Ok(bytes.and_then(|bytes| open(settings, SECRET_KEY, bytes)).map(Rc::from))
     };
     let mut secret = stored().await?;

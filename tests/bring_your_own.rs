@@ -71,6 +71,40 @@ fn models_trained_in_python_are_served_with_the_numbers_that_python_gave() {
     }
     assert_eq!(compared, 4 * 10 * 3);
     assert_eq!(host.get(&format!("/data/prediction_of_day/{MANIC}")).status, 503, "there is no mood_state");
+    rows_of_their_own_features_get_the_numbers_that_python_got(&host);
+}
+
+/// Through the Open Inference Protocol, as a client that knows nothing but it would ask.
+fn rows_of_their_own_features_get_the_numbers_that_python_got(host: &Host) {
+    let text = std::fs::read_to_string(format!("{FIXTURES}/features.csv")).expect("the rows");
+    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().expect("a header");
+    let lines: Vec<_> = lines.collect();
+    let expected = expected();
+    for (model, columns, tolerance) in [("low_energy", 0..1, 1e-12), ("sleep_third", 1..4, 1.5e-7)] {
+        let metadata = host.get(&format!("/v2/models/{model}")).json();
+        let names = metadata["inputs"][0]["parameters"]["names"].as_str().expect("names").to_owned();
+        let places: Vec<usize> =
+            names.split(',').map(|name| header.iter().position(|column| *column == name).expect("a column")).collect();
+        let number = |cell: &str| cell.parse::<f64>().ok().filter(|number| !number.is_nan());
+        let rows: Vec<Vec<Option<f64>>> =
+            lines.iter().map(|line| places.iter().map(|place| number(line[*place])).collect()).collect();
+        let input = serde_json::json!({
+            "name": "input", "shape": [rows.len(), places.len()], "datatype": "FP64", "data": rows
+        });
+        let answer = host.post(&format!("/v2/models/{model}/infer"), &serde_json::json!({ "inputs": [input] }));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let output = &answer.json()["outputs"][0];
+        assert_eq!(output["shape"], serde_json::json!([lines.len(), columns.len()]));
+        let data = output["data"].as_array().expect("numbers");
+        for (line, probabilities) in lines.iter().zip(data.chunks(columns.len())) {
+            let expected = &expected[&(line[0].to_owned(), line[1].to_owned())][columns.clone()];
+            for (probability, expected) in probabilities.iter().zip(expected) {
+                let probability = probability.as_f64().expect("a number");
+                assert!((probability - expected).abs() <= tolerance, "{model}: {probability} is not {expected}");
+            }
+        }
+    }
 }
 
 /// What Python said, by person and day.

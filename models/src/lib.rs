@@ -124,9 +124,9 @@ impl Model {
         }
     }
 
-    /// What the library that trained the model predicts for `inputs`, one number an output: a probability each. `None`
-    /// if `inputs` does not have the model's length.
-    pub fn outputs(&self, inputs: &[f64]) -> Option<Vec<f64>> {
+    /// The margin of each output: what the trees add up to, before the transform. `None` if `inputs` does not have the model's
+    /// length.
+    pub fn margins(&self, inputs: &[f64]) -> Option<Vec<f64>> {
         let margins: Option<Vec<f64>> = match self.forests {
             Forests::F32(forests) => {
                 let inputs = narrowed(inputs);
@@ -134,10 +134,17 @@ impl Model {
             }
             Forests::F64(forests) => forests.iter().map(|forest| forest.margin(inputs)).collect(),
         };
-        let mut outputs = margins?;
+        let mut margins = margins?;
         if self.divisor != 1.0 {
-            outputs.iter_mut().for_each(|margin| *margin /= self.divisor);
+            margins.iter_mut().for_each(|margin| *margin /= self.divisor);
         }
+        Some(margins)
+    }
+
+    /// What the library that trained the model predicts for `inputs`, one number an output: a probability each. `None`
+    /// if `inputs` does not have the model's length.
+    pub fn outputs(&self, inputs: &[f64]) -> Option<Vec<f64>> {
+        let mut outputs = self.margins(inputs)?;
         self.transform.apply(&mut outputs);
         Some(outputs)
     }

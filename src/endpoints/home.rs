@@ -11,7 +11,7 @@ struct Home {
     service: &'static str,
     version: &'static str,
     notice: &'static str,
-    endpoints: [&'static str; 10],
+    endpoints: [&'static str; 12],
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
 }
@@ -40,6 +40,8 @@ pub(super) fn answer(settings: &Settings) -> Response {
                 "POST /hooks/check-ins",
                 "/models",
                 "/models/{name}",
+                "/v2/models/{name}",
+                "POST /v2/models/{name}/infer",
                 "/health/live",
                 "/health/ready",
             ],

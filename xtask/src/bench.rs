@@ -2,10 +2,10 @@
 
 use crate::build::{target, wasm};
 use crate::load;
+use crate::python;
 use crate::step::{self, cargo, output};
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn forest() -> Result<()> {
     let toolchain = Toolchain::set_up()?;
     let folder = std::path::absolute(target().join("bench"))?;
     std::fs::create_dir_all(&folder)?;
-    let python = python(&folder)?;
+    let python = python::environment("bench/venv", &PYTHON_PACKAGES)?;
     let mut make = Command::new(&python);
     make.arg("models/bench/make.py").arg(&folder).arg("models/relapse_risk/model.json");
     step::run("making the models (the first time takes minutes)", &mut make)?;
@@ -105,26 +105,6 @@ fn limit() -> Result<()> {
 
 /// How often each side is measured.
 const ROUNDS: usize = 3;
-
-/// A Python with the packages in it, made once.
-fn python(folder: &Path) -> Result<PathBuf> {
-    let python = folder.join("venv/bin/python");
-    let installed = folder.join("venv/installed");
-    let wanted = PYTHON_PACKAGES.join("\n");
-    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    anyhow::ensure!(
-        output("python3", &["-c", "import venv, ensurepip"]).is_some(),
-        "python3 with venv is needed: sudo apt-get install -y python3-venv"
-    );
-    step::run("making a Python environment", Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES);
-    step::run("installing LightGBM, XGBoost and lleaves", &mut install)?;
-    std::fs::write(installed, wanted)?;
-    Ok(python)
-}
 
 /// What the figures were measured on.
 fn machine() -> String {

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod load;
 mod model;
+mod python;
 mod server;
 mod step;
 mod test;

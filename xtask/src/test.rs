@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and every test.
 
 use crate::build;
+use crate::python;
 use crate::server::{POSTGRESQL, REDIS, Server};
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
@@ -11,16 +12,21 @@ use std::time::Instant;
 /// Servers that some tests need, by the word in the tests' names.
 const SERVERS: [(&str, Server); 2] = [("redis", REDIS), ("postgresql", POSTGRESQL)];
 
+/// Clients that must work as their makers wrote them.
+const PYTHON_CLIENTS: [&str; 2] = ["tritonclient[http]==2.73.0", "numpy==2.4.6"];
+
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 10] = [
+const ON_ANY_HOST: [&str; 12] = [
     "access",
     "cache",
     "concurrency",
+    "inference_protocol",
     "inventory",
     "limits",
     "posted",
     "postgresql",
     "predictions",
+    "python_clients",
     "supabase",
     "validation",
 ];
@@ -33,7 +39,12 @@ pub(crate) fn run() -> Result<()> {
     if missing().next().is_some() && is_root() && on_path("apt-get") {
         apt_get(&missing().map(|(_, server)| server.package).collect::<Vec<_>>(), "")?;
     }
-    let left_out: Vec<_> = missing().collect();
+    let mut left_out: Vec<_> = missing().map(|(tests, server)| (*tests, server.package)).collect();
+    // Clients of others, which only Python has.
+    if let Err(error) = python::environment("python", &PYTHON_CLIENTS) {
+        println!("    {error:#}");
+        left_out.push(("python", "python3-venv, and PyPI"));
+    }
     step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
     step::run(
         "clippy",
@@ -93,8 +104,8 @@ pub(crate) fn run() -> Result<()> {
         println!("    `spin` 4.1 or later is not on the path: integration tests ran on the project's own host only");
     }
     println!("\nall tests passed in {:.0} s", start.elapsed().as_secs_f32());
-    for (tests, Server { package, .. }) in &left_out {
-        println!("left out: the tests named {tests}, which need {package} (sudo apt-get install {package})");
+    for (tests, package) in &left_out {
+        println!("left out: the tests named {tests}, which need {package} (sudo apt-get install)");
     }
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     ensure!(!ci || left_out.is_empty(), "tests were left out, which may not be when CI is true");

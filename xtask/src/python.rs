@@ -1,0 +1,28 @@
+//! Python environments with packages from PyPI, for what only Python has.
+
+use crate::build::target;
+use crate::step::{self, apt_get, is_root, on_path, output};
+use anyhow::{Result, ensure};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A Python with the packages in it, in a folder under `target`, made once.
+pub(crate) fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = std::path::absolute(target().join(folder))?;
+    let (python, installed) = (folder.join("bin/python"), folder.join("installed"));
+    let wanted = packages.join("\n");
+    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let is_here = || output("python3", &["-c", "import venv, ensurepip"]).is_some();
+    if !is_here() && is_root() && on_path("apt-get") {
+        apt_get(&["python3-venv"], "")?;
+    }
+    ensure!(is_here(), "python3 with venv is needed: sudo apt-get install -y python3-venv");
+    step::run("making a Python environment", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    step::run(&format!("installing {} from PyPI", packages.join(", ")), &mut install)?;
+    std::fs::write(installed, wanted)?;
+    Ok(python)
+}
