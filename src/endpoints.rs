@@ -40,17 +40,19 @@ pub(crate) async fn answer<P: Platform>(
         Route::Home => Ok(home::answer(settings)),
         Route::Live => Ok(health::live()),
         Route::Ready => health::ready(instance).await,
-        Route::Models => Ok(models::all()),
-        Route::Model { name } => models::one(name),
+        Route::Models => Ok(models::all().of_models(asked.headers)),
+        Route::Model { name } => models::one(name).map(|found| found.of_models(asked.headers)),
         Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, timing).await,
         Route::Invalidation { user_id } => invalidation::of_person(&asked, user_id, query).await,
         Route::CheckInsHook => invalidation::of_change(&asked, body).await,
         Route::PostedPredictions => posted_predictions::answer(&asked, body, timing).await,
         Route::Batch => batch::answer(&asked, body, timing).await,
-        Route::InferenceServer => Ok(inference_protocol::server()),
+        Route::InferenceServer => Ok(inference_protocol::server().of_models(asked.headers)),
         Route::InferenceLive => Ok(inference_protocol::live()),
         Route::InferenceReady => Ok(inference_protocol::ready()),
-        Route::InferenceModel { name, version } => inference_protocol::model(name, version),
+        Route::InferenceModel { name, version } => {
+            inference_protocol::model(name, version).map(|found| found.of_models(asked.headers))
+        }
         Route::InferenceModelReady { name, version } => inference_protocol::model_ready(name, version),
         Route::Infer { name, version } => inference_protocol::infer(&asked, name, version, body, timing).await,
         Route::PredictionOfDay { user_id } => prediction_of_day::answer(&asked, user_id, query, timing).await,

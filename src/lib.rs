@@ -49,7 +49,8 @@ async fn answer<P: Platform>(instance: &Instance<P>, request: &Parts, body: impl
         }
         Err(_) => response,
     };
-    response.with_id_and_timing(&request_id, timing)
+    let response = response.with_id_and_timing(&request_id, timing);
+    if request.method == Method::HEAD { response.without_body() } else { response }
 }
 
 /// Limits, route, access, endpoint.

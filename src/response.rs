@@ -4,6 +4,7 @@ use crate::access::rate_limit::Standing;
 use crate::deadline::Deadline;
 use crate::request::RequestId;
 use crate::settings::Settings;
+use bipolar_edge_models::FINGERPRINT;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -49,6 +50,25 @@ impl Response {
             self.headers.push((name, value.to_owned()));
         }
         self
+    }
+
+    /// The answer to `HEAD`: all but the body, and without its length, which a host would hold against the body that is not there.
+    pub(crate) fn without_body(mut self) -> Response {
+        self.headers.retain(|(name, _)| *name != "content-length");
+        Response { body: Vec::new(), ..self }
+    }
+
+    /// An answer that changes with the compiled models only: a caller who has it is told so (RFC 9110, section 13).
+    pub(crate) fn of_models(self, headers: &HeaderMap) -> Response {
+        let tag = format!("\"{FINGERPRINT}\"");
+        let known = headers.get_all("if-none-match").iter().filter_map(|tags| tags.to_str().ok());
+        let known = known.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+        let response = match known.into_iter().any(|known| known == tag || known == "*") && self.status == 200 {
+            true => Response { status: 304, headers: Vec::new(), body: Vec::new() },
+            false => self,
+        };
+        // To be kept, and asked for each time: the next release has other models.
+        response.with_header("etag", tag).with_header("cache-control", "private, no-cache")
     }
 
     /// What every answer of a deployment carries, by what it is and how it was reached.

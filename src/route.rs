@@ -87,7 +87,8 @@ impl Route<'_> {
     }
 }
 
-/// The endpoint of a request. 404 for an unknown path, 405 with `allow` for a known one asked in another way.
+/// The endpoint of a request. 404 for an unknown path, 405 with `allow` for a known one asked in another way. `HEAD` asks what
+/// `GET` does.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Problem> {
     let (allow, route) = at(method, path).ok_or(Problem::NoSuchRoute)?;
     if allow.split(", ").any(|allowed| allowed == method.as_str()) {
@@ -102,33 +103,36 @@ pub(crate) fn methods(path: &str) -> Option<&'static str> {
     at(&Method::GET, path).map(|(allow, _)| allow)
 }
 
+/// The methods of a path that can only be read.
+const READ: &str = "GET, HEAD";
+
 fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     Some(match segments.as_slice() {
-        [""] => ("GET", Route::Home),
-        ["health", "live"] => ("GET", Route::Live),
-        ["health", "ready"] => ("GET", Route::Ready),
-        ["models"] => ("GET", Route::Models),
-        ["models", name] => ("GET", Route::Model { name }),
+        [""] => (READ, Route::Home),
+        ["health", "live"] => (READ, Route::Live),
+        ["health", "ready"] => (READ, Route::Ready),
+        ["models"] => (READ, Route::Models),
+        ["models", name] => (READ, Route::Model { name }),
         ["data", "predictions"] => ("POST", Route::PostedPredictions),
         ["data", "predictions", "batch"] => ("POST", Route::Batch),
         ["data", "predictions", user_id] if method == Method::DELETE => {
-            ("GET, DELETE", Route::Invalidation { user_id })
+            ("GET, HEAD, DELETE", Route::Invalidation { user_id })
         }
-        ["data", "predictions", user_id] => ("GET, DELETE", Route::Predictions { user_id }),
-        ["data", "prediction_of_day", user_id] => ("GET", Route::PredictionOfDay { user_id }),
+        ["data", "predictions", user_id] => ("GET, HEAD, DELETE", Route::Predictions { user_id }),
+        ["data", "prediction_of_day", user_id] => (READ, Route::PredictionOfDay { user_id }),
         ["hooks", "check-ins"] => ("POST", Route::CheckInsHook),
-        ["v2"] => ("GET", Route::InferenceServer),
-        ["v2", "health", "live"] => ("GET", Route::InferenceLive),
-        ["v2", "health", "ready"] => ("GET", Route::InferenceReady),
+        ["v2"] => (READ, Route::InferenceServer),
+        ["v2", "health", "live"] => (READ, Route::InferenceLive),
+        ["v2", "health", "ready"] => (READ, Route::InferenceReady),
         ["v2", "models", name, rest @ ..] => {
             let (version, rest) = match rest {
                 ["versions", version, rest @ ..] => (Some(*version), rest),
                 rest => (None, rest),
             };
             match rest {
-                [] => ("GET", Route::InferenceModel { name, version }),
-                ["ready"] => ("GET", Route::InferenceModelReady { name, version }),
+                [] => (READ, Route::InferenceModel { name, version }),
+                ["ready"] => (READ, Route::InferenceModelReady { name, version }),
                 ["infer"] => ("POST", Route::Infer { name, version }),
                 _ => return None,
             }
@@ -164,7 +168,7 @@ mod tests {
 
     #[test]
     fn another_method_is_told_which_is_allowed() {
-        assert_eq!(find(&Method::DELETE, "/models"), Err(Problem::MethodNotAllowed { allow: "GET" }));
+        assert_eq!(find(&Method::DELETE, "/models"), Err(Problem::MethodNotAllowed { allow: "GET, HEAD" }));
         assert_eq!(find(&Method::GET, "/data/predictions"), Err(Problem::MethodNotAllowed { allow: "POST" }));
         assert_eq!(find(&Method::GET, "/data/predictions/batch"), Err(Problem::MethodNotAllowed { allow: "POST" }));
         assert_eq!(find(&Method::POST, "/data/predictions/batch"), Ok(Route::Batch));

@@ -145,13 +145,13 @@ impl Settings {
             &text("api_keys", "").await,
         )?;
         let protect_operations = match text("protect_operations", "").await.as_str() {
-            // Open beside demo data, which is nobody's.
-            "" => supabase.is_some() || !matches!(auth_mode, AuthMode::Off),
+            // Open where nobody has to say who they are, as beside demo data.
+            "" => !matches!(auth_mode, AuthMode::Off),
             "true" => true,
             "false" => false,
             _ => return Err(wrong("The variable protect_operations must be true, false or empty.")),
         };
-        if protect_operations && matches!(auth_mode, AuthMode::Off) && supabase.is_none() {
+        if protect_operations && matches!(auth_mode, AuthMode::Off) {
             return Err(wrong("With protect_operations the variable auth_mode must be jwt or api_key."));
         }
         let rate_limit_predictions = Rate::parse(&text("rate_limit_predictions", "60/minute").await)

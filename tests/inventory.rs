@@ -42,3 +42,28 @@ fn health_and_home_answer() {
     let person = home["demo_people"][0]["user_id"].as_str().expect("an id");
     assert_eq!(host.predictions(person, "").status, 200);
 }
+
+#[test]
+fn who_has_the_inventory_is_told_that_it_is_the_same() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    for path in ["/models", "/models/mood_state", "/v2", "/v2/models/mood_state"] {
+        let first = host.get(path);
+        let tag = first.header("etag").to_owned();
+        assert!(tag.starts_with('"') && first.header("cache-control") == "private, no-cache", "{path}");
+        for known in [tag.as_str(), &format!("W/{tag}"), &format!("\"other\", {tag}"), "*"] {
+            let again = host.request("GET", path, &[("if-none-match", known)]);
+            assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", tag.as_str()), "{known}");
+        }
+        let other = host.request("GET", path, &[("if-none-match", "\"other\"")]);
+        assert_eq!((other.status, &other.body), (200, &first.body));
+        let head = host.request("HEAD", path, &[]);
+        assert_eq!((head.status, head.body.as_str(), head.header("etag")), (200, "", tag.as_str()));
+    }
+    assert_eq!(host.request("GET", "/models/nothing", &[("if-none-match", "*")]).status, 404);
+    assert_eq!(host.request("HEAD", "/models/nothing", &[]).status, 404);
+    let path = format!("/data/predictions/{}", harness::DEPRESSED);
+    let head = host.request("HEAD", &path, &[]);
+    assert_eq!((head.status, head.body.as_str(), head.header("etag")), (200, "", ""));
+    assert_eq!(host.request("HEAD", "/data/predictions", &[]).status, 405);
+}

@@ -224,7 +224,7 @@ fn pages_of_the_origins_that_are_named_may_ask_and_no_others() {
             (answer.status, answer.body.as_str(), answer.header("access-control-allow-origin")),
             (204, "", origin)
         );
-        assert_eq!(answer.header("access-control-allow-methods"), "GET, DELETE, OPTIONS");
+        assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, DELETE, OPTIONS");
         assert!(answer.header("access-control-allow-headers").contains("authorization"));
         assert_eq!(answer.header("vary"), "origin");
         let answer = named.request("GET", &path, &[("origin", origin)]);
@@ -272,7 +272,7 @@ fn every_answer_has_the_headers_that_a_health_service_should_send() {
     let path = format!("/data/predictions/{DEPRESSED}");
     for (path, cache) in [
         (path.as_str(), "private, no-store"),
-        ("/models", "no-store"),
+        ("/models", "private, no-cache"),
         ("/health/live", "no-store"),
         ("/nothing", "no-store"),
         ("/data/predictions/me", "no-store"),
