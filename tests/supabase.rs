@@ -86,6 +86,7 @@ fn each_failure_of_the_database_has_its_own_problem_and_tells_nothing_of_it() {
         (Reply::Closes, 503, "source-unreachable", 2),
         (Reply::Keeps, 504, "source-slow", 1),
         (Reply::Drips, 504, "source-slow", 1),
+        (Reply::RowsAfter(Duration::from_secs(3)), 504, "source-slow", 1),
     ];
     for (reply, status, kind, requests) in cases {
         let stand_in = StandIn::start(vec![reply]);
