@@ -30,12 +30,14 @@ impl Figures {
 }
 
 impl Server {
-    /// Starts the project's own host with some variables set, and waits until it listens.
-    pub(crate) fn start(program: &Path, variables: &[&str]) -> Result<Server> {
+    /// Starts the project's own host with a runtime configuration and some variables set, and waits until it listens.
+    pub(crate) fn start(program: &Path, config: &Path, variables: &[&str]) -> Result<Server> {
         let state = std::env::temp_dir().join(format!("bipolar-edge-bench-{}", std::process::id()));
         let mut process = Command::new(program)
             .args(["--listen", "127.0.0.1:0", "--quiet", "--state-dir"])
             .arg(&state)
+            .arg("--runtime-config-file")
+            .arg(config)
             .args(variables.iter().flat_map(|variable| ["--variable", variable]))
             .stdout(Stdio::piped())
             .spawn()
