@@ -149,6 +149,11 @@ struct Body<'a> {
 }
 
 impl Problem {
+    /// One thing that is wrong with a request.
+    pub(crate) fn invalid(field: &str, message: &str) -> Problem {
+        Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
+    }
+
     /// The answer that tells it.
     pub(crate) fn into_response(self) -> Response {
         let (status, kind, title, detail) = self.told();

@@ -229,7 +229,7 @@ pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
         serde_json::error::Category::Eof => "ends too early to be JSON".to_owned(),
         _ => format!("is not JSON: line {}, column {}", error.line(), error.column()),
     };
-    Problem::Invalid(vec![FieldError { field: "body".to_owned(), message }])
+    Problem::invalid("body", &message)
 }
 
 /// The body of a request that says it is JSON, of at most `limit` bytes, if it arrives before the deadline.

@@ -107,7 +107,7 @@ fn refused(error: &serde_json::Error) -> Problem {
         serde_json::error::Category::Data => "must be an object with nothing but items, an array of up to 256",
         _ => return request::not_json(error),
     };
-    Problem::Invalid(vec![FieldError { field: "items".to_owned(), message: message.to_owned() }])
+    Problem::invalid("items", message)
 }
 
 /// What the fuzzer calls: the whole body of a batch, and each of its items.

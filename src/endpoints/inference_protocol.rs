@@ -4,7 +4,7 @@
 
 use super::Asked;
 use crate::platform::{Platform, RequestBody};
-use crate::problem::{FieldError, Problem};
+use crate::problem::Problem;
 use crate::request;
 use crate::response::{Response, Timing};
 use bipolar_edge_models::{MODELS, Model, Output};
@@ -170,7 +170,8 @@ impl Kind {
 
     /// One row's tensor, added to the others'.
     fn add(self, model: &Model, row: &[f64], to: &mut Vec<f64>) -> Result<(), Problem> {
-        let no_covers = || invalid("outputs", "has contributions, which this model's file does not allow to compute");
+        let no_covers =
+            || Problem::invalid("outputs", "has contributions, which this model's file does not allow to compute");
         match self {
             Kind::Probabilities => to.extend(model.probabilities(row).unwrap_or_default()),
             Kind::Margin => to.extend(model.margins(row).unwrap_or_default()),
@@ -240,13 +241,16 @@ pub(super) async fn infer<P: Platform>(
     let bytes = request::read_bytes(platform, asked.headers, body, BODY_LIMIT, asked.deadline).await?;
     let (json, binary) = bytes.split_at(json_length(asked.headers, bytes.len())?);
     let request: Request = serde_json::from_slice(&without_bare_words(json)).map_err(|error| {
-        invalid("body", &format!("is no inference request: line {}, column {}", error.line(), error.column()))
+        Problem::invalid("body", &format!("is no inference request: line {}, column {}", error.line(), error.column()))
     })?;
     let rows = rows(model, request.inputs, binary)?;
     let wanted = wanted(&request.parameters, request.outputs.as_deref())?;
     let count = rows.len() / model.features.len().max(1);
     if count > MOST_EXPLAINED && wanted.iter().any(|(kind, _)| *kind == Kind::Contributions) {
-        return Err(invalid("outputs", &format!("has contributions, of which {MOST_EXPLAINED} rows may be asked for")));
+        return Err(Problem::invalid(
+            "outputs",
+            &format!("has contributions, of which {MOST_EXPLAINED} rows may be asked for"),
+        ));
     }
     timing.lap("request");
     let mut tensors: Vec<Vec<f64>> = wanted.iter().map(|_| Vec::new()).collect();
@@ -301,15 +305,11 @@ fn find(name: &str, version: Option<&str>) -> Result<&'static Model, Problem> {
     if same { Ok(model) } else { Err(Problem::NoSuchModel) }
 }
 
-fn invalid(field: &str, message: &str) -> Problem {
-    Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
-}
-
 /// Where the JSON of a body ends.
 fn json_length(headers: &http::HeaderMap, body: usize) -> Result<usize, Problem> {
     let Some(said) = headers.get(JSON_LENGTH_HEADER) else { return Ok(body) };
     let length = said.to_str().ok().and_then(|text| text.parse().ok()).filter(|length| *length <= body);
-    length.ok_or_else(|| invalid(JSON_LENGTH_HEADER, "must be a number of bytes that the body has"))
+    length.ok_or_else(|| Problem::invalid(JSON_LENGTH_HEADER, "must be a number of bytes that the body has"))
 }
 
 /// JSON has no word for what is not a number, and clients in Python write `NaN`, `Infinity` and `-Infinity`: they are put into
@@ -348,27 +348,30 @@ fn without_bare_words(json: &[u8]) -> Cow<'_, [u8]> {
 /// The rows of a request, one after the other.
 fn rows(model: &Model, inputs: Vec<Input>, binary: &[u8]) -> Result<Vec<f64>, Problem> {
     let Ok([input]) = <[Input; 1]>::try_from(inputs) else {
-        return Err(invalid("inputs", "must hold one tensor, named input"));
+        return Err(Problem::invalid("inputs", "must hold one tensor, named input"));
     };
     if input.name != INPUT {
-        return Err(invalid("inputs[0].name", "must be input"));
+        return Err(Problem::invalid("inputs[0].name", "must be input"));
     }
     let features = model.features.len();
     // A batch of rows, or one row alone.
     let rows = match input.shape.as_slice() {
         [rows, columns] if *columns == features as u64 => *rows,
         [columns] if *columns == features as u64 => 1,
-        _ => return Err(invalid("inputs[0].shape", &format!("must be [rows, {features}]"))),
+        _ => return Err(Problem::invalid("inputs[0].shape", &format!("must be [rows, {features}]"))),
     };
     let wide = match input.datatype.as_str() {
         "FP64" => true,
         "FP32" => false,
-        _ => return Err(invalid("inputs[0].datatype", "must be FP32 or FP64")),
+        _ => return Err(Problem::invalid("inputs[0].datatype", "must be FP32 or FP64")),
     };
     let data = match (input.parameters.binary_data_size, input.data) {
         (Some(size), None) => {
             if size != binary.len() as u64 {
-                return Err(invalid("inputs[0].parameters.binary_data_size", "must be the bytes behind the JSON"));
+                return Err(Problem::invalid(
+                    "inputs[0].parameters.binary_data_size",
+                    "must be the bytes behind the JSON",
+                ));
             }
             if wide { numbers(binary, f64::from_le_bytes) } else { numbers(binary, |b| f32::from_le_bytes(b).into()) }
         }
@@ -379,10 +382,10 @@ fn rows(model: &Model, inputs: Vec<Input>, binary: &[u8]) -> Result<Vec<f64>, Pr
                 data.into_iter().map(|number| f64::from(number as f32)).collect()
             }
         }
-        _ => return Err(invalid("inputs[0].data", "must be there, or else binary data")),
+        _ => return Err(Problem::invalid("inputs[0].data", "must be there, or else binary data")),
     };
     if rows.checked_mul(features as u64) != Some(data.len() as u64) {
-        return Err(invalid(
+        return Err(Problem::invalid(
             "inputs[0].data",
             &format!("has {} numbers, and the shape another number of them", data.len()),
         ));
@@ -406,7 +409,10 @@ fn wanted(parameters: &Parameters, outputs: Option<&[WantedOutput]>) -> Result<V
     for (index, output) in outputs.iter().enumerate() {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == output.name);
         let kind = kind.filter(|kind| !wanted.iter().any(|(other, _)| other == kind)).ok_or_else(|| {
-            invalid(&format!("outputs[{index}].name"), "must be probabilities, margin or contributions, each once")
+            Problem::invalid(
+                &format!("outputs[{index}].name"),
+                "must be probabilities, margin or contributions, each once",
+            )
         })?;
         wanted.push((kind, output.parameters.binary_data.unwrap_or(parameters.binary_data_output)));
     }

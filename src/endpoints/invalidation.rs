@@ -3,7 +3,7 @@
 use super::Asked;
 use crate::cache;
 use crate::platform::{Platform, RequestBody};
-use crate::problem::{FieldError, Problem};
+use crate::problem::Problem;
 use crate::request::{self, ITEM_LIMIT, UserId};
 use crate::response::Response;
 use serde::{Deserialize, Serialize};
@@ -55,28 +55,25 @@ pub(super) async fn of_change<P: Platform>(asked: &Asked<'_, P>, body: impl Requ
         return Err(Problem::BadWebhookSecret);
     }
     let bytes = request::read_json(&asked.instance.platform, asked.headers, body, ITEM_LIMIT, asked.deadline).await?;
-    let wrong = |field: &str, message: &str| {
-        Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
-    };
     let change: Change = serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
-            wrong("body", "is no change of a row: table, record and old_record are needed")
+            Problem::invalid("body", "is no change of a row: table, record and old_record are needed")
         }
         _ => request::not_json(&error),
     })?;
     if change.table != TABLE {
-        return Err(wrong("table", "must be check_ins"));
+        return Err(Problem::invalid("table", "must be check_ins"));
     }
     let ids = [change.record, change.old_record].into_iter().flatten().filter_map(|row| row.user_id);
     let mut people: Vec<UserId> = Vec::new();
     for id in ids {
-        let person = UserId::parse(&id).ok_or_else(|| wrong("record.user_id", "is not a UUID"))?;
+        let person = UserId::parse(&id).ok_or_else(|| Problem::invalid("record.user_id", "is not a UUID"))?;
         if !people.contains(&person) {
             people.push(person);
         }
     }
     if people.is_empty() {
-        return Err(wrong("record.user_id", "is missing, and so is old_record's"));
+        return Err(Problem::invalid("record.user_id", "is missing, and so is old_record's"));
     }
     let mut invalidated = 0;
     for person in people {
