@@ -7,7 +7,7 @@ use crate::settings::{CorsOrigins, Settings};
 use http::{HeaderMap, Method};
 
 /// Headers of an answer that a page may read beside the few that every page may.
-const EXPOSED: &str = "age, allow, etag, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, \
+const EXPOSED: &str = "age, allow, etag, location, preference-applied, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, \
                        server-timing, www-authenticate, x-cache, x-request-id";
 /// Headers that a page may send.
 const ACCEPTED: &str = "authorization, content-type, if-none-match, prefer, x-api-key, x-request-id";

@@ -5,6 +5,7 @@ mod health;
 mod home;
 mod inference_protocol;
 mod invalidation;
+mod job;
 mod models;
 mod posted_predictions;
 mod prediction_of_day;
@@ -25,12 +26,12 @@ pub(crate) use health::live;
 /// Hands a request to its endpoint.
 #[allow(clippy::too_many_arguments, reason = "what was found out about the request, each once")]
 pub(crate) async fn answer<P: Platform>(
-    instance: &Instance<P>,
+    instance: &Rc<Instance<P>>,
     settings: &Rc<Settings>,
     route: Route<'_>,
     request: &http::request::Parts,
     body: impl RequestBody,
-    caller: &Caller,
+    caller: &Rc<Caller>,
     deadline: Deadline,
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
@@ -45,6 +46,7 @@ pub(crate) async fn answer<P: Platform>(
         Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, timing).await,
         Route::Invalidation { user_id } => invalidation::of_person(&asked, user_id, query).await,
         Route::CheckInsHook => invalidation::of_change(&asked, body).await,
+        Route::Job { id } => job::answer(&asked, id, query).await,
         Route::PostedPredictions => posted_predictions::answer(&asked, body, timing).await,
         Route::Batch => batch::answer(&asked, body, timing).await,
         Route::InferenceServer => Ok(inference_protocol::server().of_models(asked.headers)),
@@ -61,10 +63,10 @@ pub(crate) async fn answer<P: Platform>(
 
 /// What an endpoint is given beside path, query and body.
 struct Asked<'a, P> {
-    instance: &'a Instance<P>,
+    instance: &'a Rc<Instance<P>>,
     settings: &'a Rc<Settings>,
     headers: &'a http::HeaderMap,
-    caller: &'a Caller,
+    caller: &'a Rc<Caller>,
     deadline: Deadline,
 }
 

@@ -31,6 +31,7 @@ pub fn rows(bytes: &[u8]) {
 
 pub fn cache_entry(bytes: &[u8]) {
     crate::cache::fuzz(bytes);
+    crate::jobs::fuzz(bytes);
 }
 
 /// A token, a zero byte, a key set.

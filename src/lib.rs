@@ -17,6 +17,7 @@ mod endpoints;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod instance;
+mod jobs;
 mod log;
 mod platform;
 mod predict;
@@ -35,9 +36,10 @@ use platform::{Platform, RequestBody};
 use problem::Problem;
 use request::RequestId;
 use response::{Response, Timing};
+use std::rc::Rc;
 
 /// Answers one request. Whatever happens in between, every answer leaves through here with its id and timing.
-async fn answer<P: Platform>(instance: &Instance<P>, request: &Parts, body: impl RequestBody) -> Response {
+async fn answer<P: Platform>(instance: &Rc<Instance<P>>, request: &Parts, body: impl RequestBody) -> Response {
     let mut timing = Timing::start();
     let request_id = RequestId::of(&request.headers);
     let response = respond(instance, request, body, &mut timing).await;
@@ -55,7 +57,7 @@ async fn answer<P: Platform>(instance: &Instance<P>, request: &Parts, body: impl
 
 /// Limits, route, access, endpoint.
 async fn respond<P: Platform>(
-    instance: &Instance<P>,
+    instance: &Rc<Instance<P>>,
     request: &Parts,
     body: impl RequestBody,
     timing: &mut Timing,
@@ -87,7 +89,10 @@ async fn respond<P: Platform>(
     };
     timing.lap("limit");
     let answered = match caller {
-        Ok(caller) => endpoints::answer(instance, &settings, route, request, body, &caller, deadline, timing).await,
+        Ok(caller) => {
+            let caller = Rc::new(caller);
+            endpoints::answer(instance, &settings, route, request, body, &caller, deadline, timing).await
+        }
         Err(problem) => Err(problem),
     };
     if let Err(Problem::BadWebhookSecret) = &answered {

@@ -4,6 +4,7 @@ use crate::access::rate_limit::Standing;
 use crate::request::ITEM_LIMIT;
 use crate::response::Response;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// What went wrong, in the caller's terms.
 #[derive(Debug, PartialEq)]
@@ -12,6 +13,10 @@ pub(crate) enum Problem {
     Invalid(Vec<FieldError>),
     NoSuchRoute,
     NoSuchModel,
+    /// No background prediction of this id that this caller started.
+    NoSuchJob,
+    /// The instance that made a background prediction is gone.
+    JobLost,
     MethodNotAllowed {
         allow: &'static str,
     },
@@ -162,6 +167,13 @@ impl Problem {
         self.with_headers(response.with_header("content-type", "application/problem+json"))
     }
 
+    /// The same, to be kept as what became of a background prediction.
+    pub(crate) fn into_json(self) -> Box<RawValue> {
+        let body = String::from_utf8(self.into_response().body).unwrap_or_default();
+        // What is no JSON is no body of this module's.
+        RawValue::from_string(body).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+
     /// The same as the Open Inference Protocol has it: one sentence.
     pub(crate) fn into_inference_response(self) -> Response {
         #[derive(Serialize)]
@@ -195,6 +207,18 @@ impl Problem {
             Problem::NoSuchModel => {
                 (404, "urn:bipolar-edge:problem:no-such-model", "No such model", "GET /models lists the models.")
             }
+            Problem::NoSuchJob => (
+                404,
+                "urn:bipolar-edge:problem:no-such-job",
+                "No such job",
+                "No background prediction of this id was started by this caller, or it has expired.",
+            ),
+            Problem::JobLost => (
+                503,
+                "urn:bipolar-edge:problem:job-lost",
+                "Job lost",
+                "The prediction was not made in time, or what made it has ended: ask again.",
+            ),
             Problem::MethodNotAllowed { .. } => (
                 405,
                 "urn:bipolar-edge:problem:method-not-allowed",
@@ -299,7 +323,7 @@ impl Problem {
                 503,
                 "urn:bipolar-edge:problem:store-unavailable",
                 "Store unavailable",
-                "The store did not answer, so nothing was invalidated: ask again.",
+                "The store did not answer, and without it this cannot be done: ask again.",
             ),
             Problem::OutOfTime => (
                 504,

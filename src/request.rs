@@ -97,6 +97,15 @@ impl Default for Wanted {
     }
 }
 
+/// Prints the question, the same however it was written: to tell questions apart, never into a log.
+impl fmt::Display for PredictionRequest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Wanted { types, window, limit_checkins, explain } = &self.wanted;
+        write!(out, "{} {} {limit_checkins} {explain}", self.user_id, window.0)?;
+        types.iter().try_for_each(|model| write!(out, " {}", model.name))
+    }
+}
+
 impl PredictionRequest {
     /// Reads path and query. On failure says everything that is wrong, not only the first thing.
     pub(crate) fn parse(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
@@ -135,19 +144,31 @@ impl PredictionRequest {
 
     /// A person alone, for an endpoint without parameters.
     pub(crate) fn of_day(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
-        let mut errors = Errors::default();
-        if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
-            errors.add(&name, "is not a parameter; this endpoint has none".to_owned());
-        }
-        match (PredictionRequest::parse(user_id, ""), errors.0.is_empty()) {
-            (request, true) => request,
-            (Err(Problem::Invalid(mut more)), false) => {
-                more.append(&mut errors.0);
-                Err(Problem::Invalid(more))
+        match (PredictionRequest::parse(user_id, ""), no_parameters(query)) {
+            (request, Ok(())) => request,
+            (Err(Problem::Invalid(mut errors)), Err(Problem::Invalid(mut more))) => {
+                errors.append(&mut more);
+                Err(Problem::Invalid(errors))
             }
-            (_, false) => Err(Problem::Invalid(errors.0)),
+            (_, Err(problem)) => Err(problem),
         }
     }
+}
+
+/// Errors if there are parameters, for an endpoint that has none.
+pub(crate) fn no_parameters(query: &str) -> Result<(), Problem> {
+    let mut errors = Errors::default();
+    if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
+        errors.add(&name, "is not a parameter; this endpoint has none".to_owned());
+    }
+    errors.none_or(())
+}
+
+/// Whether the caller would rather be told where to look later (`Prefer: respond-async`, RFC 7240).
+pub(crate) fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut names = preferences.flat_map(|list| list.split(',')).map(|one| one.split([';', '=']).next().unwrap_or(""));
+    names.any(|name| name.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 /// A person alone, for an endpoint that asks nothing else.

@@ -21,6 +21,9 @@ pub(crate) enum Route<'a> {
     Invalidation {
         user_id: &'a str,
     },
+    Job {
+        id: &'a str,
+    },
     PostedPredictions,
     Batch,
     PredictionOfDay {
@@ -59,6 +62,7 @@ impl Route<'_> {
             | Route::Infer { .. } => Guard::Operations,
             Route::Predictions { .. }
             | Route::Invalidation { .. }
+            | Route::Job { .. }
             | Route::PostedPredictions
             | Route::Batch
             | Route::PredictionOfDay { .. } => Guard::Data,
@@ -75,6 +79,7 @@ impl Route<'_> {
             | Route::Models
             | Route::Model { .. }
             | Route::Invalidation { .. }
+            | Route::Job { .. }
             | Route::InferenceServer
             | Route::InferenceModel { .. }
             | Route::InferenceModelReady { .. } => Some(Class::Other),
@@ -120,6 +125,7 @@ fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
             ("GET, HEAD, DELETE", Route::Invalidation { user_id })
         }
         ["data", "predictions", user_id] => ("GET, HEAD, DELETE", Route::Predictions { user_id }),
+        ["data", "jobs", id] => (READ, Route::Job { id }),
         ["data", "prediction_of_day", user_id] => (READ, Route::PredictionOfDay { user_id }),
         ["hooks", "check-ins"] => ("POST", Route::CheckInsHook),
         ["v2"] => (READ, Route::InferenceServer),

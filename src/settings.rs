@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) crisis_resources: Vec<String>,
     /// How long an answer may take in all.
     pub(crate) inference_timeout: Duration,
+    /// How long the outcome of a background prediction is kept.
+    pub(crate) job_ttl: Duration,
     /// The inventory is for those who may ask for predictions.
     pub(crate) protect_operations: bool,
     /// How often a caller may ask for anything but predictions; `None` for as often as they like.
@@ -40,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) rate_limit_predictions: Option<Rate>,
     /// Where check-ins come from; `None` for the demo cohort.
     pub(crate) supabase: Option<Rc<Supabase>>,
+    /// What is not in the cache is predicted in the background, whether or not the caller asked for that.
+    pub(crate) use_background_inference: bool,
     /// What a webhook must send to be believed; `None` if none is configured.
     pub(crate) webhook_secret: Option<String>,
 }
@@ -112,6 +116,14 @@ impl Settings {
             .ok_or(wrong("The variable cache_ttl_seconds must be a whole number from 0 (no cache) to 86400."))?;
         let cache_stale = seconds(text("cache_stale_seconds", "3600").await)
             .ok_or(wrong("The variable cache_stale_seconds must be a whole number from 0 (never) to 86400."))?;
+        let job_ttl = seconds(text("job_ttl_seconds", "600").await)
+            .filter(|seconds| *seconds > 0)
+            .ok_or(wrong("The variable job_ttl_seconds must be a whole number from 1 to 86400."))?;
+        let use_background_inference = match text("use_background_inference", "").await.as_str() {
+            "" | "false" => false,
+            "true" => true,
+            _ => return Err(wrong("The variable use_background_inference must be true or false.")),
+        };
         let timeout: f64 = text("inference_timeout_seconds", "30")
             .await
             .parse()
@@ -191,10 +203,12 @@ impl Settings {
             cors_origins,
             crisis_resources,
             inference_timeout: Duration::from_secs_f64(timeout),
+            job_ttl: Duration::from_secs(job_ttl),
             protect_operations,
             rate_limit_default,
             rate_limit_predictions,
             supabase,
+            use_background_inference,
             webhook_secret: Some(webhook_secret).filter(|secret| !secret.is_empty()),
         })
     }
@@ -361,6 +375,8 @@ mod tests {
         assert!(detail("webhook_secret", "short").starts_with("The variable webhook_secret"));
         for (name, values) in [
             ("cache_stale_seconds", &["-1", "86401", "an hour"][..]),
+            ("job_ttl_seconds", &["0", "86401", "an hour"][..]),
+            ("use_background_inference", &["yes", "1"][..]),
             ("auth_mode", &["none", "JWT", "jwt,off"]),
             ("protect_operations", &["yes", "1"]),
             ("rate_limit_predictions", &["60", "none"]),

@@ -4,8 +4,10 @@
 
 mod harness;
 
+use harness::stand_in::{Reply, StandIn};
+use harness::tokens::{ANON_KEY, SERVICE_KEY};
 use harness::{DEPRESSED, Host, state, wait_for};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_store_that_errors_never_fails_an_answer() {
@@ -85,4 +87,39 @@ fn an_invalidation_that_the_store_does_not_take_is_an_error() {
     let host = Host::start(&state, &["--store-fault", "errors"]);
     let answer = host.request("DELETE", &format!("/data/predictions/{DEPRESSED}"), &[]);
     assert_eq!((answer.status, answer.header("retry-after")), (503, "2"), "{}", answer.body);
+}
+
+#[test]
+fn a_store_that_fails_has_a_background_prediction_made_at_once_or_told_as_failed() {
+    let state = state();
+    let fault = state.path().join("fault");
+    std::fs::write(&fault, "errors").expect("written");
+    let stand_in = StandIn::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
+    let variables = [
+        format!("supabase_url={}", stand_in.url),
+        format!("supabase_anon_key={ANON_KEY}"),
+        "auth_mode=off".to_owned(),
+        format!("supabase_service_key={SERVICE_KEY}"),
+        "inference_timeout_seconds=1".to_owned(),
+    ];
+    let flags = variables.iter().flat_map(|variable| ["--variable", variable]);
+    let faulty = format!("@{}", fault.display());
+    let host = Host::start(&state, &flags.chain(["--store-fault", &faulty]).collect::<Vec<_>>());
+    let path = format!("/data/predictions/{DEPRESSED}");
+    let ask = || host.request("GET", &path, &[("prefer", "respond-async")]);
+    let direct = ask();
+    assert_eq!((direct.status, direct.header("x-cache")), (200, "BYPASS"), "{}", direct.body);
+    wait_for(|| host.log().contains("a background prediction could not be begun and is made at once").then_some(()));
+
+    std::fs::write(&fault, "").expect("written");
+    let accepted = ask();
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+    std::fs::write(&fault, "errors").expect("written");
+    let location = accepted.header("location");
+    assert_eq!(host.get(location).status, 503, "nobody knows");
+    wait_for(|| host.log().contains("the end of a background prediction could not be written").then_some(()));
+    std::fs::write(&fault, "").expect("written");
+    assert_eq!(host.get(location).json()["status"], "running");
+    let job = wait_for(|| Some(host.get(location).json()).filter(|job| job["status"] != "running"));
+    assert_eq!(job["error"]["type"], "urn:bipolar-edge:problem:job-lost", "{job}");
 }

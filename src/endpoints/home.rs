@@ -11,7 +11,7 @@ struct Home {
     service: &'static str,
     version: &'static str,
     notice: &'static str,
-    endpoints: [&'static str; 12],
+    endpoints: [&'static str; 13],
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
 }
@@ -37,6 +37,7 @@ pub(super) fn answer(settings: &Settings) -> Response {
                 "POST /data/predictions",
                 "POST /data/predictions/batch",
                 "/data/prediction_of_day/{user_id}",
+                "/data/jobs/{id}",
                 "POST /hooks/check-ins",
                 "/models",
                 "/models/{name}",

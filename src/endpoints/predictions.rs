@@ -1,15 +1,19 @@
 //! `GET /data/predictions/{user_id}`: every prediction about one person.
 
-use super::Asked;
-use crate::cache::{self, CheckInEntry, Entry, Lookup};
+use super::{Asked, job};
+use crate::cache::{self, CheckInEntry, Entry, Lookup, Place};
 use crate::checkins;
+use crate::deadline::Deadline;
+use crate::jobs::{self, Begun, Job, Outcome};
+use crate::log;
 use crate::platform::Platform;
 use crate::predict::{self, Prediction, Source};
 use crate::problem::Problem;
-use crate::request::{PredictionRequest, Wanted};
+use crate::request::{self, PredictionRequest, Wanted};
 use crate::response::{Response, Timing};
 use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
+use http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -74,14 +78,61 @@ pub(super) async fn answer<P: Platform>(
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
     let request = PredictionRequest::parse(user_id, query)?;
-    let (entry, served) = find_or_predict(asked, &request, timing).await?;
-    let mut body = body(&request.wanted, &entry.generated_at, &entry.predictions, &entry.per_checkin);
-    body.user_id = Some(request.user_id.to_string());
-    if let Served::Stale { age } = served {
-        body.warning = Some(STALE);
-        body.age_seconds = Some(age.as_secs());
+    let place = match find(asked, &request, timing).await? {
+        Found::Entry(entry) => {
+            return Ok(private(Response::json(200, &told(&request, &entry, Served::Hit)), Served::Hit));
+        }
+        Found::Nothing(place) => place,
+    };
+    if asked.settings.use_background_inference || request::prefers_async(asked.headers) {
+        let generation = place.as_ref().map_or("", |place| place.generation.as_str());
+        let caller = asked.caller.identity();
+        match jobs::begin(asked.instance, asked.settings, caller, &request.to_string(), generation).await {
+            Ok(Begun::Before(running)) => return Ok(job::accepted(&running)),
+            Ok(Begun::Now(begun, deadline)) => {
+                let accepted = job::accepted(&begun);
+                predict_later(asked, request, place, begun, deadline);
+                return Ok(accepted);
+            }
+            // The caller would rather not wait, and would rather wait than have nothing.
+            Err(cause) => log::warning("a background prediction could not be begun and is made at once", cause),
+        }
     }
-    Ok(private(Response::json(200, &body), served))
+    let (entry, served) = predict(asked, &request, place, timing).await?;
+    Ok(private(Response::json(200, &told(&request, &entry, served)), served))
+}
+
+/// Makes a prediction after the answer, in this instance.
+fn predict_later<P: Platform>(
+    asked: &Asked<'_, P>,
+    request: PredictionRequest,
+    place: Option<Place>,
+    job: Job,
+    deadline: Deadline,
+) {
+    let (instance, settings, caller) = (asked.instance.clone(), asked.settings.clone(), asked.caller.clone());
+    asked.instance.platform.spawn(async move {
+        let headers = HeaderMap::new();
+        let asked = Asked { instance: &instance, settings: &settings, headers: &headers, caller: &caller, deadline };
+        let made = predict(&asked, &request, place, &mut Timing::start()).await;
+        let outcome = made.map(|(entry, served)| {
+            // The store does not keep whom it is about.
+            serde_json::value::to_raw_value(&Body { user_id: None, ..told(&request, &entry, served) })
+        });
+        let outcome = match outcome {
+            Ok(Ok(result)) => Outcome::Done(result),
+            Ok(Err(_)) => Outcome::Failed(Problem::JobLost.into_json()),
+            Err(problem) => Outcome::Failed(problem.into_json()),
+        };
+        jobs::finish(&instance, &settings, job, outcome).await;
+    });
+}
+
+/// The body that tells an entry to who asked.
+fn told<'a>(request: &'a PredictionRequest, entry: &'a Entry, served: Served) -> Body<'a> {
+    let body = body(&request.wanted, &entry.generated_at, &entry.predictions, &entry.per_checkin);
+    let age_seconds = if let Served::Stale { age } = served { Some(age.as_secs()) } else { None };
+    Body { user_id: Some(request.user_id.to_string()), warning: age_seconds.map(|_| STALE), age_seconds, ..body }
 }
 
 const STALE: &str = "The database cannot be reached: these predictions were made before, from the check-ins of then.";
@@ -116,16 +167,46 @@ pub(super) async fn find_or_predict<P: Platform>(
     request: &PredictionRequest,
     timing: &mut Timing,
 ) -> Result<(Entry, Served), Problem> {
+    match find(asked, request, timing).await? {
+        Found::Entry(entry) => Ok((entry, Served::Hit)),
+        Found::Nothing(place) => predict(asked, request, place, timing).await,
+    }
+}
+
+/// What there is before anything is predicted.
+enum Found {
+    Entry(Entry),
+    /// Nothing, and where what is predicted now should go.
+    Nothing(Option<Place>),
+}
+
+/// Looks for the person's entry in the cache.
+async fn find<P: Platform>(
+    asked: &Asked<'_, P>,
+    request: &PredictionRequest,
+    timing: &mut Timing,
+) -> Result<Found, Problem> {
     let Asked { instance, settings, .. } = asked;
     let sight = asked.caller.sight(settings, request.user_id)?;
     // What a token shows is that caller's alone, and what is in the cache may be more than it shows.
     let looked_up = if sight.whole { cache::look_up(instance, settings, request).await } else { Lookup::Bypass };
     timing.lap("cache");
-    let place = match looked_up {
-        Lookup::Hit(entry) => return Ok((entry, Served::Hit)),
-        Lookup::Miss(place) => Some(place),
-        Lookup::Bypass => None,
-    };
+    Ok(match looked_up {
+        Lookup::Hit(entry) => Found::Entry(entry),
+        Lookup::Miss(place) => Found::Nothing(Some(place)),
+        Lookup::Bypass => Found::Nothing(None),
+    })
+}
+
+/// A new entry, which is written to the cache later if there is a place for it.
+async fn predict<P: Platform>(
+    asked: &Asked<'_, P>,
+    request: &PredictionRequest,
+    place: Option<Place>,
+    timing: &mut Timing,
+) -> Result<(Entry, Served), Problem> {
+    let Asked { instance, settings, .. } = asked;
+    let sight = asked.caller.sight(settings, request.user_id)?;
     let generation = place.as_ref().map(|place| place.generation.as_str());
     let checkins = checkins::of(instance, settings, request, sight.credential, generation, asked.deadline).await;
     timing.lap("source");
