@@ -29,7 +29,7 @@ pub(crate) fn allow(response: Response, settings: &Settings, method: &Method, he
         (CorsOrigins::Only(origins), _) if origins.is_empty() => (None, response),
         // A cache between must not give one origin's answer to another.
         (CorsOrigins::Only(origins), origin) => {
-            (origin.filter(|origin| origins.iter().any(|own| own == origin)), response.with_header("vary", "origin"))
+            (origin.filter(|origin| origins.iter().any(|own| own == origin)), response.varying("origin"))
         }
         (CorsOrigins::Any, None) => (None, response),
     };

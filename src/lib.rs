@@ -11,6 +11,7 @@
 mod access;
 mod cache;
 mod checkins;
+mod compression;
 mod cors;
 mod deadline;
 mod endpoints;
@@ -51,6 +52,8 @@ async fn answer<P: Platform>(instance: &Rc<Instance<P>>, request: &Parts, body: 
         }
         Err(_) => response,
     };
+    let response = compression::compress(response, &request.headers);
+    timing.lap("compression");
     let response = response.with_id_and_timing(&request_id, timing);
     if request.method == Method::HEAD { response.without_body() } else { response }
 }

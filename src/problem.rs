@@ -26,7 +26,7 @@ pub(crate) enum Problem {
     },
     /// The body is not said to be JSON.
     NotSaidToBeJson,
-    /// The body is compressed, which is not read here.
+    /// The body is compressed in a way that is not read here.
     CompressedBody,
     /// The body did not arrive within the time that an answer may take.
     TooSlow,
@@ -244,7 +244,7 @@ impl Problem {
                 415,
                 "urn:bipolar-edge:problem:unsupported-content-encoding",
                 "Unsupported content encoding",
-                "The body must be sent as it is, without content-encoding.",
+                "The body may be sent with content-encoding gzip or deflate, or as it is.",
             ),
             Problem::TooSlow => (
                 408,
@@ -341,7 +341,7 @@ impl Problem {
     fn with_headers(self, response: Response) -> Response {
         match self {
             Problem::MethodNotAllowed { allow } => response.with_header("allow", allow),
-            Problem::CompressedBody => response.with_header("accept-encoding", "identity"),
+            Problem::CompressedBody => response.with_header("accept-encoding", "gzip, deflate, identity"),
             Problem::NoToken => response.with_header("www-authenticate", "Bearer"),
             // RFC 6750, section 3.
             Problem::BadToken => response.with_header("www-authenticate", "Bearer error=\"invalid_token\""),

@@ -1,6 +1,7 @@
 //! Path, query, headers and body into types that cannot be wrong.
 
 use crate::checkins::checkin;
+use crate::compression;
 use crate::deadline::Deadline;
 use crate::platform::{BodyError, Platform, RequestBody, within};
 use crate::problem::{FieldError, Problem};
@@ -282,7 +283,7 @@ pub(crate) async fn read_bytes(
         return Err(Problem::TooLarge { limit });
     }
     match within(platform, deadline.left(), body.read(limit)).await {
-        Some(Ok(bytes)) => Ok(bytes),
+        Some(Ok(bytes)) => compression::decompress(headers, bytes, limit),
         Some(Err(BodyError::TooLong)) => Err(Problem::TooLarge { limit }),
         Some(Err(BodyError::BrokenOff)) => Err(Problem::BrokenOff),
         None => Err(Problem::TooSlow),

@@ -52,6 +52,15 @@ impl Response {
         self
     }
 
+    /// The same, saying on which of a request's headers it depends.
+    pub(crate) fn varying(mut self, name: &str) -> Response {
+        match self.headers.iter_mut().find(|(other, _)| *other == "vary") {
+            Some((_, names)) => *names = format!("{names}, {name}"),
+            None => self.headers.push(("vary", name.to_owned())),
+        }
+        self
+    }
+
     /// The answer to `HEAD`: all but the body, and without its length, which a host would hold against the body that is not there.
     pub(crate) fn without_body(mut self) -> Response {
         self.headers.retain(|(name, _)| *name != "content-length");
@@ -60,10 +69,15 @@ impl Response {
 
     /// An answer that changes with the compiled models only: a caller who has it is told so (RFC 9110, section 13).
     pub(crate) fn of_models(self, headers: &HeaderMap) -> Response {
-        let tag = format!("\"{FINGERPRINT}\"");
+        // Weak: compressed or not, it says the same.
+        let tag = format!("W/\"{FINGERPRINT}\"");
         let known = headers.get_all("if-none-match").iter().filter_map(|tags| tags.to_str().ok());
-        let known = known.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
-        let response = match known.into_iter().any(|known| known == tag || known == "*") && self.status == 200 {
+        let known = known.flat_map(|tags| tags.split(',')).map(str::trim);
+        let response = match known
+            .into_iter()
+            .any(|known| known == "*" || known.trim_start_matches("W/") == tag.trim_start_matches("W/"))
+            && self.status == 200
+        {
             true => Response { status: 304, headers: Vec::new(), body: Vec::new() },
             false => self,
         };
@@ -111,7 +125,8 @@ const UNPROTECTED: &str = "199 bipolar-edge \"auth_mode is off: predictions abou
 
 /// A time as answers give it: RFC 3339 in UTC, to the second.
 pub(crate) fn in_seconds(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    // Printing whole seconds needs no formatting language, which would be a hundredth of the module.
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
 /// How long each part of an answer took, for the `server-timing` header.

@@ -50,8 +50,8 @@ fn who_has_the_inventory_is_told_that_it_is_the_same() {
     for path in ["/models", "/models/mood_state", "/v2", "/v2/models/mood_state"] {
         let first = host.get(path);
         let tag = first.header("etag").to_owned();
-        assert!(tag.starts_with('"') && first.header("cache-control") == "private, no-cache", "{path}");
-        for known in [tag.as_str(), &format!("W/{tag}"), &format!("\"other\", {tag}"), "*"] {
+        assert!(tag.starts_with("W/\"") && first.header("cache-control") == "private, no-cache", "{path}");
+        for known in [tag.as_str(), &tag[2..], &format!("\"other\", {tag}"), "*"] {
             let again = host.request("GET", path, &[("if-none-match", known)]);
             assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", tag.as_str()), "{known}");
         }

@@ -234,9 +234,6 @@ pub(super) async fn infer<P: Platform>(
     timing: &mut Timing,
 ) -> Result<Response, Problem> {
     let model = find(name, version)?;
-    if asked.headers.contains_key("content-encoding") {
-        return Err(Problem::CompressedBody);
-    }
     let platform = &asked.instance.platform;
     let bytes = request::read_bytes(platform, asked.headers, body, BODY_LIMIT, asked.deadline).await?;
     let (json, binary) = bytes.split_at(json_length(asked.headers, bytes.len())?);

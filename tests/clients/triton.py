@@ -50,6 +50,12 @@ assert np.allclose(explained.as_numpy("contributions").sum(axis=2), explained.as
 asked = infer(finite, "FP64", True, parameters={"contributions": True})
 assert np.array_equal(asked.as_numpy("contributions"), explained.as_numpy("contributions"))
 
+for algorithm in ["gzip", "deflate"]:
+    more = {"request_compression_algorithm": algorithm, "response_compression_algorithm": algorithm}
+    for binary in [True, False]:
+        compressed = infer(rows, "FP64", binary, **more).as_numpy("margin")
+        assert np.array_equal(compressed, margin), (algorithm, binary)
+
 for broken, word in [
     (lambda: infer(rows[:, 1:], "FP64", True), "shape"),
     (lambda: infer(rows.astype(np.int64), "INT64", True), "datatype"),

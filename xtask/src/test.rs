@@ -16,10 +16,11 @@ const SERVERS: [(&str, Server); 2] = [("redis", REDIS), ("postgresql", POSTGRESQ
 const PYTHON_CLIENTS: [&str; 2] = ["tritonclient[http]==2.73.0", "numpy==2.4.6"];
 
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 13] = [
+const ON_ANY_HOST: [&str; 14] = [
     "access",
     "background",
     "cache",
+    "compression",
     "concurrency",
     "inference_protocol",
     "inventory",
