@@ -157,11 +157,15 @@ fn outputs_are_those_that_are_asked_for_and_contributions_add_up_to_the_margin()
 
 /// A request as it goes over the wire, answered as it comes.
 fn raw(host: &Host, head: &str, body: &[u8]) -> (String, Vec<u8>) {
-    let mut stream = TcpStream::connect(&host.address).expect("a connection");
     let length = body.len();
     let head = format!("{head}host: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    exchange(host, &[head.as_bytes(), body].concat())
+}
+
+fn exchange(host: &Host, request: &[u8]) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(&host.address).expect("a connection");
     // A server that has seen enough stops reading.
-    let _ = stream.write_all(&[head.as_bytes(), body].concat());
+    let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
@@ -267,4 +271,54 @@ fn it_is_guarded_as_the_inventory_is() {
     }
     assert_eq!(infer(&host, &json!({})).status, 401);
     assert_eq!((host.get("/v2/health/live").status, host.get("/v2/health/ready").status), (200, 200));
+}
+
+/// The margins of an answer, wherever they stand in it.
+fn margins(head: &str, body: &[u8]) -> Vec<f64> {
+    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<usize>().ok());
+    let (json, mut binary) = body.split_at(header("inference-header-content-length:").unwrap_or(body.len()));
+    let json: Value = serde_json::from_slice(json).expect("JSON");
+    for output in json["outputs"].as_array().expect("outputs") {
+        let size = output["parameters"]["binary_data_size"].as_u64().unwrap_or(0) as usize;
+        let (bytes, rest) = binary.split_at(size);
+        binary = rest;
+        if output["name"] == "margin" {
+            return match output["data"].as_array() {
+                Some(numbers) => numbers.iter().map(|number| number.as_f64().expect("a number")).collect(),
+                None => bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect(),
+            };
+        }
+    }
+    panic!("no margin: {json}")
+}
+
+/// Every file is what a client of another model server sent about the same three rows: `tests/fixtures/inference/make.py`.
+#[test]
+fn what_other_clients_sent_is_understood_byte_for_byte() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let mut answers = Vec::new();
+    for file in std::fs::read_dir("tests/fixtures/inference").expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.extension().is_none_or(|extension| extension != "http") {
+            continue;
+        }
+        let recorded = std::fs::read(&path).expect("a request");
+        let line = recorded.windows(2).position(|bytes| bytes == b"\r\n").expect("a line") + 2;
+        let request = [&recorded[..line], b"connection: close\r\n", &recorded[line..]].concat();
+        let (head, body) = exchange(&host, &request);
+        assert!(head.starts_with("http/1.1 200 "), "{}: {head}", path.display());
+        answers.push((path, margins(&head, &body)));
+    }
+    assert_eq!(answers.len(), 12);
+    let plain = std::fs::read_to_string("tests/fixtures/inference/kserve-fp64-json.http").expect("a request");
+    let json: Value = serde_json::from_str(plain.split("\r\n\r\n").nth(1).expect("a body")).expect("JSON");
+    let rows = json["inputs"][0]["data"].as_array().expect("data");
+    let rows: Vec<f64> = rows.iter().map(|number| number.as_f64().expect("a number")).collect();
+    let model = Model::find("sleep_disturbance_risk").expect("a model");
+    let margins: Vec<f64> =
+        rows.chunks(model.features.len()).flat_map(|row| model.margins(row).expect("a row")).collect();
+    for (path, answered) in &answers {
+        assert_eq!(answered, &margins, "{}", path.display());
+    }
 }
