@@ -171,7 +171,7 @@ impl Model {
             out,
             "Model {{ name: {:?}, version: {:?}, features: &{:?}, places: &{:?}, critical: &{:?}, output: {output}, \
              medium: {:?}, high: {:?}, critical_risk: {:?}, sensitive: {}, forests: Forests::{precision}(&[{}]), \
-             transform: Transform::{:?}, divisor: {:?}, one_versus_rest: {}, summary: {:?}, inventory: {:?} }},",
+             transform: Transform::{:?}, divisor: {:?}, one_versus_rest: {}, trees: {}, bytes: {}, summary: {:?}, inventory: {:?} }},",
             self.name,
             card.version,
             card.features,
@@ -185,6 +185,8 @@ impl Model {
             first.transform,
             first.divisor,
             self.imported.len() > 1,
+            self.sum(Forests::trees),
+            self.sum(Forests::bytes),
             self.inventory(false).to_string(),
             self.inventory(true).to_string(),
         )?;

@@ -11,13 +11,13 @@
 //! was written: where a replica lags behind, an old entry is served for as long as the lag, and never beyond its time to live.
 
 use crate::instance::Instance;
-use crate::log;
 use crate::platform::{Platform, within};
 use crate::problem::Problem;
 use crate::request::{PredictionRequest, UserId, Wanted, WindowDays};
 use crate::response::in_seconds;
 use crate::settings::Settings;
 use crate::store::{self, Failure};
+use crate::telemetry::log;
 use bipolar_edge_models::{FINGERPRINT, MODELS};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ pub(crate) async fn look_up<P: Platform>(
         let person = Person::of(instance, settings, request.user_id).await?;
         let (key, generation_key) = (person.entry_key(request.wanted.window, settings), person.generation_key());
         let both = futures::future::try_join(instance.platform.get(&key), instance.platform.get(&generation_key));
-        let (entry, generation) = store::ask(instance, both).await?;
+        let (entry, generation) = store::ask(instance, "get", both).await?;
         // What this service did not write is no generation that an entry has.
         let generation = generation.map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
         let bytes = entry.and_then(|bytes| store::open(settings, &key, bytes)).unwrap_or_default();
@@ -128,7 +128,7 @@ pub(crate) async fn look_up<P: Platform>(
     };
     looked_up.await.unwrap_or_else(|failure: Failure| {
         if let Some(cause) = failure.name() {
-            log::warning("the prediction cache could not be read", cause);
+            log::warning("cache_not_read", "the prediction cache could not be read", cause);
         }
         Lookup::Bypass
     })
@@ -137,7 +137,7 @@ pub(crate) async fn look_up<P: Platform>(
 /// The entry that expired not too long ago, if the person was not invalidated since it was looked up.
 pub(crate) async fn stale<P: Platform>(instance: &Instance<P>, place: &Place) -> Option<Entry> {
     let bytes = place.stale.as_ref()?;
-    let generation = store::ask(instance, instance.platform.get(&place.generation_key)).await.ok()?;
+    let generation = store::ask(instance, "get", instance.platform.get(&place.generation_key)).await.ok()?;
     let same = generation.unwrap_or_default() == place.generation.as_bytes();
     if same { read(bytes, &place.key, &place.generation) } else { None }
 }
@@ -151,7 +151,7 @@ pub(crate) async fn invalidate<P: Platform>(
 ) -> Result<usize, Problem> {
     let platform = &instance.platform;
     let failed = |cause| {
-        log::warning("a person's predictions could not be invalidated", cause);
+        log::warning("not_invalidated", "a person's predictions could not be invalidated", cause);
         Problem::StoreUnavailable
     };
     let person = Person::of(instance, settings, user_id)
@@ -178,7 +178,7 @@ pub(crate) fn write_later<P: Platform>(instance: &Instance<P>, settings: &Rc<Set
     let (platform, settings, key) = (instance.platform.clone(), settings.clone(), entry.key.clone());
     instance.platform.spawn(async move {
         if let Err(cause) = store::write(&platform, &key, &store::seal(&settings, &key, &bytes)).await {
-            log::warning("the prediction cache could not be written", cause);
+            log::warning("cache_not_written", "the prediction cache could not be written", cause);
         }
     });
 }

@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::PredictionRequest;
 use crate::settings::Settings;
+use crate::telemetry::trace::Trace;
 use features::CheckIn;
 use std::rc::Rc;
 
@@ -25,6 +26,7 @@ pub(crate) async fn of<P: Platform>(
     credential: Option<Credential<'_>>,
     generation: Option<&str>,
     deadline: Deadline,
+    trace: Option<&Trace>,
 ) -> Result<Rc<[CheckIn]>, Problem> {
     let Some(supabase) = &settings.supabase else {
         let mut checkins = demo::checkins(&request.user_id.to_string());
@@ -32,7 +34,9 @@ pub(crate) async fn of<P: Platform>(
         return Ok(checkins.into());
     };
     let credential = credential.ok_or(Problem::NoToken)?;
-    supabase::checkins(instance, supabase, request, credential, generation, deadline).await.map_err(Problem::Source)
+    supabase::checkins(instance, supabase, request, credential, generation, deadline, trace)
+        .await
+        .map_err(Problem::Source)
 }
 
 /// The demo cohort's ids, for the page that greets a newcomer.

@@ -13,7 +13,11 @@ impl Deadline {
     }
 
     pub(crate) fn has_passed(self) -> bool {
-        Instant::now() >= self.0
+        self.is_before(Instant::now())
+    }
+
+    pub(crate) fn is_before(self, now: Instant) -> bool {
+        now >= self.0
     }
 
     pub(crate) fn left(self) -> Duration {

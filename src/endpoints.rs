@@ -6,6 +6,7 @@ mod home;
 mod inference_protocol;
 mod invalidation;
 mod job;
+mod metrics;
 mod models;
 mod posted_predictions;
 mod prediction_of_day;
@@ -16,9 +17,10 @@ use crate::deadline::Deadline;
 use crate::instance::Instance;
 use crate::platform::{Platform, RequestBody};
 use crate::problem::Problem;
-use crate::response::{Response, Timing};
+use crate::response::Response;
 use crate::route::Route;
 use crate::settings::Settings;
+use crate::telemetry::Record;
 use std::rc::Rc;
 
 pub(crate) use health::live;
@@ -33,7 +35,7 @@ pub(crate) async fn answer<P: Platform>(
     body: impl RequestBody,
     caller: &Rc<Caller>,
     deadline: Deadline,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<Response, Problem> {
     let asked = Asked { instance, settings, headers: &request.headers, caller, deadline };
     let query = request.uri.query().unwrap_or("");
@@ -41,14 +43,15 @@ pub(crate) async fn answer<P: Platform>(
         Route::Home => Ok(home::answer(settings)),
         Route::Live => Ok(health::live()),
         Route::Ready => health::ready(instance).await,
+        Route::Metrics => metrics::answer(&asked).await,
         Route::Models => Ok(models::all().of_models(asked.headers)),
         Route::Model { name } => models::one(name).map(|found| found.of_models(asked.headers)),
-        Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, timing).await,
+        Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, record).await,
         Route::Invalidation { user_id } => invalidation::of_person(&asked, user_id, query).await,
         Route::CheckInsHook => invalidation::of_change(&asked, body).await,
         Route::Job { id } => job::answer(&asked, id, query).await,
-        Route::PostedPredictions => posted_predictions::answer(&asked, body, timing).await,
-        Route::Batch => batch::answer(&asked, body, timing).await,
+        Route::PostedPredictions => posted_predictions::answer(&asked, body, record).await,
+        Route::Batch => batch::answer(&asked, body, record).await,
         Route::InferenceServer => Ok(inference_protocol::server().of_models(asked.headers)),
         Route::InferenceLive => Ok(inference_protocol::live()),
         Route::InferenceReady => Ok(inference_protocol::ready()),
@@ -56,8 +59,8 @@ pub(crate) async fn answer<P: Platform>(
             inference_protocol::model(name, version).map(|found| found.of_models(asked.headers))
         }
         Route::InferenceModelReady { name, version } => inference_protocol::model_ready(name, version),
-        Route::Infer { name, version } => inference_protocol::infer(&asked, name, version, body, timing).await,
-        Route::PredictionOfDay { user_id } => prediction_of_day::answer(&asked, user_id, query, timing).await,
+        Route::Infer { name, version } => inference_protocol::infer(&asked, name, version, body, record).await,
+        Route::PredictionOfDay { user_id } => prediction_of_day::answer(&asked, user_id, query, record).await,
     }
 }
 

@@ -7,6 +7,8 @@ use crate::checkins::Flights;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::settings::Settings;
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, INSTANCES};
 use hmac::Hmac;
 use sha2::Sha256;
 use std::cell::{Cell, RefCell};
@@ -29,6 +31,8 @@ pub(crate) struct Instance<P> {
     pub(crate) tokens: RefCell<Remembered>,
     /// How often callers have asked, as far as this instance knows.
     pub(crate) counts: Counts,
+    /// Counts are being written to the store.
+    pub(crate) telling: Cell<bool>,
     /// Questions to the database that are under way.
     pub(crate) flights: Flights,
 }
@@ -44,6 +48,7 @@ impl<P: Platform> Instance<P> {
             key_set: RefCell::default(),
             tokens: RefCell::default(),
             counts: Counts::default(),
+            telling: Cell::default(),
             flights: Flights::default(),
         }
     }
@@ -54,7 +59,11 @@ impl<P: Platform> Instance<P> {
             return Ok(settings.clone());
         }
         let settings = Rc::new(Settings::read(&self.platform).await?);
-        *self.settings.borrow_mut() = Some(settings.clone());
+        if self.settings.borrow_mut().replace(settings.clone()).is_none() {
+            log::configure(settings.log_level, settings.log_format);
+            log::instance_started();
+            metrics::add(&INSTANCES, &[], 1);
+        }
         Ok(settings)
     }
 }

@@ -9,12 +9,13 @@
 
 use crate::deadline::Deadline;
 use crate::instance::Instance;
-use crate::log;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::response::in_seconds;
 use crate::settings::Settings;
 use crate::store::{self, Failure, WRITE_LIMIT};
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, JOBS};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -59,6 +60,15 @@ struct Ended {
 pub(crate) enum Outcome {
     Done(Box<RawValue>),
     Failed(Box<RawValue>),
+}
+
+impl Outcome {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Outcome::Done(_) => "done",
+            Outcome::Failed(_) => "failed",
+        }
+    }
 }
 
 /// A job as its caller sees it.
@@ -110,11 +120,13 @@ pub(crate) async fn begin<P: Platform>(
         ended: None,
     };
     write(instance, settings, &job).await?;
+    metrics::add(&JOBS, &["started"], 1);
     Ok(Begun::Now(job, deadline))
 }
 
 /// Writes how a run ended, unless a later one has taken its place.
 pub(crate) async fn finish<P: Platform>(instance: &Instance<P>, settings: &Settings, job: Job, outcome: Outcome) {
+    metrics::add(&JOBS, &[outcome.name()], 1);
     let job = Job { ended: Some(Ended { at: Timestamp::now().as_millisecond(), outcome }), ..job };
     let mut cause = "it ended too late";
     for attempt in 0..ATTEMPTS {
@@ -134,7 +146,7 @@ pub(crate) async fn finish<P: Platform>(instance: &Instance<P>, settings: &Setti
             Err(failure) => failure.name().unwrap_or("the store was too slow a moment ago"),
         };
     }
-    log::warning("the end of a background prediction could not be written", cause);
+    log::warning("job_not_written", "the end of a background prediction could not be written", cause);
 }
 
 /// The job of an id, for who started it and as long as it is kept. Whoever did not is told the same as of one that never was.
@@ -150,7 +162,7 @@ pub(crate) async fn find<P: Platform>(
     }
     let unavailable = |failure: Failure| {
         if let Some(cause) = failure.name() {
-            log::warning("a background prediction could not be read", cause);
+            log::warning("job_not_read", "a background prediction could not be read", cause);
         }
         Problem::StoreUnavailable
     };
@@ -184,7 +196,7 @@ fn after(time: i64, duration: Duration) -> i64 {
 /// The record of an id. One that is corrupt, or another's that was copied here, is none.
 async fn stored<P: Platform>(instance: &Instance<P>, settings: &Settings, id: &str) -> Result<Option<Job>, Failure> {
     let key = key(id);
-    let bytes = store::ask(instance, instance.platform.get(&key)).await?;
+    let bytes = store::ask(instance, "get", instance.platform.get(&key)).await?;
     Ok(bytes.and_then(|bytes| store::open(settings, &key, bytes)).and_then(|bytes| read(&bytes, id)))
 }
 

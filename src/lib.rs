@@ -19,7 +19,6 @@ mod endpoints;
 pub mod fuzzing;
 mod instance;
 mod jobs;
-mod log;
 mod platform;
 mod predict;
 mod problem;
@@ -28,6 +27,7 @@ mod response;
 mod route;
 mod settings;
 mod store;
+mod telemetry;
 
 use access::rate_limit;
 use http::Method;
@@ -35,16 +35,15 @@ use http::request::Parts;
 use instance::Instance;
 use platform::{Platform, RequestBody};
 use problem::Problem;
-use request::RequestId;
-use response::{Response, Timing};
+use response::Response;
 use std::rc::Rc;
+use telemetry::{Record, totals};
 
-/// Answers one request. Whatever happens in between, every answer leaves through here with its id and timing.
+/// Answers one request. Whatever happens in between, every answer leaves through here with its id and timing, counted and logged.
 async fn answer<P: Platform>(instance: &Rc<Instance<P>>, request: &Parts, body: impl RequestBody) -> Response {
-    let mut timing = Timing::start();
-    let request_id = RequestId::of(&request.headers);
-    let response = respond(instance, request, body, &mut timing).await;
-    let response = response.unwrap_or_else(|problem| told(problem, request.uri.path()));
+    let mut record = Record::start(request);
+    let response = respond(instance, request, body, &mut record).await;
+    let response = response.unwrap_or_else(|problem| told(problem, request.uri.path(), &mut record));
     let response = match instance.settings().await {
         Ok(settings) => {
             let response = cors::allow(response, &settings, &request.method, &request.headers);
@@ -53,8 +52,10 @@ async fn answer<P: Platform>(instance: &Rc<Instance<P>>, request: &Parts, body: 
         Err(_) => response,
     };
     let response = compression::compress(response, &request.headers);
-    timing.lap("compression");
-    let response = response.with_id_and_timing(&request_id, timing);
+    record.lap("compression");
+    record.end(instance, &response);
+    totals::tell_later(instance);
+    let response = response.with_id_and_timing(record);
     if request.method == Method::HEAD { response.without_body() } else { response }
 }
 
@@ -63,10 +64,13 @@ async fn respond<P: Platform>(
     instance: &Rc<Instance<P>>,
     request: &Parts,
     body: impl RequestBody,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<Response, Problem> {
     request::within_limits(request)?;
     let path = request.uri.path();
+    if let Some(name) = route::name(path) {
+        record.route(name);
+    }
     if request.method == Method::OPTIONS {
         return cors::options(path).ok_or(Problem::NoSuchRoute);
     }
@@ -76,9 +80,9 @@ async fn respond<P: Platform>(
         return Ok(endpoints::live());
     }
     let settings = instance.settings().await?;
-    let deadline = timing.deadline(settings.inference_timeout);
+    let deadline = record.deadline(settings.inference_timeout);
     let caller = access::caller(instance, &settings, route.guard(), &request.headers, deadline).await;
-    timing.lap("access");
+    record.lap("access");
     let standing = match route.class() {
         None => None,
         Some(class) => match &caller {
@@ -90,11 +94,11 @@ async fn respond<P: Platform>(
             }
         },
     };
-    timing.lap("limit");
+    record.lap("limit");
     let answered = match caller {
         Ok(caller) => {
             let caller = Rc::new(caller);
-            endpoints::answer(instance, &settings, route, request, body, &caller, deadline, timing).await
+            endpoints::answer(instance, &settings, route, request, body, &caller, deadline, record).await
         }
         Err(problem) => Err(problem),
     };
@@ -103,7 +107,7 @@ async fn respond<P: Platform>(
         let address = access::address(&settings, &request.headers);
         rate_limit::count(instance, &settings, rate_limit::Class::Other, &address).await?;
     }
-    let response = answered.unwrap_or_else(|problem| told(problem, path));
+    let response = answered.unwrap_or_else(|problem| told(problem, path, record));
     Ok(match &standing {
         Some(standing) => response.with_standing(standing),
         None => response,
@@ -111,7 +115,8 @@ async fn respond<P: Platform>(
 }
 
 /// A problem, in the form that a path's callers read.
-fn told(problem: Problem, path: &str) -> Response {
+fn told(problem: Problem, path: &str, record: &mut Record) -> Response {
+    record.problem(&problem);
     match path == "/v2" || path.starts_with("/v2/") {
         true => problem.into_inference_response(),
         false => problem.into_response(),

@@ -6,6 +6,7 @@ use bipolar_edge_models::{MODELS, Model, Output};
 use features::Row;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::time::{Duration, Instant};
 
 /// How many contributions the explanation in words names.
 const NAMED_CONTRIBUTIONS: usize = 3;
@@ -17,16 +18,19 @@ const DISCLAIMER: &str = "This is a statistical estimate from a model trained on
 #[derive(Debug, Serialize)]
 pub(crate) struct Prediction<'a> {
     #[serde(rename = "type")]
-    kind: &'static str,
-    label: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) label: &'static str,
     probability: Option<f64>,
-    risk_level: &'static str,
+    pub(crate) risk_level: &'static str,
     details: Details,
     model_version: &'static str,
     explanation: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     contributions: Option<Vec<Contribution>>,
     source: &'static str,
+    /// How long it took.
+    #[serde(skip)]
+    pub(crate) took: Duration,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     sensitive: Option<Sensitive<'a>>,
 }
@@ -88,9 +92,15 @@ pub(crate) fn all<'a>(
     settings: &'a Settings,
     deadline: Deadline,
 ) -> Vec<Prediction<'a>> {
-    let one = |model| match deadline.has_passed() {
-        true => timeout(model, settings),
-        false => one(model, row, source, explain, settings),
+    let one = |model| {
+        let start = Instant::now();
+        match deadline.is_before(start) {
+            true => timeout(model, settings),
+            false => {
+                let prediction = one(model, row, source, explain, settings);
+                Prediction { took: start.elapsed(), ..prediction }
+            }
+        }
     };
     MODELS.iter().map(one).collect()
 }
@@ -122,6 +132,7 @@ fn nothing<'a>(model: &'static Model, source: &'static str, settings: &'a Settin
         explanation: "There are no check-ins to predict from".to_owned(),
         contributions: None,
         source,
+        took: Duration::ZERO,
         sensitive: model.sensitive.then_some(Sensitive {
             sensitive: true,
             disclaimer: DISCLAIMER,

@@ -85,7 +85,8 @@ pub(crate) enum SourceFailure {
 impl SourceFailure {
     /// For the log.
     pub(crate) fn name(self) -> &'static str {
-        self.told().1
+        let kind = self.told().1;
+        kind.rsplit(':').next().unwrap_or(kind)
     }
 
     /// The database is away, and says nothing about the caller or this deployment: an older answer will do.
@@ -192,8 +193,18 @@ impl Problem {
         self.with_headers(response)
     }
 
+    /// What the deadline came before, if that is the problem.
+    pub(crate) fn waited_for(&self) -> Option<&'static str> {
+        match self {
+            Problem::TooSlow => Some("body"),
+            Problem::OutOfTime => Some("rows"),
+            Problem::Source(SourceFailure::Slow) => Some("check_ins"),
+            _ => None,
+        }
+    }
+
     /// Status, kind, title and detail.
-    fn told(&self) -> (u16, &'static str, &'static str, &'static str) {
+    pub(crate) fn told(&self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Problem::Invalid(_) => (
                 400,

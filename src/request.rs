@@ -407,6 +407,7 @@ pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderV
 const LONGEST_TOKEN: usize = 8 << 10;
 
 /// The caller's own id for a request if it is sane, else a new one.
+#[derive(Clone)]
 pub(crate) struct RequestId(String);
 
 impl RequestId {
@@ -422,6 +423,16 @@ impl RequestId {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same for a log, which must not have a person or a token in it, and a caller's id can be anything.
+    pub(crate) fn without(&self, person: Option<UserId>) -> &str {
+        let has = |part: &str| self.0.to_ascii_lowercase().contains(part);
+        let is_token = self.0.contains("eyJ");
+        match is_token || person.is_some_and(|person| has(&person.to_string())) {
+            true => "withheld",
+            false => &self.0,
+        }
     }
 }
 

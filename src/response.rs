@@ -1,14 +1,12 @@
 //! The one place that builds responses.
 
 use crate::access::rate_limit::Standing;
-use crate::deadline::Deadline;
-use crate::request::RequestId;
 use crate::settings::Settings;
+use crate::telemetry::Record;
 use bipolar_edge_models::FINGERPRINT;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::time::{Duration, Instant};
 
 /// A whole answer. The body is complete before the first byte leaves, so that `content-length` is always there.
 #[derive(Debug)]
@@ -32,8 +30,13 @@ impl Response {
 
     /// An answer that is JSON already.
     pub(crate) fn json_text(status: u16, body: impl Into<Vec<u8>>) -> Response {
+        Response::text(status, "application/json", body)
+    }
+
+    /// An answer in some text.
+    pub(crate) fn text(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Response {
         let body = body.into();
-        let headers = vec![("content-type", "application/json".to_owned()), ("content-length", body.len().to_string())];
+        let headers = vec![("content-type", content_type.to_owned()), ("content-length", body.len().to_string())];
         Response { status, headers, body }
     }
 
@@ -110,9 +113,9 @@ impl Response {
 
     /// What every answer carries. An answer that says nothing else of it is kept by nobody, and is nothing that a browser
     /// would run, guess the type of, or frame.
-    pub(crate) fn with_id_and_timing(self, id: &RequestId, timing: Timing) -> Response {
-        self.with_header("x-request-id", id.as_str())
-            .with_header("server-timing", timing.into_header())
+    pub(crate) fn with_id_and_timing(self, record: Record) -> Response {
+        self.with_header("x-request-id", record.id.as_str())
+            .with_header("server-timing", record.into_header())
             .with_default("cache-control", "no-store")
             .with_default("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
             .with_header("referrer-policy", "no-referrer")
@@ -127,42 +130,4 @@ const UNPROTECTED: &str = "199 bipolar-edge \"auth_mode is off: predictions abou
 pub(crate) fn in_seconds(time: Timestamp) -> String {
     // Printing whole seconds needs no formatting language, which would be a hundredth of the module.
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
-}
-
-/// How long each part of an answer took, for the `server-timing` header.
-pub(crate) struct Timing {
-    start: Instant,
-    lap: Instant,
-    /// A part that came more than once, as features and inference do for several check-ins, is here once.
-    parts: Vec<(&'static str, Duration)>,
-}
-
-impl Timing {
-    pub(crate) fn start() -> Timing {
-        let now = Instant::now();
-        Timing { start: now, lap: now, parts: Vec::new() }
-    }
-
-    /// When an answer that may take this long must be on its way.
-    pub(crate) fn deadline(&self, limit: Duration) -> Deadline {
-        Deadline::new(self.start, limit)
-    }
-
-    /// Ends a part: everything since the last one ended.
-    pub(crate) fn lap(&mut self, part: &'static str) {
-        let now = Instant::now();
-        let took = now - self.lap;
-        self.lap = now;
-        match self.parts.iter_mut().find(|(other, _)| *other == part) {
-            Some((_, sum)) => *sum += took,
-            None => self.parts.push((part, took)),
-        }
-    }
-
-    fn into_header(mut self) -> String {
-        self.parts.push(("total", self.start.elapsed()));
-        let milliseconds = |took: &Duration| took.as_secs_f64() * 1e3;
-        let parts = self.parts.iter().map(|(part, took)| format!("{part};dur={:.3}", milliseconds(took)));
-        parts.collect::<Vec<_>>().join(", ")
-    }
 }

@@ -11,6 +11,7 @@ pub(crate) enum Route<'a> {
     Home,
     Live,
     Ready,
+    Metrics,
     Models,
     Model {
         name: &'a str,
@@ -50,11 +51,36 @@ pub(crate) enum Route<'a> {
 }
 
 impl Route<'_> {
+    /// Its path's template.
+    fn name(&self) -> &'static str {
+        match self {
+            Route::Home => "/",
+            Route::Live => "/health/live",
+            Route::Ready => "/health/ready",
+            Route::Metrics => "/metrics",
+            Route::Models => "/models",
+            Route::Model { .. } => "/models/{name}",
+            Route::Predictions { .. } | Route::Invalidation { .. } => "/data/predictions/{user_id}",
+            Route::Job { .. } => "/data/jobs/{id}",
+            Route::PostedPredictions => "/data/predictions",
+            Route::Batch => "/data/predictions/batch",
+            Route::PredictionOfDay { .. } => "/data/prediction_of_day/{user_id}",
+            Route::CheckInsHook => "/hooks/check-ins",
+            Route::InferenceServer => "/v2",
+            Route::InferenceLive => "/v2/health/live",
+            Route::InferenceReady => "/v2/health/ready",
+            Route::InferenceModel { .. } => "/v2/models/{name}",
+            Route::InferenceModelReady { .. } => "/v2/models/{name}/ready",
+            Route::Infer { .. } => "/v2/models/{name}/infer",
+        }
+    }
+
     /// Who must be let in. A route that is not named here does not compile, rather than stand open.
     pub(crate) fn guard(&self) -> Guard {
         match self {
             Route::Home | Route::Live | Route::Ready | Route::InferenceLive | Route::InferenceReady => Guard::Open,
-            Route::Models
+            Route::Metrics
+            | Route::Models
             | Route::Model { .. }
             | Route::InferenceServer
             | Route::InferenceModel { .. }
@@ -76,6 +102,7 @@ impl Route<'_> {
         match self {
             Route::Live | Route::Ready | Route::CheckInsHook | Route::InferenceLive | Route::InferenceReady => None,
             Route::Home
+            | Route::Metrics
             | Route::Models
             | Route::Model { .. }
             | Route::Invalidation { .. }
@@ -108,6 +135,11 @@ pub(crate) fn methods(path: &str) -> Option<&'static str> {
     at(&Method::GET, path).map(|(allow, _)| allow)
 }
 
+/// What a path is called, without what differs from request to request, or `None` if there is nothing at it.
+pub(crate) fn name(path: &str) -> Option<&'static str> {
+    at(&Method::GET, path).map(|(_, route)| route.name())
+}
+
 /// The methods of a path that can only be read.
 const READ: &str = "GET, HEAD";
 
@@ -117,6 +149,7 @@ fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
         [""] => (READ, Route::Home),
         ["health", "live"] => (READ, Route::Live),
         ["health", "ready"] => (READ, Route::Ready),
+        ["metrics"] => (READ, Route::Metrics),
         ["models"] => (READ, Route::Models),
         ["models", name] => (READ, Route::Model { name }),
         ["data", "predictions"] => ("POST", Route::PostedPredictions),

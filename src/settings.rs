@@ -6,6 +6,7 @@ use crate::problem::Problem;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use http::HeaderName;
 use jsonwebtoken::DecodingKey;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -34,6 +35,9 @@ pub(crate) struct Settings {
     pub(crate) inference_timeout: Duration,
     /// How long the outcome of a background prediction is kept.
     pub(crate) job_ttl: Duration,
+    /// How lines of the log read, and which are written.
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: LogLevel,
     /// The inventory is for those who may ask for predictions.
     pub(crate) protect_operations: bool,
     /// How often a caller may ask for anything but predictions; `None` for as often as they like.
@@ -74,6 +78,38 @@ pub(crate) struct Supabase {
     pub(crate) anon_key: String,
     /// Reads everything, for callers who have no token of the project.
     pub(crate) service_key: Option<String>,
+}
+
+/// How much of the log is written: a level's lines and those above it.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl LogLevel {
+    const ALL: [LogLevel; 4] = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        }
+    }
+}
+
+/// How a line of the log reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum LogFormat {
+    /// An object a line.
+    Json,
+    /// A sentence a line, for people.
+    Text,
 }
 
 /// Whose pages may call this service from a browser.
@@ -177,6 +213,16 @@ impl Settings {
         let cors_origins = cors_origins(&text("cors_origins", "").await).ok_or(wrong(
             "The variable cors_origins must be * or a comma-separated list of origins, as in https://app.example.",
         ))?;
+        let log_level = text("log_level", "info").await;
+        let log_level = LogLevel::ALL
+            .into_iter()
+            .find(|level| level.name() == log_level)
+            .ok_or(wrong("The variable log_level must be error, warn, info or debug."))?;
+        let log_format = match text("log_format", "json").await.as_str() {
+            "json" => LogFormat::Json,
+            "text" => LogFormat::Text,
+            _ => return Err(wrong("The variable log_format must be json or text.")),
+        };
         let webhook_secret = text("webhook_secret", "").await;
         if (1..SHORTEST_SECRET).contains(&webhook_secret.len()) {
             return Err(wrong("The variable webhook_secret must have at least 16 bytes."));
@@ -204,6 +250,8 @@ impl Settings {
             crisis_resources,
             inference_timeout: Duration::from_secs_f64(timeout),
             job_ttl: Duration::from_secs(job_ttl),
+            log_format,
+            log_level,
             protect_operations,
             rate_limit_default,
             rate_limit_predictions,
@@ -375,6 +423,8 @@ mod tests {
         assert!(detail("webhook_secret", "short").starts_with("The variable webhook_secret"));
         for (name, values) in [
             ("cache_stale_seconds", &["-1", "86401", "an hour"][..]),
+            ("log_level", &["INFO", "loud"][..]),
+            ("log_format", &["xml"][..]),
             ("job_ttl_seconds", &["0", "86401", "an hour"][..]),
             ("use_background_inference", &["yes", "1"][..]),
             ("auth_mode", &["none", "JWT", "jwt,off"]),

@@ -3,11 +3,14 @@
 
 use crate::instance::Instance;
 use crate::platform::{Platform, StoreError, within};
+use crate::request::UserId;
 use crate::settings::Settings;
+use crate::telemetry::metrics::{self, STORE, STORE_ERRORS};
 use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use sha2::Sha256;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +40,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// For the metrics.
+    fn cause(self) -> &'static str {
+        match self {
+            Failure::Resting | Failure::TooSlow => "too slow",
+            Failure::Error(error) => error.name(),
+        }
+    }
+
     /// For the log; nothing while the store rests, which was said when the rest began.
     pub(crate) fn name(self) -> Option<&'static str> {
         match self {
@@ -50,20 +61,42 @@ impl Failure {
 /// The output of an operation on the store, for which a request waits.
 pub(crate) async fn ask<P: Platform, T>(
     instance: &Instance<P>,
-    operation: impl Future<Output = Result<T, StoreError>>,
+    operation: &'static str,
+    work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Failure> {
-    ask_within(instance, LIMIT, operation).await
+    timed(operation, ask_within(instance, LIMIT, work)).await
+}
+
+/// The same for what is not to be counted, because it is what counts are kept with.
+pub(crate) async fn ask_uncounted<P: Platform, T>(
+    instance: &Instance<P>,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Failure> {
+    ask_within(instance, LIMIT, work).await
+}
+
+/// Counts an operation by how long it took, or by why it failed.
+async fn timed<T>(operation: &'static str, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let start = Instant::now();
+    let done = work.await;
+    match &done {
+        // It was not asked.
+        Err(Failure::Resting) => {}
+        Err(failure) => metrics::add(&STORE_ERRORS, &[operation, failure.cause()], 1),
+        Ok(_) => metrics::observe(&STORE, &[operation], start.elapsed()),
+    }
+    done
 }
 
 async fn ask_within<P: Platform, T>(
     instance: &Instance<P>,
     limit: Duration,
-    operation: impl Future<Output = Result<T, StoreError>>,
+    work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Failure> {
     if instance.store_rests_until.get().is_some_and(|until| Instant::now() < until) {
         return Err(Failure::Resting);
     }
-    match within(&instance.platform, limit, operation).await {
+    match within(&instance.platform, limit, work).await {
         Some(Ok(output)) => {
             instance.store_well_until.set(Some(Instant::now() + WELL));
             Ok(output)
@@ -85,6 +118,15 @@ fn rest<P>(instance: &Instance<P>) {
 /// instance's other requests wait, without a limit. So a store that has not just shown that it is well is asked something else
 /// first.
 pub(crate) async fn increment<P: Platform>(instance: &Instance<P>, key: &str, delta: i64) -> Result<i64, Failure> {
+    timed("increment", increment_uncounted(instance, key, delta)).await
+}
+
+/// The same for what is not to be counted.
+pub(crate) async fn increment_uncounted<P: Platform>(
+    instance: &Instance<P>,
+    key: &str,
+    delta: i64,
+) -> Result<i64, Failure> {
     if instance.store_well_until.get().is_none_or(|until| Instant::now() > until) {
         ask_within(instance, PATIENT_LIMIT, instance.platform.exists("ready")).await?;
     }
@@ -100,13 +142,24 @@ pub(crate) async fn increment<P: Platform>(instance: &Instance<P>, key: &str, de
 pub(crate) async fn counter<P: Platform>(instance: &Instance<P>, key: &str) -> Result<i64, Failure> {
     // A counter's bytes are the store's own affair: to add nothing is the way to read it, and would make one that is not there.
     match instance.platform.counter_exists(key).map_err(Failure::Error)? {
-        true => increment(instance, key, 0).await,
+        true => increment_uncounted(instance, key, 0).await,
         false => Ok(0),
     }
 }
 
 /// Writes one key, or says for the log why not.
 pub(crate) async fn write(platform: &impl Platform, key: &str, bytes: &[u8]) -> Result<(), &'static str> {
+    let start = Instant::now();
+    let written = write_uncounted(platform, key, bytes).await;
+    match written {
+        Ok(()) => metrics::observe(&STORE, &["set"], start.elapsed()),
+        Err(cause) => metrics::add(&STORE_ERRORS, &["set", cause], 1),
+    }
+    written
+}
+
+/// The same for what is not to be counted.
+pub(crate) async fn write_uncounted(platform: &impl Platform, key: &str, bytes: &[u8]) -> Result<(), &'static str> {
     match within(platform, WRITE_LIMIT, platform.set(key, bytes)).await {
         Some(written) => written.map_err(StoreError::name),
         None => Err("the store is too slow"),
@@ -115,7 +168,7 @@ pub(crate) async fn write(platform: &impl Platform, key: &str, bytes: &[u8]) -> 
 
 /// Whether the store answers in time, for the readiness check.
 pub(crate) async fn answers<P: Platform>(instance: &Instance<P>) -> bool {
-    ask(instance, instance.platform.exists("ready")).await.is_ok()
+    ask(instance, "exists", instance.platform.exists("ready")).await.is_ok()
 }
 
 /// Whether the caller is the first of all instances to claim a task within [`CLAIM_SECONDS`]; and the key of the claim, which
@@ -143,9 +196,21 @@ pub(crate) async fn hashed<P: Platform>(
         }
     };
     hash.update(text.as_bytes());
+    Ok(digits(hash, 16))
+}
+
+/// What stands in the log in place of a person, once this instance knows the secret: 48 bits, which no key of the store has.
+pub(crate) fn hashed_for_log<P>(instance: &Instance<P>, person: UserId) -> Option<String> {
+    let mut hash = instance.keyed_hash.borrow().clone()?;
+    hash.update(format!("log:{person}").as_bytes());
+    Some(digits(hash, 6))
+}
+
+/// The first bytes of a hash in hexadecimal.
+fn digits(hash: Hmac<Sha256>, bytes: usize) -> String {
     let digest = hash.finalize().into_bytes();
-    let digits = digest.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
-    Ok(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
+    let digits = digest.iter().take(bytes).flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// The secret that keys are hashed with: the configuration's, else one that the first instance makes and all read. Two secrets
@@ -156,7 +221,7 @@ async fn secret<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Res
     }
     let platform = &instance.platform;
     let stored = async || -> Result<Option<Rc<[u8]>>, Failure> {
-        let bytes = ask_within(instance, PATIENT_LIMIT, platform.get(SECRET_KEY)).await?;
+        let bytes = timed("get", ask_within(instance, PATIENT_LIMIT, platform.get(SECRET_KEY))).await?;
         Ok(bytes.and_then(|bytes| open(settings, SECRET_KEY, bytes)).map(Rc::from))
     };
     let mut secret = stored().await?;

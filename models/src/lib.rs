@@ -38,6 +38,10 @@ pub struct Model {
     divisor: f64,
     /// Each class has a model of its own, against the rest, so that probabilities do not add up to 1 by themselves.
     one_versus_rest: bool,
+    /// Trees of all its forests.
+    pub trees: usize,
+    /// Bytes that its forests take.
+    pub bytes: usize,
     /// JSON for `GET /models`.
     pub summary: &'static str,
     /// JSON for `GET /models/{name}`.

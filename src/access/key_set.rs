@@ -3,17 +3,18 @@
 
 use crate::deadline::Deadline;
 use crate::instance::Instance;
-use crate::log;
 use crate::platform::{Fetch, Platform, within};
 use crate::settings::{Settings, Supabase};
 use crate::store;
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, UPSTREAM};
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const STORE_KEY: &str = "key-set";
 /// A project has two or three keys.
@@ -168,7 +169,7 @@ async fn newest<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Rc<
 }
 
 async fn stored<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Option<Stored> {
-    let bytes = store::ask(instance, instance.platform.get(STORE_KEY)).await.ok()??;
+    let bytes = store::ask(instance, "get", instance.platform.get(STORE_KEY)).await.ok()??;
     serde_json::from_slice(&store::open(settings, STORE_KEY, bytes)?).ok()
 }
 
@@ -224,7 +225,7 @@ async fn refresh<P: Platform>(
             record.fetched_at = Timestamp::now().as_second();
             record.keys = keys;
         }
-        Err(cause) => log::warning("the project's keys could not be fetched", cause),
+        Err(cause) => log::warning("keys_not_fetched", "the project's keys could not be fetched", cause),
     }
     write(instance, settings, &record).await;
     if record.fetched_at >= known.fetched_at {
@@ -239,7 +240,7 @@ async fn refresh<P: Platform>(
 async fn write<P: Platform>(instance: &Instance<P>, settings: &Settings, record: &Stored) {
     let Ok(bytes) = serde_json::to_vec(record) else { return };
     if let Err(cause) = store::write(&instance.platform, STORE_KEY, &store::seal(settings, STORE_KEY, &bytes)).await {
-        log::warning("the project's keys could not be written to the store", cause);
+        log::warning("keys_not_written", "the project's keys could not be written to the store", cause);
     }
 }
 
@@ -252,12 +253,17 @@ async fn fetch(
         url: format!("{}/auth/v1/.well-known/jwks.json", supabase.origin),
         headers: vec![("accept", "application/json".to_owned()), ("apikey", supabase.anon_key.clone())],
     };
-    match within(platform, FETCH_LIMIT.min(deadline.left()), platform.fetch_twice(&fetch, ANSWER_LIMIT)).await {
+    let start = Instant::now();
+    let fetched = within(platform, FETCH_LIMIT.min(deadline.left()), platform.fetch_twice(&fetch, ANSWER_LIMIT)).await;
+    let keys = match fetched {
         None => Err("the project did not answer in time"),
         Some(Err(error)) => Err(error.name()),
         Some(Ok(answer)) if answer.status != 200 => Err("the project did not answer 200"),
         Some(Ok(answer)) => read(&answer.body).ok_or("the project did not answer with a key set"),
-    }
+    };
+    let outcome = if keys.is_ok() { "ok" } else { "failed" };
+    metrics::observe(&UPSTREAM, &["keys", outcome], start.elapsed());
+    keys
 }
 
 /// The keys of a published set; which of them can be used is seen when they are.

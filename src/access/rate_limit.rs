@@ -15,11 +15,12 @@
 //! and for the first request in an instance, the count is exact.
 
 use crate::instance::Instance;
-use crate::log;
 use crate::platform::{Platform, within};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::store::{self, Failure};
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, RATE_LIMITED};
 use jiff::Timestamp;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -119,10 +120,13 @@ pub(crate) async fn count<P: Platform>(
     let Some(rate) = rate else { return Ok(None) };
     match counted(instance, settings, rate, name, caller).await {
         Ok(Ok(standing)) => Ok(Some(standing)),
-        Ok(Err(standing)) => Err(Problem::TooManyRequests(standing)),
+        Ok(Err(standing)) => {
+            metrics::add(&RATE_LIMITED, &[name], 1);
+            Err(Problem::TooManyRequests(standing))
+        }
         Err(failure) => {
             if let Some(cause) = failure.name() {
-                log::warning("requests could not be counted and are let through", cause);
+                log::warning("not_limited", "requests could not be counted and are let through", cause);
             }
             Ok(None)
         }
@@ -189,7 +193,9 @@ fn count_later<P: Platform>(instance: &Instance<P>, rate: Rate, key: &str, elaps
             }
             match platform.increment(&key, pending) {
                 Ok(sum) => drop(counts.borrow_mut().get_mut(&key).map(|count| count.counter = Counter(sum))),
-                Err(error) => log::warning("requests could not be counted and were let through", error.name()),
+                Err(error) => {
+                    log::warning("not_limited", "requests could not be counted and were let through", error.name())
+                }
             }
         });
     }

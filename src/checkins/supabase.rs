@@ -5,16 +5,18 @@ use super::checkin;
 use crate::access::Credential;
 use crate::deadline::Deadline;
 use crate::instance::Instance;
-use crate::log;
 use crate::platform::{Fetch, FetchError, Platform, within};
 use crate::problem::SourceFailure;
 use crate::request::{PredictionRequest, UserId};
 use crate::settings::Supabase;
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, UPSTREAM};
+use crate::telemetry::trace::Trace;
 use features::CheckIn;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most bytes of an answer: hundreds of check-ins with every column.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -44,6 +46,7 @@ pub(super) async fn checkins<P: Platform>(
     credential: Credential<'_>,
     generation: Option<&str>,
     deadline: Deadline,
+    trace: Option<&Trace>,
 ) -> Result<Rc<[CheckIn]>, SourceFailure> {
     // Twice the days, because some days have more than one.
     let rows = 2 * (usize::from(request.wanted.window.get()) + 1 + usize::from(request.wanted.limit_checkins));
@@ -57,7 +60,7 @@ pub(super) async fn checkins<P: Platform>(
     let shared = generation.is_some();
     let flight = Flight { user_id, generation: generation.unwrap_or_default(), rows, authorization, landed };
     if !shared {
-        return ask(&instance.platform, supabase, &flight, key, deadline).await;
+        return ask(&instance.platform, supabase, &flight, key, deadline, trace).await;
     }
     while let Some(under_way) = under_way(&instance.flights, &flight) {
         while let Some(under_way) = under_way.upgrade() {
@@ -73,7 +76,7 @@ pub(super) async fn checkins<P: Platform>(
     }
     let flight = Rc::new(flight);
     instance.flights.borrow_mut().push(Rc::downgrade(&flight));
-    let answer = ask(&instance.platform, supabase, &flight, key, deadline).await;
+    let answer = ask(&instance.platform, supabase, &flight, key, deadline, trace).await;
     *flight.landed.borrow_mut() = Some(answer.clone());
     // Nobody joins any more. Those who wait look again soon; until then the answer must not go away.
     instance.flights.borrow_mut().retain(|other| other.as_ptr() != Rc::as_ptr(&flight));
@@ -105,37 +108,41 @@ async fn ask(
     flight: &Flight,
     key: &str,
     deadline: Deadline,
+    trace: Option<&Trace>,
 ) -> Result<Rc<[CheckIn]>, SourceFailure> {
     let url = format!(
         "{}/rest/v1/check_ins?select=*&user_id=eq.{}&order=checkin_date.desc&limit={}",
         supabase.origin, flight.user_id, flight.rows
     );
-    let headers = vec![
+    let mut headers = vec![
         ("accept", "application/json".to_owned()),
         ("apikey", key.to_owned()),
         ("authorization", flight.authorization.clone()),
     ];
+    headers.extend(trace.into_iter().flat_map(Trace::headers));
     let fetch = Fetch { url, headers };
-    let failure = match within(platform, deadline.left(), platform.fetch_twice(&fetch, ANSWER_LIMIT)).await {
-        None => SourceFailure::Slow,
-        Some(Err(FetchError::Unreachable)) => SourceFailure::Unreachable,
-        Some(Err(FetchError::Tls)) => SourceFailure::Tls,
-        Some(Err(FetchError::Denied)) => SourceFailure::Denied,
-        Some(Err(FetchError::TooLong)) => SourceFailure::Oversized,
-        Some(Err(FetchError::BrokenOff)) => SourceFailure::Malformed,
+    let start = Instant::now();
+    let answered = match within(platform, deadline.left(), platform.fetch_twice(&fetch, ANSWER_LIMIT)).await {
+        None => Err(SourceFailure::Slow),
+        Some(Err(FetchError::Unreachable)) => Err(SourceFailure::Unreachable),
+        Some(Err(FetchError::Tls)) => Err(SourceFailure::Tls),
+        Some(Err(FetchError::Denied)) => Err(SourceFailure::Denied),
+        Some(Err(FetchError::TooLong)) => Err(SourceFailure::Oversized),
+        Some(Err(FetchError::BrokenOff)) => Err(SourceFailure::Malformed),
         Some(Ok(answer)) => match answer.status {
-            200 | 206 => match read(&answer.body, flight.user_id) {
-                Some(checkins) => return Ok(checkins.into()),
-                None => SourceFailure::Malformed,
-            },
-            401 | 403 => SourceFailure::Refused,
-            404 => SourceFailure::NoTable,
-            500.. => SourceFailure::Failing,
-            _ => SourceFailure::Malformed,
+            200 | 206 => read(&answer.body, flight.user_id).ok_or(SourceFailure::Malformed),
+            401 | 403 => Err(SourceFailure::Refused),
+            404 => Err(SourceFailure::NoTable),
+            500.. => Err(SourceFailure::Failing),
+            _ => Err(SourceFailure::Malformed),
         },
     };
-    log::warning("check-ins could not be had from the database", failure.name());
-    Err(failure)
+    let outcome = answered.as_ref().map_or_else(|failure| failure.name(), |_| "ok");
+    metrics::observe(&UPSTREAM, &["check_ins", outcome], start.elapsed());
+    if let Err(failure) = &answered {
+        log::warning("check_ins_not_read", "check-ins could not be had from the database", failure.name());
+    }
+    answered.map(Rc::from)
 }
 
 /// The check-ins of an answer, or `None` if it is no array of this person's rows. An answer out of range, and a row without a
@@ -156,6 +163,7 @@ fn read(body: &[u8], user_id: UserId) -> Option<Vec<CheckIn>> {
     }
     if wrong > 0 {
         log::counted(
+            "check_ins_wrong",
             "answers of the database were taken for missing: out of range, ill-typed or without a date",
             wrong,
         );
@@ -198,7 +206,7 @@ mod tests {
             let ask = async |(query, generation, token): (&str, Option<&str>, &Token)| {
                 let request = PredictionRequest::parse(PERSON, query).expect("valid");
                 let credential = Credential::Token(token);
-                checkins(&instance, &supabase, &request, credential, generation, deadline).await
+                checkins(&instance, &supabase, &request, credential, generation, deadline, None).await
             };
             let answers = block_on(join_all(questions.iter().map(|question| ask(*question))));
             assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|checkins| checkins.len() == 1)));

@@ -7,7 +7,8 @@ use super::predictions::{Served, predict_all, private};
 use crate::platform::{Platform, RequestBody};
 use crate::problem::{FieldError, Problem};
 use crate::request::{self, ITEM_LIMIT, PostedRequest};
-use crate::response::{Response, Timing, in_seconds};
+use crate::response::{Response, in_seconds};
+use crate::telemetry::Record;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -58,11 +59,12 @@ const TOO_MANY: &str = "has more than 256 items";
 pub(super) async fn answer<P: Platform>(
     asked: &Asked<'_, P>,
     body: impl RequestBody,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<Response, Problem> {
     let bytes = request::read_json(&asked.instance.platform, asked.headers, body, BODY_LIMIT, asked.deadline).await?;
     let batch: Batch<'_> = serde_json::from_slice(&bytes).map_err(|error| refused(&error))?;
-    timing.lap("request");
+    record.lap("request");
+    record.source = Some("request");
     let mut predicted_checkins = 0;
     let mut answers = b"[".to_vec();
     for (index, item) in batch.items.iter().enumerate() {
@@ -71,10 +73,10 @@ pub(super) async fn answer<P: Platform>(
         }
         asked.instance.platform.yield_now().await;
         let request = read(item, &mut predicted_checkins);
-        timing.lap("request");
+        record.lap("request");
         match request {
             Ok(request) => {
-                let predicted = predict_all(asked, &request.checkins, &request.wanted, timing).await;
+                let predicted = predict_all(asked, &request.checkins, &request.wanted, record).await;
                 answers
                     .extend(Response::json(200, &answer_to(&request, &predicted, &in_seconds(Timestamp::now()))).body);
             }

@@ -6,7 +6,9 @@ use super::Asked;
 use crate::platform::{Platform, RequestBody};
 use crate::problem::Problem;
 use crate::request;
-use crate::response::{Response, Timing};
+use crate::response::Response;
+use crate::telemetry::Record;
+use crate::telemetry::metrics::{self, INFERENCE_ROWS};
 use bipolar_edge_models::{MODELS, Model, Output};
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -231,7 +233,7 @@ pub(super) async fn infer<P: Platform>(
     name: &str,
     version: Option<&str>,
     body: impl RequestBody,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<Response, Problem> {
     let model = find(name, version)?;
     let platform = &asked.instance.platform;
@@ -249,7 +251,7 @@ pub(super) async fn infer<P: Platform>(
             &format!("has contributions, of which {MOST_EXPLAINED} rows may be asked for"),
         ));
     }
-    timing.lap("request");
+    record.lap("request");
     let mut tensors: Vec<Vec<f64>> = wanted.iter().map(|_| Vec::new()).collect();
     for (index, row) in rows.chunks_exact(model.features.len().max(1)).enumerate() {
         if index % BLOCK == 0 && index > 0 || wanted.iter().any(|(kind, _)| *kind == Kind::Contributions) {
@@ -262,7 +264,8 @@ pub(super) async fn infer<P: Platform>(
             kind.add(model, row, tensor)?;
         }
     }
-    timing.lap("inference");
+    metrics::add(&INFERENCE_ROWS, &[model.name], count as u64);
+    record.lap("inference");
     Ok(answer(model, request.id.as_deref(), count, &wanted, &tensors))
 }
 

@@ -5,19 +5,21 @@ use super::predictions::{Predicted, Served, body, predict_all, private};
 use crate::platform::{Platform, RequestBody};
 use crate::problem::Problem;
 use crate::request::{self, ITEM_LIMIT, PostedRequest};
-use crate::response::{Response, Timing, in_seconds};
+use crate::response::{Response, in_seconds};
+use crate::telemetry::Record;
 use jiff::Timestamp;
 
 pub(super) async fn answer<P: Platform>(
     asked: &Asked<'_, P>,
     body_of: impl RequestBody,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<Response, Problem> {
     let bytes =
         request::read_json(&asked.instance.platform, asked.headers, body_of, ITEM_LIMIT, asked.deadline).await?;
     let request = PostedRequest::parse(&bytes)?;
-    timing.lap("request");
-    let predicted = predict_all(asked, &request.checkins, &request.wanted, timing).await;
+    record.lap("request");
+    (record.person, record.source) = (request.user_id, Some("request"));
+    let predicted = predict_all(asked, &request.checkins, &request.wanted, record).await;
     Ok(private(Response::json(200, &answer_to(&request, &predicted, &in_seconds(Timestamp::now()))), Served::Bypass))
 }
 

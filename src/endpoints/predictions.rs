@@ -5,12 +5,12 @@ use crate::cache::{self, CheckInEntry, Entry, Lookup, Place};
 use crate::checkins;
 use crate::deadline::Deadline;
 use crate::jobs::{self, Begun, Job, Outcome};
-use crate::log;
 use crate::platform::Platform;
 use crate::predict::{self, Prediction, Source};
 use crate::problem::Problem;
 use crate::request::{self, PredictionRequest, Wanted};
-use crate::response::{Response, Timing};
+use crate::response::Response;
+use crate::telemetry::{Record, log, totals};
 use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
 use http::HeaderMap;
@@ -75,10 +75,11 @@ pub(super) async fn answer<P: Platform>(
     asked: &Asked<'_, P>,
     user_id: &str,
     query: &str,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<Response, Problem> {
     let request = PredictionRequest::parse(user_id, query)?;
-    let place = match find(asked, &request, timing).await? {
+    record.person = Some(request.user_id);
+    let place = match find(asked, &request, record).await? {
         Found::Entry(entry) => {
             return Ok(private(Response::json(200, &told(&request, &entry, Served::Hit)), Served::Hit));
         }
@@ -91,14 +92,16 @@ pub(super) async fn answer<P: Platform>(
             Ok(Begun::Before(running)) => return Ok(job::accepted(&running)),
             Ok(Begun::Now(begun, deadline)) => {
                 let accepted = job::accepted(&begun);
-                predict_later(asked, request, place, begun, deadline);
+                predict_later(asked, request, place, begun, deadline, record.of_job());
                 return Ok(accepted);
             }
             // The caller would rather not wait, and would rather wait than have nothing.
-            Err(cause) => log::warning("a background prediction could not be begun and is made at once", cause),
+            Err(cause) => {
+                log::warning("job_not_begun", "a background prediction could not be begun and is made at once", cause)
+            }
         }
     }
-    let (entry, served) = predict(asked, &request, place, timing).await?;
+    let (entry, served) = predict(asked, &request, place, record).await?;
     Ok(private(Response::json(200, &told(&request, &entry, served)), served))
 }
 
@@ -109,12 +112,13 @@ fn predict_later<P: Platform>(
     place: Option<Place>,
     job: Job,
     deadline: Deadline,
+    mut record: Record,
 ) {
     let (instance, settings, caller) = (asked.instance.clone(), asked.settings.clone(), asked.caller.clone());
     asked.instance.platform.spawn(async move {
         let headers = HeaderMap::new();
         let asked = Asked { instance: &instance, settings: &settings, headers: &headers, caller: &caller, deadline };
-        let made = predict(&asked, &request, place, &mut Timing::start()).await;
+        let made = predict(&asked, &request, place, &mut record).await;
         let outcome = made.map(|(entry, served)| {
             // The store does not keep whom it is about.
             serde_json::value::to_raw_value(&Body { user_id: None, ..told(&request, &entry, served) })
@@ -122,9 +126,14 @@ fn predict_later<P: Platform>(
         let outcome = match outcome {
             Ok(Ok(result)) => Outcome::Done(result),
             Ok(Err(_)) => Outcome::Failed(Problem::JobLost.into_json()),
-            Err(problem) => Outcome::Failed(problem.into_json()),
+            Err(problem) => {
+                record.problem(&problem);
+                Outcome::Failed(problem.into_json())
+            }
         };
+        record.end_of_job(&instance, outcome.name());
         jobs::finish(&instance, &settings, job, outcome).await;
+        totals::tell_later(&instance);
     });
 }
 
@@ -165,11 +174,11 @@ pub(super) fn private(response: Response, served: Served) -> Response {
 pub(super) async fn find_or_predict<P: Platform>(
     asked: &Asked<'_, P>,
     request: &PredictionRequest,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<(Entry, Served), Problem> {
-    match find(asked, request, timing).await? {
+    match find(asked, request, record).await? {
         Found::Entry(entry) => Ok((entry, Served::Hit)),
-        Found::Nothing(place) => predict(asked, request, place, timing).await,
+        Found::Nothing(place) => predict(asked, request, place, record).await,
     }
 }
 
@@ -184,13 +193,13 @@ enum Found {
 async fn find<P: Platform>(
     asked: &Asked<'_, P>,
     request: &PredictionRequest,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<Found, Problem> {
     let Asked { instance, settings, .. } = asked;
     let sight = asked.caller.sight(settings, request.user_id)?;
     // What a token shows is that caller's alone, and what is in the cache may be more than it shows.
     let looked_up = if sight.whole { cache::look_up(instance, settings, request).await } else { Lookup::Bypass };
-    timing.lap("cache");
+    record.lap("cache");
     Ok(match looked_up {
         Lookup::Hit(entry) => Found::Entry(entry),
         Lookup::Miss(place) => Found::Nothing(Some(place)),
@@ -203,13 +212,16 @@ async fn predict<P: Platform>(
     asked: &Asked<'_, P>,
     request: &PredictionRequest,
     place: Option<Place>,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Result<(Entry, Served), Problem> {
     let Asked { instance, settings, .. } = asked;
     let sight = asked.caller.sight(settings, request.user_id)?;
     let generation = place.as_ref().map(|place| place.generation.as_str());
-    let checkins = checkins::of(instance, settings, request, sight.credential, generation, asked.deadline).await;
-    timing.lap("source");
+    let checkins =
+        checkins::of(instance, settings, request, sight.credential, generation, asked.deadline, record.trace.as_ref())
+            .await;
+    record.source = Some(if settings.supabase.is_some() { "supabase" } else { "demo" });
+    record.lap("source");
     let checkins = match (checkins, &place) {
         (Ok(checkins), _) => checkins,
         (Err(Problem::Source(failure)), Some(place)) if failure.is_outage() => {
@@ -220,7 +232,7 @@ async fn predict<P: Platform>(
         (Err(problem), _) => return Err(problem),
     };
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
-    let predicted = predict_all(asked, &checkins, &request.wanted, timing).await;
+    let predicted = predict_all(asked, &checkins, &request.wanted, record).await;
     let entry = Entry::new(place.as_ref(), ttl, &request.wanted, predicted.predictions, predicted.per_checkin);
     // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. What ran
     // out of time may be answered the next time.
@@ -246,17 +258,18 @@ pub(super) async fn predict_all<P: Platform>(
     asked: &Asked<'_, P>,
     checkins: &[CheckIn],
     wanted: &Wanted,
-    timing: &mut Timing,
+    record: &mut Record,
 ) -> Predicted {
     let mut complete = true;
     let mut at = |checkins: &[CheckIn], source| {
         let row = features::row(checkins, wanted.window.get());
-        timing.lap("features");
+        record.lap("features");
         let predictions = predict::all(row.as_ref(), source, wanted.explain, asked.settings, asked.deadline);
         complete &= !predictions.iter().any(Prediction::ran_out_of_time);
+        record.predictions(row.as_ref(), &predictions);
         let predictions = predictions.iter().filter_map(|prediction| serde_json::value::to_raw_value(prediction).ok());
         let predictions: Vec<Box<RawValue>> = predictions.collect();
-        timing.lap("inference");
+        record.lap("inference");
         predictions
     };
     let predictions = at(checkins, Source::AggregatedLastCheckIn);

@@ -18,6 +18,7 @@ pub(crate) struct Server {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Figures {
     pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
     pub(crate) per_second: f64,
 }
 
@@ -30,11 +31,24 @@ impl Figures {
 }
 
 impl Server {
-    /// Starts the project's own host with a runtime configuration and some variables set, and waits until it listens.
-    pub(crate) fn start(program: &Path, config: &Path, variables: &[&str]) -> Result<Server> {
+    /// Starts the project's own host, whose log goes into a file or nowhere, with a manifest, a runtime configuration and some variables set, and waits until it listens.
+    pub(crate) fn start(
+        program: &Path,
+        manifest: &Path,
+        config: &Path,
+        variables: &[&str],
+        log: Option<&Path>,
+    ) -> Result<Server> {
         let state = std::env::temp_dir().join(format!("bipolar-edge-bench-{}", std::process::id()));
-        let mut process = Command::new(program)
-            .args(["--listen", "127.0.0.1:0", "--quiet", "--state-dir"])
+        let mut command = Command::new(program);
+        match log {
+            Some(file) => command.stderr(std::fs::File::create(file)?),
+            None => command.arg("--quiet"),
+        };
+        let mut process = command
+            .args(["--listen", "127.0.0.1:0", "--from"])
+            .arg(manifest)
+            .arg("--state-dir")
             .arg(&state)
             .arg("--runtime-config-file")
             .arg(config)
@@ -50,20 +64,49 @@ impl Server {
         Ok(server)
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Asks for a path on so many connections for so long, by turns as so many callers.
     pub(crate) fn drive(&self, path: &str, callers: usize, connections: usize, time: Duration) -> Result<Figures> {
-        let start = Instant::now();
-        let taken: Result<Vec<Vec<Duration>>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..connections)
-                .map(|first| scope.spawn(move || ask(&self.address, path, (first, callers), start + time)))
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread ended"))).collect()
-        });
-        let mut taken = taken?.concat();
-        taken.sort();
-        let p50 = taken.get(taken.len() / 2).copied().context("there was no answer")?;
-        Ok(Figures { p50, per_second: taken.len() as f64 / start.elapsed().as_secs_f64() })
+        let address = &self.address;
+        let request = |turn: usize| {
+            let caller = turn % callers;
+            let from = format!("10.0.{}.{}", caller / 250, caller % 250);
+            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nx-forwarded-for: {from}\r\n\r\n").into_bytes()
+        };
+        drive(address, &request, connections, time)
     }
+}
+
+/// Asks on so many connections for so long, each time with the request of that turn. Each connection begins at another turn.
+pub(crate) fn drive(
+    address: &str,
+    request: &(dyn Fn(usize) -> Vec<u8> + Sync),
+    connections: usize,
+    time: Duration,
+) -> Result<Figures> {
+    let start = Instant::now();
+    let taken: Result<Vec<Vec<Duration>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections)
+            .map(|first| scope.spawn(move || ask(address, request, first * 37, start + time)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread ended"))).collect()
+    });
+    let mut taken = taken?.concat();
+    taken.sort();
+    let at = |share: f64| taken.get((taken.len() as f64 * share) as usize).copied().context("there was no answer");
+    Ok(Figures { p50: at(0.5)?, p99: at(0.99)?, per_second: taken.len() as f64 / start.elapsed().as_secs_f64() })
+}
+
+/// One request on a connection of its own; gives the body of the answer.
+pub(crate) fn once(address: &str, request: &[u8]) -> Result<Vec<u8>> {
+    Connection::open(address)?.exchange(request).map(<[u8]>::to_vec)
 }
 
 impl Drop for Server {
@@ -75,23 +118,47 @@ impl Drop for Server {
 }
 
 /// How long each answer took on one connection.
-fn ask(address: &str, path: &str, (first, callers): (usize, usize), until: Instant) -> Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut answers = BufReader::new(stream.try_clone()?);
-    let (mut taken, mut caller, mut body) = (Vec::new(), first * 37, Vec::new());
+fn ask(
+    address: &str,
+    request: &(dyn Fn(usize) -> Vec<u8> + Sync),
+    first: usize,
+    until: Instant,
+) -> Result<Vec<Duration>> {
+    let mut connection = Connection::open(address)?;
+    let (mut taken, mut turn) = (Vec::new(), first);
     while Instant::now() < until {
-        caller = (caller + 1) % callers;
+        turn += 1;
+        let request = request(turn);
         let start = Instant::now();
-        let from = format!("10.0.{}.{}", caller / 250, caller % 250);
-        stream.write_all(
-            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nx-forwarded-for: {from}\r\n\r\n").as_bytes(),
-        )?;
+        connection.exchange(&request)?;
+        taken.push(start.elapsed());
+    }
+    Ok(taken)
+}
+
+/// A keep-alive connection.
+struct Connection {
+    stream: TcpStream,
+    answers: BufReader<TcpStream>,
+    body: Vec<u8>,
+}
+
+impl Connection {
+    fn open(address: &str) -> Result<Connection> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let answers = BufReader::with_capacity(1 << 16, stream.try_clone()?);
+        Ok(Connection { stream, answers, body: Vec::new() })
+    }
+
+    /// Sends a request and reads the answer, which must be a 200.
+    fn exchange(&mut self, request: &[u8]) -> Result<&[u8]> {
+        self.stream.write_all(request)?;
         let (mut status, mut length, mut line) = (String::new(), 0, String::new());
         loop {
             line.clear();
-            ensure!(answers.read_line(&mut line)? > 0, "the server hung up");
+            ensure!(self.answers.read_line(&mut line)? > 0, "the server hung up");
             if status.is_empty() {
                 status = line.trim().to_owned();
             }
@@ -102,10 +169,9 @@ fn ask(address: &str, path: &str, (first, callers): (usize, usize), until: Insta
                 break;
             }
         }
-        body.resize(length, 0);
-        answers.read_exact(&mut body)?;
-        ensure!(status.contains(" 200 "), "{status}: {}", String::from_utf8_lossy(&body));
-        taken.push(start.elapsed());
+        self.body.resize(length, 0);
+        self.answers.read_exact(&mut self.body)?;
+        ensure!(status.contains(" 200 "), "{status}: {}", String::from_utf8_lossy(&self.body));
+        Ok(&self.body)
     }
-    Ok(taken)
 }

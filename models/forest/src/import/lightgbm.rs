@@ -45,6 +45,9 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
         let reason = format!("{} names for {features} features", feature_names.len());
         return Err(header.refuse("feature_names", reason));
     }
+    // What LightGBM calls the columns of an array, which has no names.
+    let numbered = feature_names.iter().enumerate().all(|(index, name)| *name == format!("Column_{index}"));
+    let feature_names = if numbered { Vec::new() } else { feature_names };
     // As many forests are made as this says, so it may not exceed what the file has trees for.
     if per_iteration == 0 || per_iteration > trees.len().max(1) || !trees.len().is_multiple_of(per_iteration) {
         let reason = format!("{} trees are no multiple of {per_iteration}", trees.len());

@@ -1,0 +1,322 @@
+//! What is counted, and how it reads in Prometheus's text format and in OpenMetrics.
+//!
+//! An instance counts here what has happened in it since it last told; `totals` adds that up over instances. Labels are names that
+//! this crate or a model's card has: nothing that a caller sends becomes one.
+
+use bipolar_edge_models::{FINGERPRINT, MODELS};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Series of one name.
+pub(crate) struct Family {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    kind: Kind,
+}
+
+enum Kind {
+    Counter,
+    /// Durations, by the upper bounds of its buckets in microseconds.
+    Histogram(&'static [u64]),
+}
+
+/// The most labels that a family has.
+const MOST_LABELS: usize = 3;
+
+const fn counter(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Family {
+    Family { name, help, labels, kind: Kind::Counter }
+}
+
+const fn durations(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Family {
+    Family { name, help, labels, kind: Kind::Histogram(&BUCKETS) }
+}
+
+/// From 50 us, less than which nothing is answered in, to the longest that an answer may take by default.
+const BUCKETS: [u64; 16] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 2_500_000, 10_000_000,
+    30_000_000,
+];
+
+pub(crate) static STARTED: Family =
+    counter("bipolar_edge_http_requests_started_total", "Requests that have begun, answered or not.", &[]);
+pub(crate) static REQUESTS: Family =
+    counter("bipolar_edge_http_requests_total", "Requests that were answered.", &["route", "method", "status"]);
+pub(crate) static DURATIONS: Family = durations(
+    "bipolar_edge_http_request_duration_seconds",
+    "From a request to its answer, in the component.",
+    &["route"],
+);
+pub(crate) static PROBLEMS: Family =
+    counter("bipolar_edge_problems_total", "Answers that are a problem, by its kind.", &["kind"]);
+pub(crate) static WARNINGS: Family =
+    counter("bipolar_edge_warnings_total", "Degradations that the log has a line of, by its event.", &["event"]);
+pub(crate) static CACHE: Family =
+    counter("bipolar_edge_cache_answers_total", "Answers about a person, by what the cache had.", &["outcome"]);
+pub(crate) static STORE: Family = durations(
+    "bipolar_edge_store_operation_duration_seconds",
+    "Operations of the key-value store that were waited for.",
+    &["operation"],
+);
+pub(crate) static STORE_ERRORS: Family = counter(
+    "bipolar_edge_store_errors_total",
+    "Operations of the key-value store that failed.",
+    &["operation", "cause"],
+);
+pub(crate) static UPSTREAM: Family = durations(
+    "bipolar_edge_upstream_request_duration_seconds",
+    "Requests to the project that check-ins come from.",
+    &["upstream", "outcome"],
+);
+pub(crate) static PREDICTIONS: Family = counter(
+    "bipolar_edge_predictions_total",
+    "Predictions that were made, those later served from the cache once.",
+    &["type", "label", "risk_level"],
+);
+pub(crate) static INFERENCE: Family =
+    durations("bipolar_edge_inference_duration_seconds", "Making a prediction, its explanation included.", &["type"]);
+pub(crate) static INFERENCE_ROWS: Family = counter(
+    "bipolar_edge_inference_protocol_rows_total",
+    "Rows that were predicted through the Open Inference Protocol.",
+    &["model"],
+);
+pub(crate) static ROWS: Family =
+    counter("bipolar_edge_feature_rows_total", "Rows of features that predictions were made from.", &[]);
+pub(crate) static MISSING: Family =
+    counter("bipolar_edge_missing_features_total", "Rows of features in which this one is missing.", &["feature"]);
+pub(crate) static TIMEOUTS: Family =
+    counter("bipolar_edge_timeouts_total", "What the deadline came before, by what it was.", &["waited_for"]);
+pub(crate) static RATE_LIMITED: Family =
+    counter("bipolar_edge_rate_limited_requests_total", "Requests that were one too many.", &["limit"]);
+pub(crate) static JOBS: Family =
+    counter("bipolar_edge_jobs_total", "Background predictions that were started, and that ended.", &["outcome"]);
+pub(crate) static INSTANCES: Family =
+    counter("bipolar_edge_instances_started_total", "Instances that have answered a request.", &[]);
+
+/// In the order of the answer.
+static FAMILIES: [&Family; 18] = [
+    &STARTED,
+    &REQUESTS,
+    &DURATIONS,
+    &PROBLEMS,
+    &WARNINGS,
+    &CACHE,
+    &STORE,
+    &STORE_ERRORS,
+    &UPSTREAM,
+    &PREDICTIONS,
+    &INFERENCE,
+    &INFERENCE_ROWS,
+    &ROWS,
+    &MISSING,
+    &TIMEOUTS,
+    &RATE_LIMITED,
+    &JOBS,
+    &INSTANCES,
+];
+
+/// Counts by series. A series is its family's name and its labels' values, with a bar between; of a counter there is one number, of a
+/// histogram its buckets, what is beyond them, and the sum in microseconds.
+pub(crate) type Counts = BTreeMap<String, Vec<u64>>;
+
+type Key = (&'static str, [&'static str; MOST_LABELS]);
+
+thread_local! {
+    /// What has happened in this instance since it last told.
+    static PENDING: RefCell<HashMap<Key, Vec<u64>>> = RefCell::default();
+    /// What was taken to be told, and could not be.
+    static UNTOLD: RefCell<Counts> = const { RefCell::new(Counts::new()) };
+}
+
+/// Counts something.
+pub(crate) fn add(family: &'static Family, labels: &[&'static str], count: u64) {
+    with(family, labels, 1, |numbers| numbers[0] += count);
+}
+
+/// Counts something by how long it took.
+pub(crate) fn observe(family: &'static Family, labels: &[&'static str], took: Duration) {
+    let Kind::Histogram(bounds) = family.kind else { return };
+    let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let bucket = bounds.iter().position(|bound| microseconds <= *bound).unwrap_or(bounds.len());
+    with(family, labels, bounds.len() + 2, |numbers| {
+        numbers[bucket] += 1;
+        numbers[bounds.len() + 1] += microseconds;
+    });
+}
+
+fn with(family: &'static Family, labels: &[&'static str], length: usize, change: impl FnOnce(&mut [u64])) {
+    let mut values = [""; MOST_LABELS];
+    for (value, label) in values.iter_mut().zip(labels) {
+        *value = label;
+    }
+    PENDING.with_borrow_mut(|pending| {
+        change(pending.entry((family.name, values)).or_insert_with(|| vec![0; length]));
+    });
+}
+
+/// Whether there is something to tell.
+pub(crate) fn is_pending() -> bool {
+    PENDING.with_borrow(|pending| !pending.is_empty())
+}
+
+/// What has happened since it was last taken.
+pub(crate) fn take() -> Counts {
+    let taken = PENDING.take();
+    let series = |(name, labels): Key| {
+        let values = labels.iter().take_while(|label| !label.is_empty());
+        values.fold(name.to_owned(), |series, label| series + "|" + label)
+    };
+    let mut counts = UNTOLD.take();
+    merge(&mut counts, taken.into_iter().map(|(key, numbers)| (series(key), numbers)).collect());
+    counts
+}
+
+/// Puts back what was taken and could not be told.
+pub(crate) fn put_back(counts: Counts) {
+    UNTOLD.with_borrow_mut(|untold| merge(untold, counts));
+}
+
+/// Adds counts to others.
+pub(crate) fn merge(into: &mut Counts, more: Counts) {
+    for (series, numbers) in more {
+        let sum = into.entry(series).or_default();
+        if sum.len() < numbers.len() {
+            sum.resize(numbers.len(), 0);
+        }
+        for (sum, number) in sum.iter_mut().zip(numbers) {
+            *sum = sum.saturating_add(number);
+        }
+    }
+}
+
+/// A format that metrics are asked for in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Format {
+    /// Prometheus's own, version 0.0.4.
+    Prometheus,
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// Totals as text.
+pub(crate) fn render(totals: &Counts, format: Format) -> String {
+    let mut out = String::new();
+    for family in FAMILIES {
+        let kind = if matches!(family.kind, Kind::Counter) { "counter" } else { "histogram" };
+        head(&mut out, family.name, family.help, kind, format);
+        let prefix = format!("{}|", family.name);
+        let bare = totals.get_key_value(family.name);
+        // A counter without labels is there from the start, so that its rate is known from the first count on.
+        if family.labels.is_empty() && bare.is_none() {
+            let _ = writeln!(out, "{} 0", family.name);
+        }
+        let labelled = totals.range(prefix.clone()..).take_while(|(series, _)| series.starts_with(&prefix));
+        for (series, numbers) in bare.into_iter().chain(labelled) {
+            let values = series.split('|').skip(1);
+            let labels: Vec<String> =
+                family.labels.iter().zip(values).map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+            samples(&mut out, family, &labels, numbers);
+        }
+    }
+    let gauge = |out: &mut String, name, help| head(out, name, help, "gauge", format);
+    let sum = |family: &Family| {
+        let own = |series: &str| series.split('|').next() == Some(family.name);
+        totals.iter().filter(|(series, _)| own(series)).filter_map(|(_, numbers)| numbers.first()).sum::<u64>()
+    };
+    let name = "bipolar_edge_http_requests_in_flight";
+    gauge(&mut out, name, "Requests that have begun and were not answered, those of killed instances included.");
+    let _ = writeln!(out, "{name} {}", sum(&STARTED).saturating_sub(sum(&REQUESTS)));
+    let name = "bipolar_edge_model_info";
+    gauge(&mut out, name, "A model that is compiled in.");
+    for model in &MODELS {
+        let (kind, version, trees) = (model.name, model.version, model.trees);
+        let _ = writeln!(out, "{name}{{type=\"{kind}\",version=\"{version}\",trees=\"{trees}\"}} 1");
+    }
+    let name = "bipolar_edge_build_info";
+    gauge(&mut out, name, "What is deployed.");
+    let version = env!("CARGO_PKG_VERSION");
+    let _ = writeln!(out, "{name}{{version=\"{version}\",models_fingerprint=\"{FINGERPRINT}\"}} 1");
+    if format == Format::OpenMetrics {
+        out.push_str("# EOF\n");
+    }
+    out
+}
+
+/// What stands above the samples of a family. In OpenMetrics a counter's family is called without the ending of its samples.
+fn head(out: &mut String, name: &str, help: &str, kind: &str, format: Format) {
+    let name = match format {
+        Format::OpenMetrics if kind == "counter" => name.strip_suffix("_total").unwrap_or(name),
+        _ => name,
+    };
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn samples(out: &mut String, family: &Family, labels: &[String], numbers: &[u64]) {
+    let name = family.name;
+    let braced = |labels: &[String]| match labels.is_empty() {
+        true => String::new(),
+        false => format!("{{{}}}", labels.join(",")),
+    };
+    let Kind::Histogram(bounds) = family.kind else {
+        let _ = writeln!(out, "{name}{} {}", braced(labels), numbers.first().unwrap_or(&0));
+        return;
+    };
+    let mut count = 0;
+    for (index, number) in numbers.iter().enumerate().take(bounds.len() + 1) {
+        count += number;
+        let bound = bounds.get(index).map_or("+Inf".to_owned(), |bound| format!("{:?}", *bound as f64 / 1e6));
+        let labels = [labels, &[format!("le=\"{bound}\"")]].concat();
+        let _ = writeln!(out, "{name}_bucket{} {count}", braced(&labels));
+    }
+    let sum = numbers.get(bounds.len() + 1).copied().unwrap_or(0) as f64 / 1e6;
+    let _ = writeln!(out, "{name}_sum{} {sum:?}\n{name}_count{} {count}", braced(labels), braced(labels));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_adds_up_and_keeps_what_is_beyond_its_buckets() {
+        take();
+        for microseconds in [10, 50, 51, 2_000, 99_000_000] {
+            observe(&INFERENCE, &["mood_state"], Duration::from_micros(microseconds));
+        }
+        let mut totals = take();
+        assert!(!is_pending());
+        merge(&mut totals, Counts::from([("bipolar_edge_inference_duration_seconds|mood_state".to_owned(), vec![1])]));
+        let text = render(&totals, Format::Prometheus);
+        let sample = |bound: &str| {
+            let series =
+                format!("bipolar_edge_inference_duration_seconds_bucket{{type=\"mood_state\",le=\"{bound}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&series)).expect("a bucket").to_owned()
+        };
+        assert_eq!((sample("5e-5"), sample("0.0001"), sample("0.0025")), ("3".into(), "4".into(), "5".into()));
+        assert_eq!((sample("30.0"), sample("+Inf")), ("5".into(), "6".into()));
+        assert!(text.contains("_sum{type=\"mood_state\"} 99.002111\n"), "{text}");
+        assert!(text.contains("_count{type=\"mood_state\"} 6\n"), "{text}");
+    }
+
+    #[test]
+    fn every_family_is_listed_once_and_named_as_the_conventions_have_it() {
+        for (index, family) in FAMILIES.iter().enumerate() {
+            assert!(FAMILIES[..index].iter().all(|other| other.name != family.name), "{}", family.name);
+            let ending = if matches!(family.kind, Kind::Counter) { "_total" } else { "_duration_seconds" };
+            assert!(family.name.starts_with("bipolar_edge_") && family.name.ends_with(ending), "{}", family.name);
+            assert!(family.labels.len() <= MOST_LABELS && family.help.ends_with('.'));
+        }
+        let text = render(&Counts::new(), Format::OpenMetrics);
+        assert!(text.contains("# TYPE bipolar_edge_http_requests counter\n") && text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,228 @@
+//! `cargo xtask bench inference`: the Open Inference Protocol beside MLServer, the same models, rows and questions, by turns.
+
+use super::{forest, machine};
+use crate::build::target;
+use crate::load;
+use crate::python;
+use crate::step::{self, output};
+use crate::toolchain::{Toolchain, check_rust};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// MLServer as its documentation installs it, with the libraries of the models. uvloop 0.21 is the last that its workers start
+/// with.
+const MLSERVER: [&str; 6] = [
+    "mlserver==1.7.1",
+    "mlserver-lightgbm==1.7.1",
+    "mlserver-xgboost==1.7.1",
+    "lightgbm==4.7.0",
+    "xgboost==3.2.0",
+    "uvloop==0.21.0",
+];
+/// 400 trees each, of 75 features. Model, file, MLServer's runtime for it.
+const MODELS: [(&str, &str, &str); 2] = [
+    ("lightgbm_medium", "lightgbm_medium.txt", "mlserver_lightgbm.LightGBMModel"),
+    ("xgboost_medium", "xgboost_medium.json", "mlserver_xgboost.XGBoostModel"),
+];
+const ROWS: [usize; 3] = [1, 16, 256];
+const CONNECTIONS: [usize; 3] = [1, 8, 64];
+/// How long each is asked, and how often by turns.
+const TIME: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 2;
+
+pub(super) fn run() -> Result<()> {
+    check_rust()?;
+    let toolchain = Toolchain::set_up()?;
+    let folder = std::path::absolute(target().join("bench"))?;
+    forest::models(&folder)?;
+    let python = python::environment("bench/mlserver", &MLSERVER)?;
+    let program = crate::build::host()?;
+    let manifest = with_models(&toolchain, &folder)?;
+    let rows = rows(&folder.join("rows.csv"))?;
+
+    let mlserver = MlServer::start(&python, &folder)?;
+    let config = folder.join("in-memory.toml");
+    std::fs::write(&config, "[key_value_store.default]\ntype = \"memory\"\n")?;
+    let off = ["rate_limit_predictions=off", "rate_limit_default=off"];
+    let ours = load::Server::start(&program, &manifest, &config, &off, None)?;
+    let servers = [(ours.address(), true), (mlserver.address.as_str(), false)];
+
+    println!("==> measuring: leave the machine alone for three minutes");
+    println!("{}; {}\n", machine(), MLSERVER.join(", "));
+    println!(
+        "| model | rows | connections | p50 ms (MLServer) | ratio | p99 ms (MLServer) | rows/s (MLServer) | ratio |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    let mut largest_difference: f64 = 0.0;
+    for (model, ..) in MODELS {
+        for count in ROWS {
+            let questions = servers.map(|(address, ours)| question(address, model, &rows[..count], ours));
+            let [one, other] = [0, 1].map(|side| predictions(servers[side].0, &questions[side]));
+            for (one, other) in one?.iter().zip(other?) {
+                largest_difference = largest_difference.max((one - other).abs());
+            }
+            for connections in CONNECTIONS {
+                let mut best = [load::Figures::default(); 2];
+                for _ in 0..ROUNDS {
+                    for ((best, (address, _)), question) in best.iter_mut().zip(servers).zip(&questions) {
+                        best.keep_better(load::drive(address, &|_| question.clone(), connections, TIME)?);
+                    }
+                }
+                let [ours, theirs] = best;
+                let ms = |time: Duration| time.as_secs_f64() * 1e3;
+                println!(
+                    "| {model} | {count} | {connections} | {:.2} ({:.2}) | {:.1} | {:.2} ({:.2}) | {:.0} ({:.0}) | {:.1} |",
+                    ms(ours.p50),
+                    ms(theirs.p50),
+                    ms(theirs.p50) / ms(ours.p50),
+                    ms(ours.p99),
+                    ms(theirs.p99),
+                    ours.per_second * count as f64,
+                    theirs.per_second * count as f64,
+                    ours.per_second / theirs.per_second,
+                );
+            }
+        }
+    }
+    println!("\nlargest difference between two predictions: {largest_difference:e}");
+    let (ours, theirs) = (memory(ours.process())?, memory(mlserver.process.id())?);
+    println!("memory after it, in MiB: {ours:.0} ({theirs:.0}), ratio {:.1}", theirs / ours);
+    Ok(())
+}
+
+/// Builds a component that has the models; gives its manifest.
+fn with_models(toolchain: &Toolchain, folder: &Path) -> Result<PathBuf> {
+    let (registry, own_target) = (folder.join("registry"), folder.join("inference"));
+    let _ = std::fs::remove_dir_all(&registry);
+    std::fs::create_dir_all(&registry)?;
+    let xtask = std::env::current_exe()?;
+    let checkins = ["model", "features", "--checkins", "src/checkins/demo.csv"];
+    let features = output(&xtask, &checkins).context("`cargo xtask model features` failed")?;
+    let features: Vec<&str> = features.lines().next().unwrap_or("").split(',').skip(2).collect();
+    for (_, file, _) in MODELS {
+        let mut add = Command::new(&xtask);
+        add.args(["model", "add"]).arg(folder.join(file)).args(["--features", &features.join(",")]);
+        step::run("adding a model", add.env("BIPOLAR_EDGE_REGISTRY", &registry).stdout(Stdio::null()))?;
+    }
+    let mut build = toolchain.cargo_build()?;
+    build.args(["--package", "bipolar-edge"]).env("BIPOLAR_EDGE_REGISTRY", &registry);
+    step::run("building the Wasm module with them", build.env("CARGO_TARGET_DIR", &own_target))?;
+    let module = own_target.join("wasm32-wasip2/release/bipolar_edge.wasm");
+    let manifest = std::fs::read_to_string("spin.toml")?;
+    let manifest = manifest.replace("target/wasm32-wasip2/release/bipolar_edge.wasm", &module.display().to_string());
+    let file = folder.join("inference.toml");
+    std::fs::write(&file, manifest)?;
+    Ok(file)
+}
+
+/// The rows, without missing values: MLServer reads none from JSON.
+fn rows(file: &Path) -> Result<Vec<Vec<f64>>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite()).unwrap_or(0.0);
+    let rows: Vec<Vec<f64>> = text.lines().map(|line| line.split(',').map(number).collect()).collect();
+    ensure!(rows.len() >= 256 && rows.iter().all(|row| row.len() == rows[0].len()), "{} is odd", file.display());
+    Ok(rows)
+}
+
+/// The question about rows, the same for both but for the output that each has.
+fn question(address: &str, model: &str, rows: &[Vec<f64>], ours: bool) -> Vec<u8> {
+    let numbers: Vec<String> = rows.iter().flatten().map(f64::to_string).collect();
+    let output = if ours { "probabilities" } else { "predict" };
+    let body = format!(
+        r#"{{"inputs":[{{"name":"input","shape":[{},{}],"datatype":"FP64","data":[{}]}}],"outputs":[{{"name":"{output}"}}]}}"#,
+        rows.len(),
+        rows[0].len(),
+        numbers.join(",")
+    );
+    let path = format!("/v2/models/{model}/infer");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body.into_bytes()].concat()
+}
+
+/// The numbers of an answer's only output.
+fn predictions(address: &str, question: &[u8]) -> Result<Vec<f64>> {
+    let body = String::from_utf8(load::once(address, question)?)?;
+    let data = body.split_once("\"data\":[").and_then(|(_, rest)| rest.split_once(']'));
+    let (numbers, _) = data.with_context(|| format!("no data: {body}"))?;
+    numbers.split(',').map(|number| Ok(number.trim().parse()?)).collect()
+}
+
+/// Mebibytes of a process and all that it started. What they share is counted once.
+fn memory(process: u32) -> Result<f64> {
+    let own = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let own = own.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let mut sum = own.context("the kernel does not say how much memory a process has")? / 1024.0;
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let children = std::fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            sum += memory(child.parse()?)?;
+        }
+    }
+    Ok(sum)
+}
+
+/// MLServer with the models, which ends with this value.
+struct MlServer {
+    process: Child,
+    address: String,
+}
+
+impl MlServer {
+    fn start(python: &Path, folder: &Path) -> Result<MlServer> {
+        let own = folder.join("mlserver-models");
+        let _ = std::fs::remove_dir_all(&own);
+        for (model, file, runtime) in MODELS {
+            std::fs::create_dir_all(own.join(model))?;
+            let settings = format!(
+                r#"{{"name":"{model}","implementation":"{runtime}","parameters":{{"uri":"{}"}}}}"#,
+                folder.join(file).display()
+            );
+            std::fs::write(own.join(model).join("model-settings.json"), settings)?;
+        }
+        let [http, grpc, metrics] = [free_port()?, free_port()?, free_port()?];
+        let settings = format!(r#"{{"debug":false,"http_port":{http},"grpc_port":{grpc},"metrics_port":{metrics}}}"#);
+        std::fs::write(own.join("settings.json"), settings)?;
+        let log = std::fs::File::create(folder.join("mlserver.log"))?;
+        println!("==> starting MLServer");
+        let process = Command::new(python.with_file_name("mlserver"))
+            .arg("start")
+            .arg(&own)
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start MLServer")?;
+        let mut server = MlServer { process, address: format!("127.0.0.1:{http}") };
+        let start = Instant::now();
+        loop {
+            let ready = |(model, ..): &(&str, &str, &str)| {
+                let ready = format!("GET /v2/models/{model}/ready HTTP/1.1\r\nhost: x\r\n\r\n");
+                load::once(&server.address, ready.as_bytes()).is_ok()
+            };
+            if MODELS.iter().all(ready) {
+                return Ok(server);
+            }
+            if let Some(status) = server.process.try_wait()? {
+                bail!("MLServer ended ({status}): see {}", folder.join("mlserver.log").display());
+            }
+            ensure!(start.elapsed() < Duration::from_secs(120), "MLServer is not ready after two minutes");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for MlServer {
+    fn drop(&mut self) {
+        // It ends its own processes when it is asked to, and not when it is killed.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
