@@ -123,3 +123,32 @@ fn a_store_that_fails_has_a_background_prediction_made_at_once_or_told_as_failed
     let job = wait_for(|| Some(host.get(location).json()).filter(|job| job["status"] != "running"));
     assert_eq!(job["error"]["type"], "urn:bipolar-edge:problem:job-lost", "{job}");
 }
+
+#[test]
+fn counts_that_the_store_does_not_take_are_told_once_it_does_and_none_are_made_up() {
+    let state = state();
+    let fault = state.path().join("fault");
+    std::fs::write(&fault, "").expect("written");
+    let host = Host::start(&state, &["--store-fault", &format!("@{}", fault.display())]);
+    host.predictions(DEPRESSED, "");
+    std::fs::write(&fault, "errors").expect("written");
+    assert_eq!(host.get("/metrics").status, 503);
+    for _ in 0..5 {
+        host.predictions(DEPRESSED, "");
+    }
+    std::fs::write(&fault, "").expect("written");
+    wait_for(|| {
+        let text = host.get("/metrics").body;
+        let sample = |series: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+            value.map_or(0, |value| value.parse::<u64>().expect("a number"))
+        };
+        let route = "route=\"/data/predictions/{user_id}\",method=\"GET\",status=\"200\"";
+        let answered = sample(&format!("bipolar_edge_http_requests_total{{{route}}}"));
+        assert!(answered <= 6, "{text}");
+        (answered == 6
+            && sample("bipolar_edge_warnings_total{event=\"cache_not_read\"}") >= 5
+            && sample("bipolar_edge_store_errors_total{operation=\"get\",cause=\"store error\"}") >= 5)
+            .then_some(())
+    });
+}

@@ -45,7 +45,7 @@ const SECRETS: [&str; 11] = [
     tokens::WEBHOOK_SECRET,
 ];
 
-/// A running host. When it is dropped, its log and its store are searched for [`SECRETS`].
+/// A running host. When it is dropped, its log, its metrics and its store are searched for [`SECRETS`].
 pub struct Host {
     process: Child,
     store: PathBuf,
@@ -223,6 +223,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // Where they are not open, or the host is gone, there is nothing to search.
+        let metrics = self.agent.get(format!("http://{}/metrics", self.address)).call();
+        let metrics = metrics.and_then(|mut answer| answer.body_mut().read_to_string()).unwrap_or_default();
         // Killing the host at once could lose a write that the next host of the same state should find: tests that
         // need it stop the host themselves.
         let _ = self.process.kill();
@@ -234,6 +237,7 @@ impl Drop for Host {
         let stored = self.stored();
         for secret in SECRETS {
             assert!(!log.contains(secret), "{secret} is in the log: {log}");
+            assert!(!metrics.contains(secret), "{secret} is in the metrics: {metrics}");
             let found = stored.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
             assert!(!found, "{secret} is in the store");
         }

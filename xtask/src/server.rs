@@ -1,4 +1,4 @@
-//! Servers that are Debian packages, for tests and for trying the service with a database.
+//! Servers and the like that are Debian packages, for tests and for trying the service with a database.
 
 use crate::step::{apt_get, on_path};
 use anyhow::Result;
@@ -10,6 +10,9 @@ pub(crate) struct Server {
 }
 
 pub(crate) const REDIS: Server = Server { is_here: || on_path("redis-server"), package: "redis-server" };
+
+/// What Prometheus checks metrics with.
+pub(crate) const PROMTOOL: Server = Server { is_here: || on_path("promtool"), package: "prometheus" };
 
 /// Debian keeps its programs off the path.
 pub(crate) const POSTGRESQL: Server = Server {

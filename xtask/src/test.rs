@@ -2,21 +2,21 @@
 
 use crate::build;
 use crate::python;
-use crate::server::{POSTGRESQL, REDIS, Server};
+use crate::server::{POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use crate::up::spin_is_here;
 use anyhow::{Result, ensure};
 use std::time::Instant;
 
-/// Servers that some tests need, by the word in the tests' names.
-const SERVERS: [(&str, Server); 2] = [("redis", REDIS), ("postgresql", POSTGRESQL)];
+/// Programs that some tests need, by the word in the tests' names.
+const SERVERS: [(&str, Server); 3] = [("redis", REDIS), ("postgresql", POSTGRESQL), ("promtool", PROMTOOL)];
 
 /// Clients that must work as their makers wrote them.
 const PYTHON_CLIENTS: [&str; 2] = ["tritonclient[http]==2.73.0", "numpy==2.4.6"];
 
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 14] = [
+const ON_ANY_HOST: [&str; 15] = [
     "access",
     "background",
     "cache",
@@ -30,6 +30,7 @@ const ON_ANY_HOST: [&str; 14] = [
     "predictions",
     "python_clients",
     "supabase",
+    "telemetry",
     "validation",
 ];
 
