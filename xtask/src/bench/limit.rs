@@ -2,7 +2,7 @@
 
 use super::{CACHED, by_turns, machine};
 use crate::build;
-use crate::load::Server;
+use crate::drive::Server;
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::Result;
 
