@@ -110,6 +110,21 @@ pub struct Quality {
     pub confusion_labels: Vec<String>,
     /// Rows by true and predicted label: the model's.
     pub confusion: Vec<Vec<u32>>,
+    /// What a calibration plot shows; for classes, of every class against the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibration: Vec<CalibrationBin>,
+}
+
+/// Rows whose predicted probability was in one tenth.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationBin {
+    /// Mean predicted probability.
+    pub predicted: f64,
+    /// Share of the rows in which it was so.
+    pub observed: f64,
+    /// How many rows.
+    pub rows: u32,
 }
 
 /// Figures of merit. For classes, means over the classes taken one against the rest.

@@ -117,15 +117,22 @@ fn add_writes_a_card_from_the_file_and_remove_deletes_it() {
 #[test]
 fn add_refuses_what_could_not_be_served() {
     let registry = registry();
+    // Trained on columns with names, which are not the service's.
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let named = elsewhere.path().join("named.txt").display().to_string();
+    let numbered = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(fixture("lightgbm_binary", "model.txt"));
+    let text = std::fs::read_to_string(numbered).expect("a model").replace("Column_", "laboratory_");
+    std::fs::write(&named, text).expect("written");
     for (args, error) in [
         (vec!["add", "models/forest/tests/fixtures/lightgbm_binary/model.txt"], "name the prediction type"),
         (vec!["add", OWN, "--name", "../escape"], "cannot be a model's name"),
         (vec!["add", OWN, "--name", "train"], "is taken by the registry itself"),
         (vec!["add", "README.md", "--name", "x"], "must end in .json, .txt or .ubj"),
         (vec!["add", "nothing.txt", "--name", "x"], "cannot read nothing.txt"),
+        (vec!["add", &named, "--name", "x"], "are no features of the service"),
         (
             vec!["add", "models/forest/tests/fixtures/lightgbm_binary/model.txt", "--name", "x"],
-            "are no features of the service",
+            "the file has no feature names",
         ),
         (
             vec!["add", "models/forest/tests/fixtures/xgboost_softprob/model.ubj", "--name", "x"],

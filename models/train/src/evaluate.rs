@@ -1,22 +1,26 @@
 //! Figures of merit, as model cards give them.
 
-use bipolar_edge_models::card::Measures;
+use bipolar_edge_models::card::{CalibrationBin, Measures};
 
 /// Measures of predicted probabilities (one list of labels' probabilities a row) against the true labels. For more
 /// than two labels, the mean over the labels taken one against the rest.
 pub fn measures(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Measures {
-    let judged: Vec<usize> = if label_count == 2 { vec![1] } else { (0..label_count).collect() };
     let mut sum = Measures { auroc: 0.0, brier: 0.0, calibration_error: 0.0 };
-    for &label in &judged {
-        let rows: Vec<(f64, bool)> =
-            probabilities.iter().zip(labels).map(|(p, truth)| (f64::from(p[label]), *truth == label)).collect();
-        sum.auroc += auroc(&rows);
+    let judged = judged(probabilities, labels, label_count);
+    for rows in &judged {
+        sum.auroc += auroc(rows);
         sum.brier += rows.iter().map(|(p, happened)| (p - f64::from(u8::from(*happened))).powi(2)).sum::<f64>()
             / rows.len() as f64;
-        sum.calibration_error += calibration_error(&rows);
+        sum.calibration_error += calibration_error(rows);
     }
     let round = |x: f64| (x / judged.len() as f64 * 1e4).round() / 1e4;
     Measures { auroc: round(sum.auroc), brier: round(sum.brier), calibration_error: round(sum.calibration_error) }
+}
+
+/// What was predicted of each label that is judged, and whether it was so: of two labels the second, of more each against the rest.
+fn judged(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Vec<Vec<(f64, bool)>> {
+    let of = |label| probabilities.iter().zip(labels).map(move |(p, truth)| (f64::from(p[label]), *truth == label)).collect();
+    if label_count == 2 { vec![of(1)] } else { (0..label_count).map(of).collect() }
 }
 
 /// Probability that a row where it happened is ranked above one where it did not (Mann-Whitney), ties count half.
@@ -37,12 +41,30 @@ fn auroc(rows: &[(f64, bool)]) -> f64 {
 
 /// Expected calibration error over ten equal-width bins: Naeini et al., AAAI 2015.
 fn calibration_error(rows: &[(f64, bool)]) -> f64 {
+    bins(rows).iter().map(|(_, predicted, happened)| (predicted - happened).abs()).sum::<f64>() / rows.len() as f64
+}
+
+/// What a calibration plot shows, of the same bins; those without rows are left out. Each label's rows count where each is judged.
+pub fn calibration(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Vec<CalibrationBin> {
+    let rows = judged(probabilities, labels, label_count).concat();
+    let round = |x: f64| (x * 1e4).round() / 1e4;
+    let filled = bins(&rows).into_iter().filter(|(rows, ..)| *rows > 0.0);
+    let bin = |(rows, predicted, happened)| CalibrationBin {
+        predicted: round(predicted / rows),
+        observed: round(happened / rows),
+        rows: rows as u32,
+    };
+    filled.map(bin).collect()
+}
+
+/// Ten bins of equal width: how many rows, the sum of what was predicted, and of how many it was so.
+fn bins(rows: &[(f64, bool)]) -> [(f64, f64, f64); 10] {
     let mut bins = [(0.0, 0.0, 0.0); 10];
     for (p, happened) in rows {
         let bin = &mut bins[((p * 10.0) as usize).min(9)];
         *bin = (bin.0 + 1.0, bin.1 + p, bin.2 + f64::from(u8::from(*happened)));
     }
-    bins.iter().map(|(_, predicted, happened)| (predicted - happened).abs()).sum::<f64>() / rows.len() as f64
+    bins
 }
 
 /// Rows by true and predicted label. Two labels part at `threshold`; more go to the most probable.
@@ -73,5 +95,12 @@ mod tests {
     fn a_calibrated_bin_has_no_error_and_an_overconfident_one_has_its_distance() {
         assert_eq!(calibration_error(&[(0.5, true), (0.5, false)]), 0.0);
         assert_eq!(calibration_error(&[(0.75, false), (0.75, true), (0.75, false), (0.75, false)]), 0.5);
+    }
+
+    #[test]
+    fn a_calibration_plot_has_a_point_for_each_bin_with_rows() {
+        let points = calibration(&[vec![0.75, 0.25], vec![0.75, 0.25], vec![0.0, 1.0]], &[0, 1, 1], 2);
+        let points: Vec<_> = points.iter().map(|bin| (bin.predicted, bin.observed, bin.rows)).collect();
+        assert_eq!(points, [(0.25, 0.5, 2), (1.0, 1.0, 1)]);
     }
 }

@@ -117,6 +117,7 @@ fn train(
             heuristic,
             confusion_labels,
             confusion: evaluate::confusion(&ours, &labels, task.labels(), threshold),
+            calibration: evaluate::calibration(&ours, &labels, task.labels()),
         }),
     };
     let folder = root.join("models").join(task.name());
