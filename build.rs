@@ -1,11 +1,52 @@
-//! Lays the demo cohort out as static data, from the file that the trainer wrote.
+//! Lays the demo cohort out as static data, from the file that the trainer wrote, and completes and compresses the description of what
+//! can be asked.
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write as _;
 use std::path::Path;
 
 const FILE: &str = "src/checkins/demo.csv";
+const OPENAPI: &str = "src/endpoints/openapi.json";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    openapi()?;
+    demo_cohort()
+}
+
+/// Without the blanks that make it readable, and with the version that is built.
+fn openapi() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed={OPENAPI}");
+    let mut document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(OPENAPI)?)?;
+    document["info"]["version"] = std::env::var("CARGO_PKG_VERSION")?.into();
+    // The registry that models/build.rs compiles.
+    println!("cargo::rerun-if-env-changed=BIPOLAR_EDGE_REGISTRY");
+    let registry = std::env::var("BIPOLAR_EDGE_REGISTRY").unwrap_or_else(|_| "models".to_owned());
+    println!("cargo::rerun-if-changed={registry}");
+    let mut types = Vec::new();
+    for entry in std::fs::read_dir(&registry)? {
+        let entry = entry?;
+        if entry.path().join("card.toml").is_file() {
+            types.extend(entry.file_name().into_string());
+        }
+    }
+    types.sort();
+    let alternatives = format!("({})", types.join("|"));
+    document["components"]["schemas"]["Type"]["enum"] = types.into();
+    let text = document.to_string().replace("TYPES", &alternatives);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes())?;
+    let out = std::env::var("OUT_DIR")?;
+    std::fs::write(Path::new(&out).join("openapi.json.gz"), encoder.finish()?)?;
+    let mut hash = DefaultHasher::new();
+    text.hash(&mut hash);
+    println!("cargo::rustc-env=OPENAPI_HASH={:016x}", hash.finish());
+    Ok(())
+}
+
+fn demo_cohort() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={FILE}");
     let text = std::fs::read_to_string(FILE)?;
     let mut lines = text.lines();

@@ -37,7 +37,8 @@ pub(crate) fn decompress(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Re
 
 /// The same answer, compressed if its caller takes that and it is long enough.
 pub(crate) fn compress(response: Response, headers: &HeaderMap) -> Response {
-    if response.body.len() < SHORTEST {
+    let is_compressed = response.headers.iter().any(|(name, _)| *name == "content-encoding");
+    if response.body.len() < SHORTEST || is_compressed {
         return response;
     }
     let mut response = response.varying("accept-encoding");
@@ -49,6 +50,20 @@ pub(crate) fn compress(response: Response, headers: &HeaderMap) -> Response {
     let length = compressed.len().to_string();
     response.body = compressed;
     response.with_header("content-encoding", "gzip").with_header("content-length", length)
+}
+
+/// An answer that is compressed already: as it is for who takes that, else as it was.
+pub(crate) fn stored(gzip: &[u8], content_type: &str, headers: &HeaderMap) -> Response {
+    if takes_gzip(headers) {
+        let response = Response::text(200, content_type, gzip);
+        return response.with_header("content-encoding", "gzip").varying("accept-encoding");
+    }
+    let mut bytes = Vec::new();
+    match GzDecoder::new(gzip).read_to_end(&mut bytes) {
+        Ok(_) => Response::text(200, content_type, bytes).varying("accept-encoding"),
+        // The build wrote it.
+        Err(_) => Problem::NoSuchRoute.into_response(),
+    }
 }
 
 /// Whether `accept-encoding` has gzip, by its own name or as anything, with a weight above nothing.

@@ -8,6 +8,7 @@ mod invalidation;
 mod job;
 mod metrics;
 mod models;
+mod openapi;
 mod posted_predictions;
 mod prediction_of_day;
 mod predictions;
@@ -44,6 +45,7 @@ pub(crate) async fn answer<P: Platform>(
         Route::Live => Ok(health::live()),
         Route::Ready => health::ready(instance).await,
         Route::Metrics => metrics::answer(&asked).await,
+        Route::OpenApi => Ok(openapi::answer(asked.headers)),
         Route::Models => Ok(models::all().of_models(asked.headers)),
         Route::Model { name } => models::one(name).map(|found| found.of_models(asked.headers)),
         Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, record).await,

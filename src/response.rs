@@ -58,6 +58,7 @@ impl Response {
     /// The same, saying on which of a request's headers it depends.
     pub(crate) fn varying(mut self, name: &str) -> Response {
         match self.headers.iter_mut().find(|(other, _)| *other == "vary") {
+            Some((_, names)) if names.split(", ").any(|other| other == name) => {}
             Some((_, names)) => *names = format!("{names}, {name}"),
             None => self.headers.push(("vary", name.to_owned())),
         }
@@ -70,10 +71,15 @@ impl Response {
         Response { body: Vec::new(), ..self }
     }
 
-    /// An answer that changes with the compiled models only: a caller who has it is told so (RFC 9110, section 13).
+    /// An answer that changes with the compiled models only.
     pub(crate) fn of_models(self, headers: &HeaderMap) -> Response {
+        self.unless_known(FINGERPRINT, headers)
+    }
+
+    /// An answer that is told apart from others of its path by a tag: a caller who has it is told so (RFC 9110, section 13).
+    pub(crate) fn unless_known(self, tag: &str, headers: &HeaderMap) -> Response {
         // Weak: compressed or not, it says the same.
-        let tag = format!("W/\"{FINGERPRINT}\"");
+        let tag = format!("W/\"{tag}\"");
         let known = headers.get_all("if-none-match").iter().filter_map(|tags| tags.to_str().ok());
         let known = known.flat_map(|tags| tags.split(',')).map(str::trim);
         let response = match known

@@ -12,6 +12,7 @@ pub(crate) enum Route<'a> {
     Live,
     Ready,
     Metrics,
+    OpenApi,
     Models,
     Model {
         name: &'a str,
@@ -58,6 +59,7 @@ impl Route<'_> {
             Route::Live => "/health/live",
             Route::Ready => "/health/ready",
             Route::Metrics => "/metrics",
+            Route::OpenApi => "/openapi.json",
             Route::Models => "/models",
             Route::Model { .. } => "/models/{name}",
             Route::Predictions { .. } | Route::Invalidation { .. } => "/data/predictions/{user_id}",
@@ -78,7 +80,12 @@ impl Route<'_> {
     /// Who must be let in. A route that is not named here does not compile, rather than stand open.
     pub(crate) fn guard(&self) -> Guard {
         match self {
-            Route::Home | Route::Live | Route::Ready | Route::InferenceLive | Route::InferenceReady => Guard::Open,
+            Route::Home
+            | Route::Live
+            | Route::Ready
+            | Route::OpenApi
+            | Route::InferenceLive
+            | Route::InferenceReady => Guard::Open,
             Route::Metrics
             | Route::Models
             | Route::Model { .. }
@@ -103,6 +110,7 @@ impl Route<'_> {
             Route::Live | Route::Ready | Route::CheckInsHook | Route::InferenceLive | Route::InferenceReady => None,
             Route::Home
             | Route::Metrics
+            | Route::OpenApi
             | Route::Models
             | Route::Model { .. }
             | Route::Invalidation { .. }
@@ -140,6 +148,30 @@ pub(crate) fn name(path: &str) -> Option<&'static str> {
     at(&Method::GET, path).map(|(_, route)| route.name())
 }
 
+/// Every name, for the test of the description.
+#[cfg(test)]
+pub(crate) const ALL_NAMES: [&str; 19] = [
+    "/",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/openapi.json",
+    "/models",
+    "/models/{name}",
+    "/data/predictions/{user_id}",
+    "/data/jobs/{id}",
+    "/data/predictions",
+    "/data/predictions/batch",
+    "/data/prediction_of_day/{user_id}",
+    "/hooks/check-ins",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/{name}",
+    "/v2/models/{name}/ready",
+    "/v2/models/{name}/infer",
+];
+
 /// The methods of a path that can only be read.
 const READ: &str = "GET, HEAD";
 
@@ -149,6 +181,7 @@ fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
         [""] => (READ, Route::Home),
         ["health", "live"] => (READ, Route::Live),
         ["health", "ready"] => (READ, Route::Ready),
+        ["openapi.json"] => (READ, Route::OpenApi),
         ["metrics"] => (READ, Route::Metrics),
         ["models"] => (READ, Route::Models),
         ["models", name] => (READ, Route::Model { name }),

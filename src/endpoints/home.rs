@@ -11,7 +11,7 @@ struct Home {
     service: &'static str,
     version: &'static str,
     notice: &'static str,
-    endpoints: [&'static str; 13],
+    endpoints: [&'static str; 15],
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
 }
@@ -39,6 +39,8 @@ pub(super) fn answer(settings: &Settings) -> Response {
                 "/data/prediction_of_day/{user_id}",
                 "/data/jobs/{id}",
                 "POST /hooks/check-ins",
+                "/openapi.json",
+                "/metrics",
                 "/models",
                 "/models/{name}",
                 "/v2/models/{name}",

@@ -4,6 +4,7 @@ mod forest;
 mod inference;
 mod limit;
 mod log;
+mod serve;
 
 use crate::drive::{Figures, Server};
 use crate::step::output;
@@ -16,7 +17,8 @@ pub(crate) fn run(what: &[String]) -> Result<()> {
         ["inference"] => inference::run(),
         ["limit"] => limit::run(),
         ["log"] => log::run(),
-        _ => bail!("`cargo xtask bench` takes forest, inference, limit or log; it was given {what:?}"),
+        ["serve"] => serve::run(),
+        _ => bail!("`cargo xtask bench` takes forest, inference, limit, log or serve; it was given {what:?}"),
     }
 }
 

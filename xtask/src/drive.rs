@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A host with a state of its own, which ends with this value.
+/// A server that is driven, which ends with this value.
 pub(crate) struct Server {
     process: Child,
     address: String,
-    state: std::path::PathBuf,
+    /// What it leaves behind.
+    state: Option<std::path::PathBuf>,
 }
 
 /// How it answered.
@@ -19,6 +20,9 @@ pub(crate) struct Server {
 pub(crate) struct Figures {
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
+    pub(crate) p999: Duration,
+    /// The share of answers that took as long as a stalled segment does, see `src/platform/spin.rs`.
+    pub(crate) stalled: f64,
     pub(crate) per_second: f64,
 }
 
@@ -31,7 +35,8 @@ impl Figures {
 }
 
 impl Server {
-    /// Starts the project's own host, whose log goes into a file or nowhere, with a manifest, a runtime configuration and some variables set, and waits until it listens.
+    /// Starts the project's own host, whose log goes into a file or nowhere, with a manifest, a runtime configuration and some
+    /// variables set, and waits until it listens.
     pub(crate) fn start(
         program: &Path,
         manifest: &Path,
@@ -39,13 +44,25 @@ impl Server {
         variables: &[&str],
         log: Option<&Path>,
     ) -> Result<Server> {
+        Server::start_with(program, manifest, config, variables, log, &[])
+    }
+
+    /// The same with more of its flags.
+    pub(crate) fn start_with(
+        program: &Path,
+        manifest: &Path,
+        config: &Path,
+        variables: &[&str],
+        log: Option<&Path>,
+        flags: &[&str],
+    ) -> Result<Server> {
         let state = std::env::temp_dir().join(format!("bipolar-edge-bench-{}", std::process::id()));
         let mut command = Command::new(program);
         match log {
             Some(file) => command.stderr(std::fs::File::create(file)?),
             None => command.arg("--quiet"),
         };
-        let mut process = command
+        command
             .args(["--listen", "127.0.0.1:0", "--from"])
             .arg(manifest)
             .arg("--state-dir")
@@ -53,15 +70,53 @@ impl Server {
             .arg("--runtime-config-file")
             .arg(config)
             .args(variables.iter().flat_map(|variable| ["--variable", variable]))
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .args(flags);
+        let mut server = Server::run(&mut command)?;
+        server.state = Some(state);
+        Ok(server)
+    }
+
+    /// Starts a program that says where it listens.
+    pub(crate) fn run(command: &mut Command) -> Result<Server> {
+        let mut process =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().context("no output")?).read_line(&mut line)?;
         let address = line.trim().rsplit_once("http://").map(|(_, address)| address.to_owned());
-        let server = Server { process, address: address.unwrap_or_default(), state };
-        ensure!(!server.address.is_empty(), "the host does not say where it listens: {line:?}");
+        let server = Server::at(process, address.unwrap_or_default());
+        ensure!(!server.address.is_empty(), "the server does not say where it listens: {line:?}");
         Ok(server)
+    }
+
+    /// A server that was started, and will listen there.
+    pub(crate) fn at(process: Child, address: String) -> Server {
+        Server { process, address, state: None }
+    }
+
+    /// Mebibytes of the server and all that it started. What they share is counted once.
+    pub(crate) fn memory(&self) -> Result<f64> {
+        let mut sum = 0.0;
+        for process in tree(self.process.id())? {
+            let own = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+            let own =
+                own.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+            sum += own.context("the kernel does not say how much memory a process has")? / 1024.0;
+        }
+        Ok(sum)
+    }
+
+    /// How long the server and all that it started have been at work.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let mut ticks = 0;
+        for process in tree(self.process.id())? {
+            let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+            // After the name, which may have blanks in it, the 12th and 13th fields are user and system time.
+            let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+            ticks +=
+                fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+        }
+        // Linux shows a hundred a second, whatever its own clock does.
+        Ok(Duration::from_millis(10 * ticks))
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -84,6 +139,18 @@ impl Server {
     }
 }
 
+/// A process and all that it started.
+fn tree(process: u32) -> Result<Vec<u32>> {
+    let mut all = vec![process];
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let children = std::fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            all.extend(tree(child.parse()?)?);
+        }
+    }
+    Ok(all)
+}
+
 /// Asks on so many connections for so long, each time with the request of that turn. Each connection begins at another turn.
 pub(crate) fn drive(
     address: &str,
@@ -101,8 +168,13 @@ pub(crate) fn drive(
     let mut taken = taken?.concat();
     taken.sort();
     let at = |share: f64| taken.get((taken.len() as f64 * share) as usize).copied().context("there was no answer");
-    Ok(Figures { p50: at(0.5)?, p99: at(0.99)?, per_second: taken.len() as f64 / start.elapsed().as_secs_f64() })
+    let stalled = taken.iter().filter(|took| **took >= STALL).count() as f64 / taken.len() as f64;
+    let per_second = taken.len() as f64 / start.elapsed().as_secs_f64();
+    Ok(Figures { p50: at(0.5)?, p99: at(0.99)?, p999: at(0.999)?, stalled, per_second })
 }
+
+/// How long a client on Linux waits before it acknowledges a first segment by itself, less what a clock may be off.
+const STALL: Duration = Duration::from_millis(35);
 
 /// One request on a connection of its own; gives the body of the answer.
 pub(crate) fn once(address: &str, request: &[u8]) -> Result<Vec<u8>> {
@@ -113,7 +185,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.state);
+        if let Some(state) = &self.state {
+            let _ = std::fs::remove_dir_all(state);
+        }
     }
 }
 
@@ -155,7 +229,7 @@ impl Connection {
     /// Sends a request and reads the answer, which must be a 200.
     fn exchange(&mut self, request: &[u8]) -> Result<&[u8]> {
         self.stream.write_all(request)?;
-        let (mut status, mut length, mut line) = (String::new(), 0, String::new());
+        let (mut status, mut length, mut chunked, mut line) = (String::new(), 0, false, String::new());
         loop {
             line.clear();
             ensure!(self.answers.read_line(&mut line)? > 0, "the server hung up");
@@ -165,12 +239,29 @@ impl Connection {
             if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse()?;
             }
+            chunked |= line.starts_with("transfer-encoding: chunked");
             if line == "\r\n" {
                 break;
             }
         }
-        self.body.resize(length, 0);
-        self.answers.read_exact(&mut self.body)?;
+        self.body.clear();
+        if chunked {
+            loop {
+                line.clear();
+                self.answers.read_line(&mut line)?;
+                let length = usize::from_str_radix(line.trim(), 16)?;
+                let begin = self.body.len();
+                self.body.resize(begin + length, 0);
+                self.answers.read_exact(&mut self.body[begin..])?;
+                self.answers.read_line(&mut line)?;
+                if length == 0 {
+                    break;
+                }
+            }
+        } else {
+            self.body.resize(length, 0);
+            self.answers.read_exact(&mut self.body)?;
+        }
         ensure!(status.contains(" 200 "), "{status}: {}", String::from_utf8_lossy(&self.body));
         Ok(&self.body)
     }

@@ -2,13 +2,13 @@
 
 use super::{forest, machine};
 use crate::build::target;
-use crate::drive;
+use crate::drive::{self, Server};
 use crate::python;
 use crate::step::{self, output};
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// MLServer as its documentation installs it, with the libraries of the models. uvloop 0.21 is the last that its workers start
@@ -46,8 +46,8 @@ pub(super) fn run() -> Result<()> {
     let config = folder.join("in-memory.toml");
     std::fs::write(&config, "[key_value_store.default]\ntype = \"memory\"\n")?;
     let off = ["rate_limit_predictions=off", "rate_limit_default=off"];
-    let ours = drive::Server::start(&program, &manifest, &config, &off, None)?;
-    let servers = [(ours.address(), true), (mlserver.address.as_str(), false)];
+    let ours = Server::start(&program, &manifest, &config, &off, None)?;
+    let servers = [(ours.address(), true), (mlserver.server.address(), false)];
 
     println!("==> measuring: leave the machine alone for three minutes");
     println!("{}; {}\n", machine(), MLSERVER.join(", "));
@@ -87,7 +87,7 @@ pub(super) fn run() -> Result<()> {
         }
     }
     println!("\nlargest difference between two predictions: {largest_difference:e}");
-    let (ours, theirs) = (memory(ours.process())?, memory(mlserver.process.id())?);
+    let (ours, theirs) = (ours.memory()?, mlserver.server.memory()?);
     println!("memory after it, in MiB: {ours:.0} ({theirs:.0}), ratio {:.1}", theirs / ours);
     Ok(())
 }
@@ -152,24 +152,9 @@ fn predictions(address: &str, question: &[u8]) -> Result<Vec<f64>> {
     numbers.split(',').map(|number| Ok(number.trim().parse()?)).collect()
 }
 
-/// Mebibytes of a process and all that it started. What they share is counted once.
-fn memory(process: u32) -> Result<f64> {
-    let own = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-    let own = own.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    let mut sum = own.context("the kernel does not say how much memory a process has")? / 1024.0;
-    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        let children = std::fs::read_to_string(task?.path().join("children")).unwrap_or_default();
-        for child in children.split_whitespace() {
-            sum += memory(child.parse()?)?;
-        }
-    }
-    Ok(sum)
-}
-
 /// MLServer with the models, which ends with this value.
 struct MlServer {
-    process: Child,
-    address: String,
+    server: Server,
 }
 
 impl MlServer {
@@ -189,24 +174,24 @@ impl MlServer {
         std::fs::write(own.join("settings.json"), settings)?;
         let log = std::fs::File::create(folder.join("mlserver.log"))?;
         println!("==> starting MLServer");
-        let process = Command::new(python.with_file_name("mlserver"))
+        let mut process = Command::new(python.with_file_name("mlserver"))
             .arg("start")
             .arg(&own)
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .context("cannot start MLServer")?;
-        let mut server = MlServer { process, address: format!("127.0.0.1:{http}") };
+        let address = format!("127.0.0.1:{http}");
         let start = Instant::now();
         loop {
             let ready = |(model, ..): &(&str, &str, &str)| {
                 let ready = format!("GET /v2/models/{model}/ready HTTP/1.1\r\nhost: x\r\n\r\n");
-                drive::once(&server.address, ready.as_bytes()).is_ok()
+                drive::once(&address, ready.as_bytes()).is_ok()
             };
             if MODELS.iter().all(ready) {
-                return Ok(server);
+                return Ok(MlServer { server: Server::at(process, address) });
             }
-            if let Some(status) = server.process.try_wait()? {
+            if let Some(status) = process.try_wait()? {
                 bail!("MLServer ended ({status}): see {}", folder.join("mlserver.log").display());
             }
             ensure!(start.elapsed() < Duration::from_secs(120), "MLServer is not ready after two minutes");
@@ -218,8 +203,8 @@ impl MlServer {
 impl Drop for MlServer {
     fn drop(&mut self) {
         // It ends its own processes when it is asked to, and not when it is killed.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
+        let _ = Command::new("kill").arg(self.server.process().to_string()).status();
+        std::thread::sleep(Duration::from_secs(2));
     }
 }
 
