@@ -19,7 +19,9 @@ pub fn measures(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize
 
 /// What was predicted of each label that is judged, and whether it was so: of two labels the second, of more each against the rest.
 fn judged(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Vec<Vec<(f64, bool)>> {
-    let of = |label| probabilities.iter().zip(labels).map(move |(p, truth)| (f64::from(p[label]), *truth == label)).collect();
+    let of = |label| {
+        probabilities.iter().zip(labels).map(move |(p, truth)| (f64::from(p[label]), *truth == label)).collect()
+    };
     if label_count == 2 { vec![of(1)] } else { (0..label_count).map(of).collect() }
 }
 
