@@ -1,18 +1,22 @@
-//! Lays the demo cohort out as static data, from the file that the trainer wrote, and completes and compresses the description of what
-//! can be asked.
+//! Lays the demo cohort out as static data, from the file that the trainer wrote, completes the description of what can be asked, and
+//! puts the pages together; both are compressed here, once.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
 use std::path::Path;
 
 const FILE: &str = "src/checkins/demo.csv";
 const OPENAPI: &str = "src/endpoints/openapi.json";
+const PAGES: &str = "src/endpoints/page";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     openapi()?;
+    page("PAGE", "page.html", &["words.js", "elements.js", "page.js"])?;
+    page("DOCS", "docs.html", &["elements.js", "docs.js"])?;
     demo_cohort()
 }
 
@@ -36,13 +40,33 @@ fn openapi() -> Result<(), Box<dyn std::error::Error>> {
     let alternatives = format!("({})", types.join("|"));
     document["components"]["schemas"]["Type"]["enum"] = types.into();
     let text = document.to_string().replace("TYPES", &alternatives);
+    stored("OPENAPI", &text)
+}
+
+/// One file with its style and its scripts in it, and the policy by which a browser runs those and nothing else.
+fn page(name: &str, html: &str, scripts: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed={PAGES}");
+    let read = |file: &str| std::fs::read_to_string(Path::new(PAGES).join(file));
+    let style = read("style.css")?;
+    let script = scripts.iter().map(|file| read(file)).collect::<Result<String, _>>()?;
+    let text = read(html)?.replacen("STYLE", &style, 1).replacen("SCRIPT", &script, 1);
+    let digest = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
+    println!(
+        "cargo::rustc-env={name}_POLICY=default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; \
+         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        digest(&script),
+        digest(&style)
+    );
+    stored(name, &text)
+}
+
+/// Compresses a text that is answered as it is, and gives it a tag that changes with it.
+fn stored(name: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text.as_bytes())?;
-    let out = std::env::var("OUT_DIR")?;
-    std::fs::write(Path::new(&out).join("openapi.json.gz"), encoder.finish()?)?;
-    let mut hash = DefaultHasher::new();
-    text.hash(&mut hash);
-    println!("cargo::rustc-env=OPENAPI_HASH={:016x}", hash.finish());
+    std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join(format!("{name}.gz")), encoder.finish()?)?;
+    let tag: String = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    println!("cargo::rustc-env={name}_TAG={tag}");
     Ok(())
 }
 

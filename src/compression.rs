@@ -52,17 +52,28 @@ pub(crate) fn compress(response: Response, headers: &HeaderMap) -> Response {
     response.with_header("content-encoding", "gzip").with_header("content-length", length)
 }
 
-/// An answer that is compressed already: as it is for who takes that, else as it was.
-pub(crate) fn stored(gzip: &[u8], content_type: &str, headers: &HeaderMap) -> Response {
-    if takes_gzip(headers) {
-        let response = Response::text(200, content_type, gzip);
-        return response.with_header("content-encoding", "gzip").varying("accept-encoding");
-    }
-    let mut bytes = Vec::new();
-    match GzDecoder::new(gzip).read_to_end(&mut bytes) {
-        Ok(_) => Response::text(200, content_type, bytes).varying("accept-encoding"),
-        // The build wrote it.
-        Err(_) => Problem::NoSuchRoute.into_response(),
+/// A text that the build has compressed.
+pub(crate) struct Stored {
+    pub(crate) gzip: &'static [u8],
+    pub(crate) content_type: &'static str,
+    /// Changes with it.
+    pub(crate) tag: &'static str,
+}
+
+impl Stored {
+    /// The answer: as it is for who takes that, else as it was; to who has it, that it is the same.
+    pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
+        let response = if takes_gzip(headers) {
+            Response::text(200, self.content_type, self.gzip).with_header("content-encoding", "gzip")
+        } else {
+            let mut bytes = Vec::new();
+            match GzDecoder::new(self.gzip).read_to_end(&mut bytes) {
+                Ok(_) => Response::text(200, self.content_type, bytes),
+                // The build wrote it.
+                Err(_) => return Problem::NoSuchRoute.into_response(),
+            }
+        };
+        response.varying("accept-encoding").unless_known(self.tag, headers)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file an endpoint: what is asked, the work, the answer.
 
 mod batch;
+mod check_ins;
 mod health;
 mod home;
 mod inference_protocol;
@@ -9,6 +10,7 @@ mod job;
 mod metrics;
 mod models;
 mod openapi;
+mod page;
 mod posted_predictions;
 mod prediction_of_day;
 mod predictions;
@@ -41,13 +43,16 @@ pub(crate) async fn answer<P: Platform>(
     let asked = Asked { instance, settings, headers: &request.headers, caller, deadline };
     let query = request.uri.query().unwrap_or("");
     match route {
-        Route::Home => Ok(home::answer(settings)),
+        Route::Home if page::is_wanted(asked.headers) => Ok(page::answer(asked.headers).varying("accept")),
+        Route::Home => Ok(home::answer(settings).varying("accept")),
+        Route::Docs => Ok(page::docs(asked.headers)),
         Route::Live => Ok(health::live()),
         Route::Ready => health::ready(instance).await,
         Route::Metrics => metrics::answer(&asked).await,
         Route::OpenApi => Ok(openapi::answer(asked.headers)),
         Route::Models => Ok(models::all().of_models(asked.headers)),
         Route::Model { name } => models::one(name).map(|found| found.of_models(asked.headers)),
+        Route::CheckIns { user_id } => check_ins::answer(&asked, user_id, query, record).await,
         Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, record).await,
         Route::Invalidation { user_id } => invalidation::of_person(&asked, user_id, query).await,
         Route::CheckInsHook => invalidation::of_change(&asked, body).await,

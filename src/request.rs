@@ -62,10 +62,11 @@ pub(crate) struct WindowDays(u8);
 
 impl WindowDays {
     pub(crate) const DEFAULT: WindowDays = WindowDays(3);
+    pub(crate) const LONGEST: WindowDays = WindowDays(30);
 
     /// Every window that can be asked for.
     pub(crate) fn all() -> impl Iterator<Item = WindowDays> {
-        (1..=30).map(WindowDays)
+        (1..=WindowDays::LONGEST.0).map(WindowDays)
     }
 
     pub(crate) fn get(self) -> u8 {
@@ -110,10 +111,31 @@ impl fmt::Display for PredictionRequest {
 impl PredictionRequest {
     /// Reads path and query. On failure says everything that is wrong, not only the first thing.
     pub(crate) fn parse(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        let names = ["types", "window_days", "limit_checkins", "explain"];
+        PredictionRequest::parse_named(user_id, query, &names, WindowDays::DEFAULT)
+    }
+
+    /// A person alone, for an endpoint without parameters.
+    pub(crate) fn of_day(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        PredictionRequest::parse_named(user_id, query, &[], WindowDays::DEFAULT)
+    }
+
+    /// A person and a window, by default the longest, for an endpoint that predicts nothing.
+    pub(crate) fn of_check_ins(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        PredictionRequest::parse_named(user_id, query, &["window_days"], WindowDays::LONGEST)
+    }
+
+    /// The same for an endpoint that has some of the parameters, which are named in the order in which errors name them.
+    fn parse_named(
+        user_id: &str,
+        query: &str,
+        names: &[&str],
+        window: WindowDays,
+    ) -> Result<PredictionRequest, Problem> {
         let mut errors = Errors::default();
         let user_id = errors.keep("user_id", UserId::parse(user_id).ok_or_else(|| "is not a UUID".to_owned()));
-        let mut request =
-            PredictionRequest { user_id: user_id.unwrap_or(UserId(Uuid::nil())), wanted: Wanted::default() };
+        let wanted = Wanted { window, ..Wanted::default() };
+        let mut request = PredictionRequest { user_id: user_id.unwrap_or(UserId(Uuid::nil())), wanted };
         let wanted = &mut request.wanted;
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -121,18 +143,17 @@ impl PredictionRequest {
                 errors.add(&name, "is given more than once".to_owned());
                 continue;
             }
-            match &*name {
-                "types" => wanted.types = errors.keep("types", types(&value)).unwrap_or_default(),
-                "window_days" => {
+            match names.iter().find(|known| **known == name).copied() {
+                Some("types") => wanted.types = errors.keep("types", types(&value)).unwrap_or_default(),
+                Some("window_days") => {
                     let days = errors.keep("window_days", whole_number(&value, 1, 30));
-                    wanted.window = days.map_or(WindowDays::DEFAULT, WindowDays);
+                    wanted.window = days.map_or(window, WindowDays);
                 }
-                "limit_checkins" => {
+                Some("limit_checkins") => {
                     wanted.limit_checkins = errors.keep("limit_checkins", whole_number(&value, 0, 10)).unwrap_or(0);
                 }
-                "explain" => wanted.explain = errors.keep("explain", truth(&value)).unwrap_or(false),
-                other => errors
-                    .add(other, "is not a parameter; types, window_days, limit_checkins and explain are".to_owned()),
+                Some("explain") => wanted.explain = errors.keep("explain", truth(&value)).unwrap_or(false),
+                _ => errors.add(&name, no_parameter(names)),
             }
             seen.push(name.into_owned());
             if seen.len() > MOST_PARAMETERS {
@@ -142,17 +163,14 @@ impl PredictionRequest {
         }
         errors.none_or(request)
     }
+}
 
-    /// A person alone, for an endpoint without parameters.
-    pub(crate) fn of_day(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
-        match (PredictionRequest::parse(user_id, ""), no_parameters(query)) {
-            (request, Ok(())) => request,
-            (Err(Problem::Invalid(mut errors)), Err(Problem::Invalid(mut more))) => {
-                errors.append(&mut more);
-                Err(Problem::Invalid(errors))
-            }
-            (_, Err(problem)) => Err(problem),
-        }
+/// What is wrong with a parameter that is not among these.
+fn no_parameter(names: &[&str]) -> String {
+    match names {
+        [] => "is not a parameter; this endpoint has none".to_owned(),
+        [one] => format!("is not a parameter; {one} is"),
+        [first @ .., last] => format!("is not a parameter; {} and {last} are", first.join(", ")),
     }
 }
 
@@ -160,7 +178,7 @@ impl PredictionRequest {
 pub(crate) fn no_parameters(query: &str) -> Result<(), Problem> {
     let mut errors = Errors::default();
     if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
-        errors.add(&name, "is not a parameter; this endpoint has none".to_owned());
+        errors.add(&name, no_parameter(&[]));
     }
     errors.none_or(())
 }

@@ -13,6 +13,7 @@ pub(crate) enum Route<'a> {
     Ready,
     Metrics,
     OpenApi,
+    Docs,
     Models,
     Model {
         name: &'a str,
@@ -29,6 +30,9 @@ pub(crate) enum Route<'a> {
     PostedPredictions,
     Batch,
     PredictionOfDay {
+        user_id: &'a str,
+    },
+    CheckIns {
         user_id: &'a str,
     },
     CheckInsHook,
@@ -60,6 +64,7 @@ impl Route<'_> {
             Route::Ready => "/health/ready",
             Route::Metrics => "/metrics",
             Route::OpenApi => "/openapi.json",
+            Route::Docs => "/docs",
             Route::Models => "/models",
             Route::Model { .. } => "/models/{name}",
             Route::Predictions { .. } | Route::Invalidation { .. } => "/data/predictions/{user_id}",
@@ -67,6 +72,7 @@ impl Route<'_> {
             Route::PostedPredictions => "/data/predictions",
             Route::Batch => "/data/predictions/batch",
             Route::PredictionOfDay { .. } => "/data/prediction_of_day/{user_id}",
+            Route::CheckIns { .. } => "/data/check-ins/{user_id}",
             Route::CheckInsHook => "/hooks/check-ins",
             Route::InferenceServer => "/v2",
             Route::InferenceLive => "/v2/health/live",
@@ -84,6 +90,7 @@ impl Route<'_> {
             | Route::Live
             | Route::Ready
             | Route::OpenApi
+            | Route::Docs
             | Route::InferenceLive
             | Route::InferenceReady => Guard::Open,
             Route::Metrics
@@ -98,6 +105,7 @@ impl Route<'_> {
             | Route::Job { .. }
             | Route::PostedPredictions
             | Route::Batch
+            | Route::CheckIns { .. }
             | Route::PredictionOfDay { .. } => Guard::Data,
             Route::CheckInsHook => Guard::OwnSecret,
         }
@@ -111,6 +119,7 @@ impl Route<'_> {
             Route::Home
             | Route::Metrics
             | Route::OpenApi
+            | Route::Docs
             | Route::Models
             | Route::Model { .. }
             | Route::Invalidation { .. }
@@ -121,6 +130,7 @@ impl Route<'_> {
             Route::Predictions { .. }
             | Route::PostedPredictions
             | Route::Batch
+            | Route::CheckIns { .. }
             | Route::PredictionOfDay { .. }
             | Route::Infer { .. } => Some(Class::Predictions),
         }
@@ -150,12 +160,13 @@ pub(crate) fn name(path: &str) -> Option<&'static str> {
 
 /// Every name, for the test of the description.
 #[cfg(test)]
-pub(crate) const ALL_NAMES: [&str; 19] = [
+pub(crate) const ALL_NAMES: [&str; 21] = [
     "/",
     "/health/live",
     "/health/ready",
     "/metrics",
     "/openapi.json",
+    "/docs",
     "/models",
     "/models/{name}",
     "/data/predictions/{user_id}",
@@ -163,6 +174,7 @@ pub(crate) const ALL_NAMES: [&str; 19] = [
     "/data/predictions",
     "/data/predictions/batch",
     "/data/prediction_of_day/{user_id}",
+    "/data/check-ins/{user_id}",
     "/hooks/check-ins",
     "/v2",
     "/v2/health/live",
@@ -181,6 +193,7 @@ fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
         [""] => (READ, Route::Home),
         ["health", "live"] => (READ, Route::Live),
         ["health", "ready"] => (READ, Route::Ready),
+        ["docs"] => (READ, Route::Docs),
         ["openapi.json"] => (READ, Route::OpenApi),
         ["metrics"] => (READ, Route::Metrics),
         ["models"] => (READ, Route::Models),
@@ -192,6 +205,7 @@ fn at<'a>(method: &Method, path: &'a str) -> Option<(&'static str, Route<'a>)> {
         }
         ["data", "predictions", user_id] => ("GET, HEAD, DELETE", Route::Predictions { user_id }),
         ["data", "jobs", id] => (READ, Route::Job { id }),
+        ["data", "check-ins", user_id] => (READ, Route::CheckIns { user_id }),
         ["data", "prediction_of_day", user_id] => (READ, Route::PredictionOfDay { user_id }),
         ["hooks", "check-ins"] => ("POST", Route::CheckInsHook),
         ["v2"] => (READ, Route::InferenceServer),

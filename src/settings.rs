@@ -62,6 +62,17 @@ pub(crate) enum AuthMode {
     Jwt(Signing, Rc<Supabase>),
 }
 
+impl AuthMode {
+    /// As the variable is set.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            AuthMode::Off => "off",
+            AuthMode::ApiKey(_) => "api_key",
+            AuthMode::Jwt(..) => "jwt",
+        }
+    }
+}
+
 /// How a project signs its tokens. One or the other: a token does not get to choose.
 pub(crate) enum Signing {
     /// HS256 under the project's legacy secret.

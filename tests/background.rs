@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::stand_in::{Reply, StandIn};
-use harness::tokens::{ANON_KEY, SECRET, SERVICE_KEY, token};
+use harness::tokens::{SERVICE_KEY, token};
 use harness::{Answer, DEPRESSED, Host, MANIC, TYPES, WITHOUT_CHECK_INS, state, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,14 +15,7 @@ const ASYNC: (&str, &str) = ("prefer", "respond-async");
 
 /// A host that reads from a database.
 fn host(state: &TempDir, url: &str, more: &[&str]) -> Host {
-    let project = [
-        format!("supabase_url={url}"),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_jwt_secret={SECRET}"),
-        "inference_timeout_seconds=3".to_owned(),
-    ];
-    let project = project.iter().flat_map(|variable| ["--variable", variable]);
-    Host::start(state, &project.chain(more.iter().copied()).collect::<Vec<_>>())
+    Host::of_project(state, url, &[&["--variable", "inference_timeout_seconds=3"], more].concat())
 }
 
 fn begin(host: &Host, authorization: &str, query: &str) -> Answer {

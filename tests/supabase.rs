@@ -5,21 +5,10 @@
 mod harness;
 
 use harness::stand_in::{Reply, StandIn, rows, says};
-use harness::tokens::{ANON_KEY, SECRET, token};
+use harness::tokens::{ANON_KEY, token};
 use harness::{Answer, DEPRESSED, Host, MANIC, state, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// A host that reads from a project and takes its tokens.
-fn host(state: &tempfile::TempDir, url: &str, more: &[&str]) -> Host {
-    let project = [
-        format!("supabase_url={url}"),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_jwt_secret={SECRET}"),
-    ];
-    let project = project.iter().flat_map(|variable| ["--variable", variable]);
-    Host::start(state, &project.chain(more.iter().copied()).collect::<Vec<_>>())
-}
 
 /// Asks as the person.
 fn ask(host: &Host, url: &str, query: &str) -> Answer {
@@ -34,7 +23,7 @@ fn rows_of_the_database_are_answered_as_the_same_check_ins_are_from_the_other_so
     let rows = rows(DEPRESSED);
     let stand_in = StandIn::start(vec![says(&rows[..34.min(rows.len())])]);
     let state = state();
-    let mut host = host(&state, &stand_in.url, &[]);
+    let mut host = Host::of_project(&state, &stand_in.url, &[]);
     let query = "?window_days=7&limit_checkins=9&explain=true";
     let ours = ask(&host, &stand_in.url, query);
     assert_eq!(ours.status, 200, "{}", ours.body);
@@ -62,7 +51,7 @@ fn rows_of_the_database_are_answered_as_the_same_check_ins_are_from_the_other_so
     // What is kept for those who see everything is there after a restart, and the database is not asked.
     wait_for(|| (ask(&host, &stand_in.url, query).header("x-cache") == "HIT").then_some(()));
     host.stop("-TERM");
-    let host = self::host(&state, &stand_in.url, &[]);
+    let host = Host::of_project(&state, &stand_in.url, &[]);
     assert_eq!(ask(&host, &stand_in.url, query).header("x-cache"), "HIT");
     assert_eq!(stand_in.seen().len(), 2);
 }
@@ -91,7 +80,7 @@ fn each_failure_of_the_database_has_its_own_problem_and_tells_nothing_of_it() {
     for (reply, status, kind, requests) in cases {
         let stand_in = StandIn::start(vec![reply]);
         let state = state();
-        let host = host(&state, &stand_in.url, &["--variable", "inference_timeout_seconds=1.5"]);
+        let host = Host::of_project(&state, &stand_in.url, &["--variable", "inference_timeout_seconds=1.5"]);
         let answer = ask(&host, &stand_in.url, "");
         assert_eq!(answer.json()["type"], format!("urn:bipolar-edge:problem:{kind}"), "{}", answer.body);
         assert_eq!((answer.status, &answer.json()["status"]), (status, &json!(status)));
@@ -112,7 +101,7 @@ fn a_database_that_cannot_be_reached_or_not_securely_says_so() {
         (plain.url.replace("http", "https"), 502, "source-tls"),
     ] {
         let state = state();
-        let host = host(&state, &url, &[]);
+        let host = Host::of_project(&state, &url, &[]);
         let answer = ask(&host, &url, "");
         assert_eq!(answer.json()["type"], format!("urn:bipolar-edge:problem:{kind}"), "{}", answer.body);
         assert_eq!(answer.status, status);
@@ -123,7 +112,7 @@ fn a_database_that_cannot_be_reached_or_not_securely_says_so() {
 fn a_connection_that_breaks_is_tried_once_more() {
     let stand_in = StandIn::start(vec![Reply::Closes, says(&rows(DEPRESSED))]);
     let state = state();
-    let host = host(&state, &stand_in.url, &[]);
+    let host = Host::of_project(&state, &stand_in.url, &[]);
     let answer = ask(&host, &stand_in.url, "");
     assert_eq!(answer.prediction("mood_state")["label"], "depression");
     assert_eq!(stand_in.seen().len(), 2);
@@ -137,7 +126,7 @@ fn what_is_out_of_range_in_the_database_is_missing_and_counted() {
     rows[1]["checkin_date"] = json!("never");
     let stand_in = StandIn::start(vec![says(&rows)]);
     let state = state();
-    let host = host(&state, &stand_in.url, &[]);
+    let host = Host::of_project(&state, &stand_in.url, &[]);
     let answer = ask(&host, &stand_in.url, "?limit_checkins=10&explain=true");
     assert_eq!(answer.status, 200, "{}", answer.body);
     let days: Vec<Value> = answer.json()["per_checkin"]
@@ -156,7 +145,7 @@ fn an_outage_is_answered_with_what_expired_a_while_ago_and_never_across_an_inval
     let stand_in = StandIn::start(vec![Reply::Rows]);
     let state = state();
     let short = ["--variable", "cache_ttl_seconds=1", "--variable", "inference_timeout_seconds=1.5"];
-    let host = host(&state, &stand_in.url, &short);
+    let host = Host::of_project(&state, &stand_in.url, &short);
     let first = ask(&host, &stand_in.url, "");
     assert_eq!(first.header("x-cache"), "MISS", "{}", first.body);
     stand_in.replies(Reply::Closes);
@@ -187,8 +176,11 @@ fn an_outage_is_answered_with_what_expired_a_while_ago_and_never_across_an_inval
 fn without_a_time_for_stale_answers_there_are_none() {
     let stand_in = StandIn::start(vec![Reply::Rows]);
     let state = state();
-    let host =
-        host(&state, &stand_in.url, &["--variable", "cache_ttl_seconds=1", "--variable", "cache_stale_seconds=0"]);
+    let host = Host::of_project(
+        &state,
+        &stand_in.url,
+        &["--variable", "cache_ttl_seconds=1", "--variable", "cache_stale_seconds=0"],
+    );
     assert_eq!(ask(&host, &stand_in.url, "").header("x-cache"), "MISS");
     stand_in.replies(Reply::Closes);
     wait_for(|| (ask(&host, &stand_in.url, "").status == 503).then_some(()));
@@ -198,7 +190,7 @@ fn without_a_time_for_stale_answers_there_are_none() {
 fn requests_that_need_the_same_at_the_same_time_share_their_questions_to_the_database() {
     let stand_in = StandIn::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
     let state = state();
-    let host = host(&state, &stand_in.url, &["--max-instance-concurrent-reuse-count", "64"]);
+    let host = Host::of_project(&state, &stand_in.url, &["--max-instance-concurrent-reuse-count", "64"]);
     let bodies: Vec<Value> = std::thread::scope(|scope| {
         let ask = || scope.spawn(|| ask(&host, &stand_in.url, ""));
         let asked: Vec<_> = (0..12).map(|_| ask()).collect();
@@ -219,7 +211,7 @@ fn requests_that_need_the_same_at_the_same_time_share_their_questions_to_the_dat
 fn whoever_asks_after_an_invalidation_does_not_get_what_was_asked_for_before_it() {
     let stand_in = StandIn::start(vec![Reply::RowsAfter(Duration::from_secs(1))]);
     let state = state();
-    let host = host(&state, &stand_in.url, &[]);
+    let host = Host::of_project(&state, &stand_in.url, &[]);
     let authorization = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
     std::thread::scope(|scope| {
         let before = scope.spawn(|| ask(&host, &stand_in.url, ""));
@@ -240,7 +232,7 @@ fn nothing_that_a_person_answered_is_in_a_log_and_nothing_but_predictions_in_the
     rows[0]["notes"] = json!("a note to nobody");
     let stand_in = StandIn::start(vec![says(&rows)]);
     let state = state();
-    let mut host = host(&state, &stand_in.url, &[]);
+    let mut host = Host::of_project(&state, &stand_in.url, &[]);
     assert_eq!(ask(&host, &stand_in.url, "?limit_checkins=3").status, 200);
     wait_for(|| (ask(&host, &stand_in.url, "?limit_checkins=3").header("x-cache") == "HIT").then_some(()));
     let posted = |hours: &str| {

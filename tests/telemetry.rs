@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::stand_in::{Reply, StandIn};
-use harness::tokens::{ANON_KEY, API_KEY, SECRET, token};
+use harness::tokens::{API_KEY, token};
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, wait_for};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -112,13 +112,7 @@ fn the_log_is_as_loud_and_reads_as_it_is_configured() {
 fn a_trace_goes_on_in_the_log_and_in_what_the_database_is_asked() {
     let stand_in = StandIn::start(vec![Reply::Rows]);
     let state = state();
-    let variables = [
-        format!("supabase_url={}", stand_in.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_jwt_secret={SECRET}"),
-    ];
-    let flags: Vec<&str> = variables.iter().flat_map(|variable| ["--variable", variable]).collect();
-    let host = Host::start(&state, &flags);
+    let host = Host::of_project(&state, &stand_in.url, &[]);
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let bearer = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
     let ask = |more: &[(&str, &str)]| {

@@ -1,4 +1,4 @@
-//! `GET /`: what this is and what can be asked.
+//! `GET /` for a program: what this is and what can be asked. A browser gets [`super::page`].
 
 use crate::checkins::PEOPLE;
 use crate::response::Response;
@@ -11,7 +11,8 @@ struct Home {
     service: &'static str,
     version: &'static str,
     notice: &'static str,
-    endpoints: [&'static str; 15],
+    auth_mode: &'static str,
+    endpoints: [&'static str; 17],
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
 }
@@ -31,15 +32,18 @@ pub(super) fn answer(settings: &Settings) -> Response {
             service: "bipolar-edge",
             version: env!("CARGO_PKG_VERSION"),
             notice: "Models and demo people are synthetic. Not a medical device.",
+            auth_mode: settings.auth_mode.name(),
             endpoints: [
                 "/data/predictions/{user_id}",
                 "DELETE /data/predictions/{user_id}",
                 "POST /data/predictions",
                 "POST /data/predictions/batch",
                 "/data/prediction_of_day/{user_id}",
+                "/data/check-ins/{user_id}",
                 "/data/jobs/{id}",
                 "POST /hooks/check-ins",
                 "/openapi.json",
+                "/docs",
                 "/metrics",
                 "/models",
                 "/models/{name}",

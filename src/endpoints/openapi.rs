@@ -1,22 +1,25 @@
 //! `GET /openapi.json`: what can be asked, as OpenAPI 3.1 describes it. The document is `openapi.json` beside this file; tests hold it
 //! against the routes, the fields of a check-in and, with schemathesis, the answers.
 
-use crate::compression;
+use crate::compression::Stored;
 use crate::response::Response;
 use http::HeaderMap;
 
-/// Compressed by the build.
-const DOCUMENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
+const DOCUMENT: Stored = Stored {
+    gzip: include_bytes!(concat!(env!("OUT_DIR"), "/OPENAPI.gz")),
+    content_type: "application/json",
+    tag: env!("OPENAPI_TAG"),
+};
 
 pub(super) fn answer(headers: &HeaderMap) -> Response {
-    compression::stored(DOCUMENT, "application/json", headers).unless_known(env!("OPENAPI_HASH"), headers)
+    DOCUMENT.answer(headers)
 }
 
 #[cfg(test)]
 mod tests {
     use crate::route;
     use features::{FIELDS, Range};
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     fn document() -> Value {
         serde_json::from_str(include_str!("openapi.json")).expect("JSON")
@@ -48,18 +51,28 @@ mod tests {
         let document = document();
         let checkin = &document["components"]["schemas"]["CheckIn"]["properties"];
         for field in FIELDS {
-            let described = &checkin[field.group]["properties"][field.name];
-            let most = match field.range {
-                Range::YesNo => Some(1.0),
-                Range::UpTo(most) => Some(f64::from(most)),
-                Range::Count => None,
-            };
-            assert_eq!(
-                (described["minimum"].as_f64(), described["maximum"].as_f64()),
-                (Some(0.0), most),
-                "{}",
-                field.name
-            );
+            let reference = checkin[field.group]["properties"][field.name]["$ref"].as_str().unwrap_or_default();
+            let schema = &document["components"]["schemas"][reference.rsplit('/').next().unwrap_or_default()];
+            let numbers =
+                schema["anyOf"].as_array().and_then(|forms| forms.iter().find(|form| form["type"] == "number"));
+            let bound = |name: &str| numbers.and_then(|numbers| numbers[name].as_f64());
+            match field.range {
+                Range::YesNo => {
+                    assert_eq!(schema["enum"], json!([0, 1, true, false, "0", "1", null]), "{}", field.name)
+                }
+                Range::UpTo(most) => {
+                    assert_eq!(
+                        (bound("minimum"), bound("maximum")),
+                        (Some(0.0), Some(f64::from(most))),
+                        "{}",
+                        field.name
+                    );
+                }
+                // Any that an f32 has.
+                Range::Count => {
+                    assert_eq!((bound("minimum"), bound("maximum")), (Some(0.0), Some(1e38)), "{}", field.name);
+                }
+            }
         }
         let described: usize = checkin
             .as_object()

@@ -4,7 +4,7 @@
 //! is read or changed for that, and nobody waits for it: one increment and one write, at most ten times a second, after answers. Every
 //! [`NOTES_A_SUM`]th note is added to the *sum* together with those before it, by whoever wrote it. The totals are the sum and
 //! the notes after it, so they are right whatever instance is asked and however many have come and gone; what an instance had
-//! counted since its last note is lost if it is killed, which is a tenth of a second's.
+//! counted since its last note is lost if it is killed, which is a tenth of a second's, or if the store takes nothing until it ends.
 //!
 //! A note that was added up is deleted only once a later sum has been written over one that had it: should two instances add up
 //! at once, and the slower write last, nothing is lost. A number whose note never came, because its instance was killed in
@@ -24,6 +24,8 @@ use std::time::Duration;
 pub(crate) const GATHERED: Duration = Duration::from_millis(20);
 /// How many times as long it gathers counts.
 const COUNTS_GATHERED: u32 = 5;
+/// How often in a row counts may not be taken by the store before they wait for the next request: after some six seconds.
+const MOST_FAILURES: u32 = 5;
 /// How many notes there are between two sums.
 const NOTES_A_SUM: i64 = 32;
 /// The most notes that are read for one answer or one sum.
@@ -55,15 +57,22 @@ pub(crate) fn tell_later<P: Platform>(instance: &Rc<Instance<P>>) {
     }
     let own = instance.clone();
     instance.platform.spawn(async move {
+        let mut failures = 0;
         while metrics::is_pending() || log::is_pending() {
-            for _ in 0..COUNTS_GATHERED {
+            for _ in 0..COUNTS_GATHERED << failures {
                 own.platform.sleep(GATHERED).await;
                 log::flush();
             }
             if let Err(cause) = tell(&own).await {
-                // What could not be written is counted still, and told with the next request.
+                // What could not be written is counted still. An instance that nobody asks any more would take it with it: try again,
+                // and wait twice as long each time.
                 log::warning("metrics_not_written", "counts could not be written to the store", cause);
-                break;
+                failures += 1;
+                if failures > MOST_FAILURES {
+                    break;
+                }
+            } else {
+                failures = 0;
             }
         }
         own.telling.set(false);

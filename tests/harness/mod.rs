@@ -95,7 +95,18 @@ impl Host {
         Host::start_manifest(Path::new("spin.toml"), state, flags)
     }
 
-    /// The same, or `None` if the host does not take these flags.
+    /// The component with a Supabase project, whose tokens are signed with the tests' secret.
+    pub fn of_project(state: &TempDir, url: &str, more: &[&str]) -> Host {
+        let project = [
+            format!("supabase_url={url}"),
+            format!("supabase_anon_key={}", tokens::ANON_KEY),
+            format!("supabase_jwt_secret={}", tokens::SECRET),
+        ];
+        let project = project.iter().flat_map(|variable| ["--variable", variable]);
+        Host::start(state, &project.chain(more.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// The component, or `None` if the host does not take these flags.
     pub fn try_start(state: &TempDir, flags: &[&str]) -> Option<Host> {
         Host::run(Path::new("spin.toml"), state, flags).ok()
     }
@@ -114,8 +125,10 @@ impl Host {
             spin
         } else {
             let host = built("native/edge-host");
-            let mut own = Command::new(host);
+            let mut own = Command::new(&host);
             own.args(["--listen", "127.0.0.1:0"]);
+            // The component is compiled once, rather than once a test.
+            own.arg("--cache-dir").arg(host.with_file_name("edge-host-cache"));
             own
         };
         command.arg("--from").arg(manifest).arg("--state-dir").arg(state.path());
@@ -211,6 +224,18 @@ impl Host {
     pub fn stored(&self) -> Vec<u8> {
         let part = |suffix: &&str| std::fs::read(format!("{}{suffix}", self.store.display())).unwrap_or_default();
         ["", "-wal"].iter().flat_map(part).collect()
+    }
+
+    /// How much memory the host has, in MiB: what it shares with other processes in parts.
+    pub fn memory_mib(&self) -> f64 {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id())).expect("Linux");
+        let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
+        pss.expect("a size").trim().parse::<f64>().expect("a number") / 1024.0
+    }
+
+    /// How many files and connections it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("Linux").count()
     }
 
     /// Sends a signal and waits for the end; gives the exit code.

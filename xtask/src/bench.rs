@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what is faster than what, measured in one run on this machine.
 
+mod curves;
 mod forest;
 mod inference;
 mod limit;
@@ -7,18 +8,22 @@ mod log;
 mod serve;
 
 use crate::drive::{Figures, Server};
-use crate::step::output;
-use anyhow::{Result, bail};
+use crate::step::{self, output};
+use crate::toolchain::Toolchain;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(crate) fn run(what: &[String]) -> Result<()> {
     match what.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["curves"] => curves::run(),
         ["forest"] => forest::run(),
         ["inference"] => inference::run(),
         ["limit"] => limit::run(),
         ["log"] => log::run(),
         ["serve"] => serve::run(),
-        _ => bail!("`cargo xtask bench` takes forest, inference, limit, log or serve; it was given {what:?}"),
+        _ => bail!("`cargo xtask bench` takes curves, forest, inference, limit, log or serve; it was given {what:?}"),
     }
 }
 
@@ -50,6 +55,35 @@ fn by_turns(sides: [&dyn Fn() -> Result<Server>; 2], path: &str, callers: usize,
         other.per_second,
         one.per_second / other.per_second,
     ))
+}
+
+/// Builds a component with other models than the shipped ones: each with its name, its file, and how many rounds of it are used. Gives
+/// its manifest.
+fn component_with(toolchain: &Toolchain, folder: &Path, models: &[(&str, PathBuf, Option<usize>)]) -> Result<PathBuf> {
+    let (registry, own_target) = (folder.join("registry"), folder.join("inference"));
+    let _ = std::fs::remove_dir_all(&registry);
+    std::fs::create_dir_all(&registry)?;
+    let xtask = std::env::current_exe()?;
+    let checkins = ["model", "features", "--checkins", "src/checkins/demo.csv"];
+    let features = output(&xtask, &checkins).context("`cargo xtask model features` failed")?;
+    let features: Vec<&str> = features.lines().next().unwrap_or("").split(',').skip(2).collect();
+    for (name, file, rounds) in models {
+        let mut add = Command::new(&xtask);
+        add.args(["model", "add"]).arg(file).args(["--name", name, "--features", &features.join(",")]);
+        if let Some(rounds) = rounds {
+            add.args(["--rounds", &rounds.to_string()]);
+        }
+        step::run("adding a model", add.env("BIPOLAR_EDGE_REGISTRY", &registry).stdout(Stdio::null()))?;
+    }
+    let mut build = toolchain.cargo_build()?;
+    build.args(["--package", "bipolar-edge"]).env("BIPOLAR_EDGE_REGISTRY", &registry);
+    step::run("building the Wasm module with them", build.env("CARGO_TARGET_DIR", &own_target))?;
+    let module = own_target.join("wasm32-wasip2/release/bipolar_edge.wasm");
+    let manifest = std::fs::read_to_string("spin.toml")?;
+    let manifest = manifest.replace("target/wasm32-wasip2/release/bipolar_edge.wasm", &module.display().to_string());
+    let file = folder.join("inference.toml");
+    std::fs::write(&file, manifest)?;
+    Ok(file)
 }
 
 /// What the figures were measured on.

@@ -93,6 +93,11 @@ impl Server {
         Server { process, address, state: None }
     }
 
+    /// Where a host of ours keeps its store.
+    pub(crate) fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
+    }
+
     /// Mebibytes of the server and all that it started. What they share is counted once.
     pub(crate) fn memory(&self) -> Result<f64> {
         let mut sum = 0.0;

@@ -6,6 +6,11 @@ use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
+/// Whether environments can be made.
+pub(crate) fn is_here() -> bool {
+    output("python3", &["-c", "import venv, ensurepip"]).is_some()
+}
+
 /// A Python with the packages in it, in a folder under `target`, made once.
 pub(crate) fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
     let folder = std::path::absolute(target().join(folder))?;
@@ -14,7 +19,6 @@ pub(crate) fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
     if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    let is_here = || output("python3", &["-c", "import venv, ensurepip"]).is_some();
     if !is_here() && is_root() && on_path("apt-get") {
         apt_get(&["python3-venv"], "")?;
     }

@@ -1,4 +1,4 @@
-//! Servers and the like that are Debian packages, for tests and for trying the service with a database.
+//! Servers, a browser and the like that are Debian packages, for tests and for trying the service with a database.
 
 use crate::step::{apt_get, on_path};
 use anyhow::Result;
@@ -13,6 +13,12 @@ pub(crate) const REDIS: Server = Server { is_here: || on_path("redis-server"), p
 
 /// What Prometheus checks metrics with.
 pub(crate) const PROMTOOL: Server = Server { is_here: || on_path("promtool"), package: "prometheus" };
+
+/// The browser that the pages are tested in.
+pub(crate) const CHROMIUM: Server = Server {
+    is_here: || ["chromium", "chromium-browser", "google-chrome"].into_iter().any(on_path),
+    package: "chromium",
+};
 
 /// Debian keeps its programs off the path.
 pub(crate) const POSTGRESQL: Server = Server {

@@ -3,7 +3,7 @@
 use crate::build;
 use crate::load;
 use crate::python;
-use crate::server::{POSTGRESQL, PROMTOOL, REDIS, Server};
+use crate::server::{CHROMIUM, POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use crate::up::spin_is_here;
@@ -11,22 +11,31 @@ use anyhow::{Result, ensure};
 use std::time::Instant;
 
 /// Programs that some tests need, by the word in the tests' names.
-const SERVERS: [(&str, Server); 3] = [("redis", REDIS), ("postgresql", POSTGRESQL), ("promtool", PROMTOOL)];
+const SERVERS: [(&str, Server); 4] =
+    [("redis", REDIS), ("postgresql", POSTGRESQL), ("promtool", PROMTOOL), ("chromium", CHROMIUM)];
 
-/// Clients that must work as their makers wrote them.
-const PYTHON_CLIENTS: [&str; 2] = ["tritonclient[http]==2.73.0", "numpy==2.4.6"];
+/// Clients that must work as their makers wrote them, what asks everything that the description allows, and what drives a browser.
+const PYTHON_CLIENTS: [&str; 5] = [
+    "tritonclient[http]==2.73.0",
+    "numpy==2.4.6",
+    "schemathesis==4.32.5",
+    "playwright==1.65.2",
+    "axe-playwright-python==0.1.8",
+];
 
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 16] = [
+const ON_ANY_HOST: [&str; 18] = [
     "access",
     "background",
     "cache",
+    "check_ins",
     "compression",
     "concurrency",
     "inference_protocol",
     "inventory",
     "limits",
     "load_tests",
+    "pages",
     "posted",
     "postgresql",
     "predictions",

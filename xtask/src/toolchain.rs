@@ -59,7 +59,8 @@ impl Toolchain {
         })
     }
 
-    fn find() -> Option<Toolchain> {
+    /// The one that is installed.
+    pub(crate) fn find() -> Option<Toolchain> {
         let libraries = output("rustc", &["--print", "target-libdir", "--target", TARGET])?;
         if Path::new(&libraries).is_dir() {
             return Some(Toolchain::Own);

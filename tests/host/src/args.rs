@@ -31,9 +31,12 @@ pub(crate) struct Args {
     /// Where key-value stores are configured.
     #[arg(long)]
     pub(crate) runtime_config_file: Option<PathBuf>,
-    /// Where the SQLite store and compiled components are kept. [default: .spin beside the manifest]
+    /// Where the SQLite store is kept. [default: .spin beside the manifest]
     #[arg(long)]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Where compiled components are kept, for hosts with different stores to share. [default: in the state folder]
+    #[arg(long)]
+    pub(crate) cache_dir: Option<PathBuf>,
     /// Sets an application variable: name=value. Overrides SPIN_VARIABLE_<NAME> in the environment.
     #[arg(long = "variable", value_parser = key_value)]
     pub(crate) variables: Vec<(String, String)>,
@@ -43,8 +46,8 @@ pub(crate) struct Args {
     /// Leaves TCP_NODELAY off, as Spin does.
     #[arg(long)]
     pub(crate) no_tcp_nodelay: bool,
-    /// Makes every key-value store fail: errors, slow=200ms, loses-writes, or @FILE to read one of these (or
-    /// nothing) from a file at each operation.
+    /// Makes every key-value store fail: errors, slow=200ms, loses-writes, traps=50 (every 50th read ends the
+    /// instance that reads), or @FILE to read one of these (or nothing) from a file at each operation.
     #[arg(long, value_parser = Fault::parse)]
     pub(crate) store_fault: Option<Fault>,
 }

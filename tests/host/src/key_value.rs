@@ -38,7 +38,11 @@ impl<T: Send + 'static> HostStoreWithStore<T> for KeyValue {
         store: Resource<OpenStore>,
         key: String,
     ) -> Result<Result<Option<Vec<u8>>, Error>> {
-        Ok(opened(accessor, &store)?.get(&key).await.map_err(Error::Other))
+        let store = opened(accessor, &store)?;
+        if store.traps() {
+            return Err(wasmtime::Error::msg("the store was told to end the instance"));
+        }
+        Ok(store.get(&key).await.map_err(Error::Other))
     }
 
     async fn set(

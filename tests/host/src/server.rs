@@ -48,7 +48,7 @@ pub(crate) async fn serve(args: Args) -> Result<()> {
     let allowed_hosts = AllowedHosts::parse(&application.allowed_outbound_hosts)?;
     let instances = Instances::compile(
         &application.source,
-        &state_dir.join("edge-host-cache"),
+        &args.cache_dir.unwrap_or_else(|| state_dir.join("edge-host-cache")),
         limits,
         args.quiet,
         allowed_hosts,

@@ -9,6 +9,7 @@ use memory::Memory;
 use redis::Redis;
 use sqlite::Sqlite;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a store can say went wrong.
@@ -18,6 +19,8 @@ pub(crate) type Result<T> = std::result::Result<T, String>;
 pub(crate) struct Store {
     backend: Backend,
     fault: Option<Fault>,
+    /// Reads so far, of which a fault counts.
+    reads: AtomicU64,
 }
 
 /// Where a store is kept.
@@ -50,6 +53,8 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// Writes succeed and are forgotten.
     LosesWrites,
+    /// Every so many reads one ends the instance that reads, as a fault of its own code would.
+    Traps(u64),
     /// The file says which of these it is, or nothing, at each operation.
     AsInFile(PathBuf),
 }
@@ -62,10 +67,13 @@ impl Fault {
             _ if text == "loses-writes" => return Ok(Fault::LosesWrites),
             _ => {}
         }
-        match text.strip_prefix("slow=") {
-            Some(time) => Ok(Fault::Slow(duration(time)?)),
-            None => Err(format!("{text:?} is none of errors, slow=<duration>, loses-writes and @<file>")),
+        if let Some(time) = text.strip_prefix("slow=") {
+            return Ok(Fault::Slow(duration(time)?));
         }
+        let traps = text.strip_prefix("traps=").and_then(|reads| reads.parse().ok()).filter(|reads| *reads > 0);
+        traps.map(Fault::Traps).ok_or_else(|| {
+            format!("{text:?} is none of errors, slow=<duration>, loses-writes, traps=<reads> and @<file>")
+        })
     }
 }
 
@@ -82,7 +90,13 @@ macro_rules! on_backend {
 
 impl Store {
     pub(crate) fn new(backend: Backend, fault: Option<Fault>) -> Store {
-        Store { backend, fault }
+        Store { backend, fault, reads: AtomicU64::new(0) }
+    }
+
+    /// Whether the guest that reads now is to be ended.
+    pub(crate) fn traps(&self) -> bool {
+        let Ok(Some(Fault::Traps(reads))) = self.fault() else { return false };
+        self.reads.fetch_add(1, Ordering::Relaxed) % reads == reads - 1
     }
 
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
@@ -130,24 +144,22 @@ impl Store {
     }
 
     async fn fail(&self) -> Result<Writes> {
-        let read;
-        let fault = match &self.fault {
-            Some(Fault::AsInFile(file)) => {
-                let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-                read = if text.trim().is_empty() { None } else { Some(Fault::parse(text.trim())?) };
-                read.as_ref()
-            }
-            fault => fault.as_ref(),
-        };
-        match fault {
-            None | Some(Fault::AsInFile(_)) => Ok(Writes::Kept),
+        match self.fault()? {
+            None | Some(Fault::AsInFile(_) | Fault::Traps(_)) => Ok(Writes::Kept),
             Some(Fault::Errors) => Err("the store was told to fail".to_owned()),
             Some(Fault::LosesWrites) => Ok(Writes::Lost),
             Some(Fault::Slow(time)) => {
-                tokio::time::sleep(*time).await;
+                tokio::time::sleep(time).await;
                 Ok(Writes::Kept)
             }
         }
+    }
+
+    /// The fault that holds now.
+    fn fault(&self) -> Result<Option<Fault>> {
+        let Some(Fault::AsInFile(file)) = &self.fault else { return Ok(self.fault.clone()) };
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        if text.trim().is_empty() { Ok(None) } else { Fault::parse(text.trim()).map(Some) }
     }
 }
 
@@ -209,6 +221,8 @@ mod tests {
     fn faults_are_read() {
         assert_eq!(Fault::parse("slow=200ms"), Ok(Fault::Slow(Duration::from_millis(200))));
         assert_eq!(Fault::parse("@/tmp/fault"), Ok(Fault::AsInFile("/tmp/fault".into())));
+        assert_eq!(Fault::parse("traps=50"), Ok(Fault::Traps(50)));
+        assert!(Fault::parse("traps=0").is_err());
         assert!(Fault::parse("broken").is_err());
         assert!(Fault::parse("").is_err());
     }

@@ -1,14 +1,13 @@
 //! `cargo xtask bench inference`: the Open Inference Protocol beside MLServer, the same models, rows and questions, by turns.
 
-use super::{forest, machine};
+use super::{component_with, forest, machine};
 use crate::build::target;
 use crate::drive::{self, Server};
 use crate::python;
-use crate::step::{self, output};
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result, bail, ensure};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// MLServer as its documentation installs it, with the libraries of the models. uvloop 0.21 is the last that its workers start
@@ -39,7 +38,8 @@ pub(super) fn run() -> Result<()> {
     forest::models(&folder)?;
     let python = python::environment("bench/mlserver", &MLSERVER)?;
     let program = crate::build::host()?;
-    let manifest = with_models(&toolchain, &folder)?;
+    let models = MODELS.map(|(name, file, _)| (name, folder.join(file), None));
+    let manifest = component_with(&toolchain, &folder, &models)?;
     let rows = rows(&folder.join("rows.csv"))?;
 
     let mlserver = MlServer::start(&python, &folder)?;
@@ -90,31 +90,6 @@ pub(super) fn run() -> Result<()> {
     let (ours, theirs) = (ours.memory()?, mlserver.server.memory()?);
     println!("memory after it, in MiB: {ours:.0} ({theirs:.0}), ratio {:.1}", theirs / ours);
     Ok(())
-}
-
-/// Builds a component that has the models; gives its manifest.
-fn with_models(toolchain: &Toolchain, folder: &Path) -> Result<PathBuf> {
-    let (registry, own_target) = (folder.join("registry"), folder.join("inference"));
-    let _ = std::fs::remove_dir_all(&registry);
-    std::fs::create_dir_all(&registry)?;
-    let xtask = std::env::current_exe()?;
-    let checkins = ["model", "features", "--checkins", "src/checkins/demo.csv"];
-    let features = output(&xtask, &checkins).context("`cargo xtask model features` failed")?;
-    let features: Vec<&str> = features.lines().next().unwrap_or("").split(',').skip(2).collect();
-    for (_, file, _) in MODELS {
-        let mut add = Command::new(&xtask);
-        add.args(["model", "add"]).arg(folder.join(file)).args(["--features", &features.join(",")]);
-        step::run("adding a model", add.env("BIPOLAR_EDGE_REGISTRY", &registry).stdout(Stdio::null()))?;
-    }
-    let mut build = toolchain.cargo_build()?;
-    build.args(["--package", "bipolar-edge"]).env("BIPOLAR_EDGE_REGISTRY", &registry);
-    step::run("building the Wasm module with them", build.env("CARGO_TARGET_DIR", &own_target))?;
-    let module = own_target.join("wasm32-wasip2/release/bipolar_edge.wasm");
-    let manifest = std::fs::read_to_string("spin.toml")?;
-    let manifest = manifest.replace("target/wasm32-wasip2/release/bipolar_edge.wasm", &module.display().to_string());
-    let file = folder.join("inference.toml");
-    std::fs::write(&file, manifest)?;
-    Ok(file)
 }
 
 /// The rows, without missing values: MLServer reads none from JSON.

@@ -1,0 +1,234 @@
+"""Drives the pages in Debian's Chromium, as a person would: `page.py ADDRESS FOLDER [TOKEN]`.
+
+Without a token the service shows its demo people. Screenshots go into the folder. Anything that the browser complains of, any request to
+another host, and any serious finding of axe ends it.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+
+ADDRESS, FOLDER, *TOKEN = sys.argv[1:]
+BASE = f"http://{ADDRESS}"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 900}
+CARD = "#cards article"
+
+
+def watch(page: Page) -> list[str]:
+    """What a page may not do: complain, fail, or ask anyone but the service."""
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith((BASE, "data:")) else wrong.append(request.url))
+    return wrong
+
+
+def accessible(page: Page, what: str) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+    told = [(rule["id"], [node["html"][:120] + " " + node["failureSummary"] for node in rule["nodes"][:3]]) for rule in serious]
+    assert not told, f"{what}: {json.dumps(told, indent=1)}"
+
+
+def fits(page: Page, what: str) -> None:
+    wide, window = page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
+    assert wide <= window, f"{what}: {wide} pixels wide in a window of {window}"
+
+
+def answered(page: Page) -> None:
+    expect(page.locator("#call")).to_contain_text("ms")
+    expect(page.locator("#trouble")).to_be_empty()
+    expect(page.locator(CARD)).to_have_count(5)
+
+
+def screenshot(page: Page, name: str) -> None:
+    page.screenshot(path=pathlib.Path(FOLDER) / f"{name}.png", full_page=True)
+
+
+def looks(browser) -> None:
+    """Light and dark, on a desk and on a phone, in both languages."""
+    for scheme, size, locale, heading in [
+        ("light", DESK, "en-GB", "Predictions"),
+        ("dark", DESK, "pt-BR", "Previsões"),
+        ("light", PHONE, "pt-PT", "Previsões"),
+        ("dark", PHONE, "de-DE", "Predictions"),
+    ]:
+        what = f"page-{scheme}-{size['width']}-{locale}"
+        page = browser.new_page(color_scheme=scheme, viewport=size, locale=locale)
+        wrong = watch(page)
+        page.goto(BASE)
+        answered(page)
+        expect(page.locator("h2").first).to_have_text(heading)
+        expect(page.locator("#card figure circle").first).to_be_visible()
+        accessible(page, what)
+        fits(page, what)
+        screenshot(page, what)
+        assert not wrong, f"{what}: {wrong}"
+        page.close()
+
+
+def use(browser) -> None:
+    """What it shows of people, what if, and of models."""
+    page = browser.new_page(viewport=DESK, locale="en-GB")
+    wrong = watch(page)
+    page.goto(BASE)
+    answered(page)
+    # Crisis lines stand before the first number.
+    order = page.evaluate("document.getElementById('help').compareDocumentPosition(document.getElementById('cards'))")
+    assert order & 4, "the crisis lines come after the predictions"
+    expect(page.locator("#help li").first).to_contain_text("188")
+    suicidality = page.locator(CARD).nth(2)
+    expect(suicidality).to_contain_text("Suicidality")
+    text = suicidality.inner_text()
+    assert text.index("188") < text.index("%"), text
+
+    # Each person of the cohort is in the state that they were made for, and all of it by keyboard.
+    page.locator("#people").focus()
+    for state in ["no check-ins", "mixed state", "depression", "mania", "euthymia"]:
+        while not page.locator("#people option:checked").inner_text().startswith(state):
+            before = page.locator("#people").input_value()
+            page.keyboard.press("ArrowDown" if state == "no check-ins" else "ArrowUp")
+            assert page.locator("#people").input_value() != before, f"nobody is in {state}"
+        mood = page.locator(CARD).first
+        if state == "no check-ins":
+            expect(mood).to_contain_text("There are no check-ins yet")
+            expect(page.locator("#history")).to_be_hidden()
+        else:
+            expect(mood.locator("p").first).to_contain_text(state)
+            expect(page.locator(".multiple svg")).to_have_count(5)
+            # A state under every day of the last thirty that has a check-in, in words in the table.
+            rows = page.locator("#days tbody tr")
+            assert rows.count() >= 25, f"{rows.count()} days"
+            for row in rows.all():
+                assert row.locator("td").last.inner_text() in ("euthymia", "mania", "depression", "mixed state", "not enough data")
+        answered(page)
+
+    # The second time it comes from the cache, and the page says so.
+    page.reload()
+    answered(page)
+    expect(page.locator("#call")).to_contain_text("HIT")
+
+    # What if: by the slider's keys; the numbers are those of the service.
+    slider = page.get_by_role("slider", name="hours slept")
+    slider.focus()
+    with page.expect_response("**/data/predictions/batch") as sent:
+        page.keyboard.press("Home")
+    expect(page.locator("#what-if-call")).to_contain_text("29 answers")
+    risk = sent.value.json()[0]["predictions"][4]["probability"]
+    shown = page.locator("#compared tbody tr").nth(4).locator("td").nth(1)
+    expect(shown).to_contain_text(f"{risk * 100:.1f}".rstrip("0").rstrip(".") + "%")
+    # A drag across the slider needs no further question.
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    box = slider.bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] / 2, steps=20)
+    page.mouse.up()
+    assert float(slider.input_value()) > 12 and not asked, (slider.input_value(), asked)
+    screenshot(page, "what-if")
+    page.get_by_role("button", name="As it was").click()
+    for row in page.locator("#compared tbody tr").all():
+        cells = row.locator("td").all_inner_texts()
+        assert cells[1].startswith(cells[0]), cells
+
+    # Every model's card.
+    for model in page.locator("#model option").all():
+        page.locator("#model").select_option(model.get_attribute("value"))
+        expect(page.locator("#card dd").first).to_have_text(f"{model.get_attribute('value')}_v1")
+        assert page.locator("#card figure circle").count() >= 3
+    accessible(page, "after use")
+
+    # In the other language no word of the first is left.
+    page.get_by_role("button", name="Português").click()
+    assert page.locator("html").get_attribute("lang") == "pt-BR"
+    expect(page.locator("#what-if-title")).to_have_text("E se o último check-in tivesse sido diferente?")
+    same = page.evaluate("Object.keys(WORDS.en).filter((key) => !WORDS['pt-BR'][key])")
+    more = page.evaluate("Object.keys(WORDS['pt-BR']).filter((key) => !WORDS.en[key])")
+    assert not same + more, (same, more)
+    features = page.evaluate("fetch('/models/mood_state').then((answer) => answer.json()).then(({ features }) => features.filter((one) => name(one) === one))")
+    assert not features, f"without a name in words: {features}"
+
+    # Its first Tab leads past everything to the predictions.
+    page.goto(BASE)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert not wrong, wrong
+    page.close()
+
+
+def trouble(browser) -> None:
+    """A service that is away, and a limit that is reached, are said."""
+    page = browser.new_page(locale="en-GB")
+    page.goto(BASE)
+    answered(page)
+    page.route("**/data/**", lambda route: route.abort())
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("alert")).to_have_text("The service could not be reached.")
+    page.unroute("**/data/**")
+    problem = {"title": "Too many requests", "detail": "Later.", "status": 429}
+    page.route("**/data/**", lambda route: route.fulfill(status=429, content_type="application/problem+json", body=json.dumps(problem)))
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("alert")).to_have_text("Too many requests Later.")
+    page.close()
+
+
+def docs(browser) -> None:
+    for scheme, size in [("light", DESK), ("dark", PHONE)]:
+        what = f"docs-{scheme}-{size['width']}"
+        page = browser.new_page(color_scheme=scheme, viewport=size)
+        wrong = watch(page)
+        page.goto(f"{BASE}/docs#getPredictions")
+        described = page.evaluate("fetch('/openapi.json').then((answer) => answer.json())")
+        operations = [operation["operationId"] for path in described["paths"].values() for operation in path.values()]
+        expect(page.locator("#operations details .method")).to_have_count(len(operations))
+        expect(page.locator("#getPredictions")).to_have_attribute("open", "")
+        page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+        accessible(page, what)
+        fits(page, what)
+        screenshot(page, what)
+        assert not wrong, f"{what}: {wrong}"
+        page.close()
+
+
+def signed_in(browser, token: str) -> None:
+    """A person with a token sees themselves, and nobody sees anything before."""
+    page = browser.new_page(locale="en-GB", viewport=DESK)
+    # The answer before signing in is a 401, which the browser tells its console.
+    wrong = watch(page)
+    page.goto(BASE)
+    expect(page.locator("#card")).to_contain_text("Sign in")
+    expect(page.locator("#people")).to_be_hidden()
+    wrong.clear()
+    page.get_by_label("Access token").fill(token)
+    page.get_by_role("button", name="Predict").click()
+    answered(page)
+    expect(page.locator("#history")).to_be_visible()
+    expect(page.locator("#card figure circle").first).to_be_visible()
+    accessible(page, "signed in")
+    screenshot(page, "signed-in")
+    kept = page.evaluate("[localStorage.length, sessionStorage.length, document.cookie.length]")
+    assert kept == [0, 0, 0], "the page keeps something"
+    assert not wrong, wrong
+    page.close()
+
+
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    print(f"Chromium {browser.version}")
+    if TOKEN:
+        signed_in(browser, TOKEN[0])
+    else:
+        looks(browser)
+        use(browser)
+        trouble(browser)
+        docs(browser)
+    browser.close()

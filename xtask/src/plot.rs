@@ -1,0 +1,106 @@
+//! Line plots as SVG, for the README and docs.
+
+use anyhow::{Context, Result};
+use plotters::prelude::*;
+use std::path::Path;
+
+/// A plot: its title, and what its axes are, each logarithmic or not.
+pub(crate) struct Plot<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) x: (&'a str, Scale),
+    pub(crate) y: (&'a str, Scale),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Scale {
+    Linear,
+    Logarithmic,
+}
+
+/// A name and its points.
+pub(crate) type Series = (String, Vec<(f64, f64)>);
+
+/// Told apart by those who see few colours, too (Okabe and Ito).
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+];
+
+impl Plot<'_> {
+    /// Draws the series into a file.
+    pub(crate) fn draw(&self, file: &Path, series: &[Series]) -> Result<()> {
+        let at = |scale, value: f64| if scale == Scale::Logarithmic { value.log10() } else { value };
+        let placed = |(x, y): &(f64, f64)| (at(self.x.1, *x), at(self.y.1, *y));
+        let all: Vec<(f64, f64)> = series.iter().flat_map(|(_, points)| points.iter().map(placed)).collect();
+        let range = |scale, values: &mut dyn Iterator<Item = f64>| {
+            let (mut least, mut most) = values.fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(value), b.max(value)));
+            if scale == Scale::Linear {
+                least = least.min(0.0);
+            }
+            let margin = 0.05 * (most - least).max(0.1);
+            most += margin;
+            if scale == Scale::Logarithmic {
+                least -= margin;
+            }
+            least..most
+        };
+        let xs = range(self.x.1, &mut all.iter().map(|point| point.0));
+        let ys = range(self.y.1, &mut all.iter().map(|point| point.1));
+        let area = SVGBackend::new(file, (640, 400)).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(self.title, ("sans-serif", 16))
+            .margin(10)
+            .x_label_area_size(40)
+            .y_label_area_size(60)
+            .build_cartesian_2d(xs, ys)?;
+        chart
+            .configure_mesh()
+            .x_desc(self.x.0)
+            .y_desc(self.y.0)
+            .x_labels(8)
+            .y_labels(8)
+            .light_line_style(WHITE)
+            .x_label_formatter(&|x| label(self.x.1, *x))
+            .y_label_formatter(&|y| label(self.y.1, *y))
+            .draw()?;
+        for (index, (name, points)) in series.iter().enumerate() {
+            let colour = COLOURS[index % COLOURS.len()];
+            let points: Vec<(f64, f64)> = points.iter().map(placed).collect();
+            chart
+                .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2)));
+            chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE.mix(0.8))
+            .border_style(BLACK.mix(0.2))
+            .draw()?;
+        area.present().with_context(|| format!("cannot write {}", file.display()))?;
+        println!("    {}", file.display());
+        Ok(())
+    }
+}
+
+/// On a logarithmic axis powers of ten alone have a number.
+fn label(scale: Scale, place: f64) -> String {
+    if scale == Scale::Logarithmic && (place - place.round()).abs() > 0.01 {
+        return String::new();
+    }
+    let value = if scale == Scale::Logarithmic { 10_f64.powf(place) } else { place };
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        value if value >= 1e6 => format!("{:.0}M", value / 1e6),
+        value if value >= 10.0 => format!("{value:.0}"),
+        value if value >= 1.0 => format!("{value:.1}"),
+        value if value >= 0.1 => format!("{value:.2}"),
+        value => format!("{value:.3}"),
+    }
+}
