@@ -98,7 +98,7 @@ function showHelp() {
 
 function bar(share, threshold, text) {
   const mark = threshold == null ? null : draw("line", { class: "tick", x1: 200 * threshold, x2: 200 * threshold, y1: 0, y2: 14 });
-  return draw("svg", { viewBox: "0 0 200 14", width: 200, height: 14, role: "img", "aria-label": text },
+  return draw("svg", { class: "share", viewBox: "0 0 200 14", preserveAspectRatio: "none", role: "img", "aria-label": text },
     draw("rect", { class: "track", width: 200, height: 14, rx: 3 }), draw("rect", { class: "bar", width: 200 * share, height: 14, rx: 3 }), mark);
 }
 
@@ -131,7 +131,7 @@ function impacts(contributions) {
     const width = 95 * Math.abs(impact) / most;
     const direction = say(impact > 0 ? "raises" : "lowers");
     return make("li", {}, `${name(feature)}: ${value == null ? say("missing") : number(value)} (${direction} ${number(Math.abs(impact))})`,
-      draw("svg", { viewBox: "0 0 200 8", width: 200, height: 8, "aria-hidden": "true" }, draw("line", { class: "axis", x1: 100, x2: 100, y1: 0, y2: 8 }),
+      draw("svg", { class: "impact", viewBox: "0 0 200 8", preserveAspectRatio: "none", "aria-hidden": "true" }, draw("line", { class: "axis", x1: 100, x2: 100, y1: 0, y2: 8 }),
         draw("rect", { class: impact > 0 ? "more" : "less", x: impact > 0 ? 100 : 100 - width, width, height: 8 })));
   }));
 }
@@ -175,7 +175,8 @@ function showSliders() {
         slider.setAttribute("aria-valuetext", output.textContent);
         explore(field);
       } });
-    return make("label", {}, name(field), ": ", output, slider);
+    // Without `for` the label would be the output's, which is the first that a label can have.
+    return make("label", { for: slider.id }, name(field), ": ", output, slider);
   }));
   byId("what-if-call").textContent = "";
 }
@@ -244,7 +245,7 @@ async function showModel() {
       say("quality", number(quality.people, 0), number(quality.rows, 0)));
     const labels = quality.confusion_labels.map(name);
     const confusion = tableOf(make("table"), ["", ...labels], quality.confusion.map((row, at) => [labels[at], ...row.map((count) => number(count, 0))]), say("confusion"));
-    parts.push(make("div", { class: "columns" }, make("div", {}, compared, make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("confusion") }, confusion)),
+    parts.push(make("div", { class: "columns" }, make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("measure") }, compared, confusion),
       calibration(quality.calibration ?? [])));
   }
   place.replaceChildren(...parts);
