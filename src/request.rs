@@ -227,9 +227,10 @@ impl PostedRequest {
             return Err(Problem::Invalid(errors.0));
         };
         let (mut wanted, mut user_id, mut read) = (Wanted::default(), None, Vec::new());
-        let whole = |value: &Value, least, most| match value.as_u64() {
-            Some(number) => whole_number(&number.to_string(), least, most),
-            None => whole_number("", least, most),
+        // JSON does not tell 7 from 7.0.
+        let whole = |value: &Value, least, most| {
+            let number = value.as_f64().filter(|number| number.fract() == 0.0);
+            whole_number(&number.map_or_else(String::new, |number| number.to_string()), least, most)
         };
         for (name, value) in &body {
             match name.as_str() {
@@ -345,7 +346,7 @@ fn posted_types(value: &Value) -> Result<Vec<&'static Model>, String> {
         Value::String(text) => types(text),
         Value::Array(all) => {
             // What is no text is no type either.
-            let names: Vec<&str> = all.iter().take(MODELS.len() + 1).map(|name| name.as_str().unwrap_or("?")).collect();
+            let names: Vec<&str> = all.iter().map(|name| name.as_str().unwrap_or("?")).collect();
             types(&names.join(","))
         }
         _ => types("?"),

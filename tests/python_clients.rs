@@ -4,16 +4,17 @@
 
 mod harness;
 
+use harness::tokens::WEBHOOK_SECRET;
 use harness::{Host, built, state};
 use std::process::Command;
 
 /// Runs a script of `tests/clients` against a host.
 fn run(script: &str, host: &Host) {
-    let output = Command::new(built("python/bin/python"))
-        .arg(format!("tests/clients/{script}"))
-        .arg(&host.address)
-        .output()
-        .expect("Python runs");
+    succeeds(Command::new(built("python/bin/python")).arg(format!("tests/clients/{script}")).arg(&host.address), host);
+}
+
+fn succeeds(command: &mut Command, host: &Host) {
+    let output = command.output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}: {}", host.log());
 }
@@ -22,4 +23,15 @@ fn run(script: &str, host: &Host) {
 fn python_s_triton_client_works_unchanged() {
     let state = state();
     run("triton.py", &Host::start(&state, &[]));
+}
+
+#[test]
+fn python_s_schemathesis_finds_no_answer_that_the_description_does_not_have() {
+    let examples = std::env::var("SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "15".to_owned());
+    let state = state();
+    let host = Host::start(&state, &["--variable", &format!("webhook_secret={WEBHOOK_SECRET}")]);
+    let mut schemathesis = Command::new(built("python/bin/schemathesis"));
+    schemathesis.args(["--config-file", "tests/clients/schemathesis.toml", "run", "--no-color", "--seed", "20260131"]);
+    schemathesis.args(["--max-examples", &examples, &format!("http://{}/openapi.json", host.address)]);
+    succeeds(&mut schemathesis, &host);
 }

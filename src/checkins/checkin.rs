@@ -148,13 +148,15 @@ fn answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, St
     };
     let number = match value {
         None | Some(Value::Null) => return Ok(f32::NAN),
-        Some(Value::Bool(answer)) => Some(f32::from(u8::from(*answer))),
-        Some(Value::Number(number)) => number.as_f64().map(|number| number as f32),
+        Some(Value::Bool(answer)) => Some(f64::from(u8::from(*answer))),
+        Some(Value::Number(number)) => number.as_f64(),
         // `parse` takes "inf" and "nan" too, which no range contains.
         Some(Value::String(text)) => text.trim().parse().ok(),
         Some(_) => None,
     };
-    number.filter(|number| field.range.contains(*number)).ok_or_else(|| {
+    // Before it is rounded: what is out of range by a hair must not be let in by the rounding.
+    let answer = number.filter(|number| field.range.contains(*number)).map(|number| number as f32);
+    answer.ok_or_else(|| {
         let wanted = match field.range {
             Range::YesNo => "must be 0 or 1, false or true".to_owned(),
             Range::UpTo(most) => format!("must be a number from 0 to {most}"),

@@ -39,7 +39,7 @@ mod tests {
             }
             for checkin in checkins {
                 for (field, value) in FIELDS.iter().zip(checkin.values) {
-                    assert!(value.is_nan() || field.range.contains(value), "{} {value}", field.name);
+                    assert!(value.is_nan() || field.range.contains(value.into()), "{} {value}", field.name);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! `GET /` for a program: what this is and what can be asked. A browser gets [`super::page`].
+//! `GET /` for a program: what this is, and where what can be asked is described. A browser gets [`super::page`].
 
 use crate::checkins::PEOPLE;
 use crate::response::Response;
@@ -12,7 +12,7 @@ struct Home {
     version: &'static str,
     notice: &'static str,
     auth_mode: &'static str,
-    endpoints: [&'static str; 17],
+    openapi: &'static str,
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
 }
@@ -33,25 +33,7 @@ pub(super) fn answer(settings: &Settings) -> Response {
             version: env!("CARGO_PKG_VERSION"),
             notice: "Models and demo people are synthetic. Not a medical device.",
             auth_mode: settings.auth_mode.name(),
-            endpoints: [
-                "/data/predictions/{user_id}",
-                "DELETE /data/predictions/{user_id}",
-                "POST /data/predictions",
-                "POST /data/predictions/batch",
-                "/data/prediction_of_day/{user_id}",
-                "/data/check-ins/{user_id}",
-                "/data/jobs/{id}",
-                "POST /hooks/check-ins",
-                "/openapi.json",
-                "/docs",
-                "/metrics",
-                "/models",
-                "/models/{name}",
-                "/v2/models/{name}",
-                "POST /v2/models/{name}/infer",
-                "/health/live",
-                "/health/ready",
-            ],
+            openapi: "/openapi.json",
             models: MODELS.iter().map(|model| model.version).collect(),
             demo_people: PEOPLE.iter().filter(|_| demo).map(|(user_id, state)| DemoPerson { user_id, state }).collect(),
         },

@@ -6,12 +6,12 @@ mod build;
 mod doctor;
 mod drive;
 mod load;
+mod longer;
 mod model;
 mod plot;
 mod python;
 mod server;
 mod simulate;
-mod soak;
 mod step;
 mod test;
 mod toolchain;
@@ -43,6 +43,7 @@ cargo xtask <command>
   bench limit     time a cached answer with and without counting its caller
   bench log       time a cached answer with and without its line in the log
   soak [SECONDS]  mixed traffic while everything around the service fails, for ten minutes or as long as is said
+  contract [EXAMPLES]  ask what /openapi.json allows and what it does not, with schemathesis, 500 examples of each or as many as is said
   simulate        what the cache is worth, and what the database is asked, by how people check in and look in
   audit           check licences, bans, sources and, where their database can be reached, advisories
 
@@ -64,7 +65,9 @@ fn run() -> Result<ExitCode> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     let (command, rest) = args.split_first().map_or(("help", args.as_slice()), |(first, rest)| (first.as_str(), rest));
     let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
-    if !["up", "watch", "model", "new-model", "bench", "load", "soak"].contains(&command) && !rest.is_empty() {
+    if !["up", "watch", "model", "new-model", "bench", "load", "soak", "contract"].contains(&command)
+        && !rest.is_empty()
+    {
         bail!("`cargo xtask {command}` takes no arguments; it was given {rest:?}");
     }
     match command {
@@ -78,7 +81,8 @@ fn run() -> Result<ExitCode> {
         "new-model" => return model::add_and_build(rest),
         "load" => load::run(rest)?,
         "bench" => bench::run(rest)?,
-        "soak" => soak::run(rest)?,
+        "soak" => longer::soak(rest)?,
+        "contract" => longer::contract(rest)?,
         "simulate" => simulate::run()?,
         "audit" => audit::run()?,
         "help" | "--help" | "-h" => println!("{HELP}"),

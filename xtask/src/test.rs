@@ -15,7 +15,7 @@ const SERVERS: [(&str, Server); 4] =
     [("redis", REDIS), ("postgresql", POSTGRESQL), ("promtool", PROMTOOL), ("chromium", CHROMIUM)];
 
 /// Clients that must work as their makers wrote them, what asks everything that the description allows, and what drives a browser.
-const PYTHON_CLIENTS: [&str; 5] = [
+pub(crate) const PYTHON_CLIENTS: [&str; 5] = [
     "tritonclient[http]==2.73.0",
     "numpy==2.4.6",
     "schemathesis==4.32.5",

@@ -20,17 +20,17 @@ pub enum Range {
     YesNo,
     /// From 0 up to and including this.
     UpTo(f32),
-    /// 0 or more: minutes, doses, units, tasks.
+    /// 0 or more, as much as an f32 can be: minutes, doses, units, tasks.
     Count,
 }
 
 impl Range {
     /// Whether a number is an answer. NaN and infinities never are.
-    pub fn contains(self, value: f32) -> bool {
+    pub fn contains(self, value: f64) -> bool {
         match self {
             Range::YesNo => value == 0.0 || value == 1.0,
-            Range::UpTo(most) => (0.0..=most).contains(&value),
-            Range::Count => (0.0..f32::INFINITY).contains(&value),
+            Range::UpTo(most) => (0.0..=f64::from(most)).contains(&value),
+            Range::Count => (0.0..=f64::from(f32::MAX)).contains(&value),
         }
     }
 }

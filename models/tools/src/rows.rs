@@ -40,7 +40,8 @@ impl Features {
             let mut values = [f32::NAN; FIELDS.len()];
             for &(column, field) in &fields {
                 let answer = record.get(column).and_then(|cell| cell.parse::<f32>().ok());
-                values[field] = answer.filter(|answer| FIELDS[field].range.contains(*answer)).unwrap_or(f32::NAN);
+                values[field] =
+                    answer.filter(|answer| FIELDS[field].range.contains((*answer).into())).unwrap_or(f32::NAN);
             }
             let person = people.entry(record.get(user).unwrap_or_default().to_owned()).or_default();
             person.push(CheckIn { id: String::new(), date, values });
