@@ -1,7 +1,7 @@
 //! `cargo xtask doctor`: what is here, what is missing, and what for. It installs nothing.
 
 use crate::python;
-use crate::server::{CHROMIUM, POSTGRESQL, PROMTOOL, REDIS, Server};
+use crate::server::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::step::{on_path, output};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use crate::up::spin_is_here;
@@ -69,11 +69,13 @@ pub(crate) fn run() -> Result<()> {
             must: false,
         },
     ];
-    let servers: [(&str, Server, &str); 4] = [
+    let servers: [(&str, Server, &str); 6] = [
         ("Redis", REDIS, "tests of the store in Redis, bench serve"),
         ("PostgreSQL", POSTGRESQL, "tests of the schema, up --supabase-demo"),
         ("promtool", PROMTOOL, "tests of /metrics"),
         ("Chromium", CHROMIUM, "tests of the pages"),
+        ("curl", CURL, "tests of the README's samples"),
+        ("npm", NPM, "tests of the README's samples and of the description"),
     ];
     findings.extend(servers.map(|(what, server, needed_by)| Finding {
         what,

@@ -8,6 +8,7 @@ mod drive;
 mod load;
 mod longer;
 mod model;
+mod npm;
 mod plot;
 mod python;
 mod server;

@@ -20,6 +20,12 @@ pub(crate) const CHROMIUM: Server = Server {
     package: "chromium",
 };
 
+/// What the README's samples are typed into.
+pub(crate) const CURL: Server = Server { is_here: || on_path("curl"), package: "curl" };
+
+/// What installs packages of JavaScript's.
+pub(crate) const NPM: Server = Server { is_here: || on_path("npm"), package: "npm" };
+
 /// Debian keeps its programs off the path.
 pub(crate) const POSTGRESQL: Server = Server {
     is_here: || {

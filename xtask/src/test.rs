@@ -2,8 +2,9 @@
 
 use crate::build;
 use crate::load;
+use crate::npm;
 use crate::python;
-use crate::server::{CHROMIUM, POSTGRESQL, PROMTOOL, REDIS, Server};
+use crate::server::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use crate::up::spin_is_here;
@@ -11,8 +12,14 @@ use anyhow::{Result, ensure};
 use std::time::Instant;
 
 /// Programs that some tests need, by the word in the tests' names.
-const SERVERS: [(&str, Server); 4] =
-    [("redis", REDIS), ("postgresql", POSTGRESQL), ("promtool", PROMTOOL), ("chromium", CHROMIUM)];
+const SERVERS: [(&str, Server); 6] = [
+    ("redis", REDIS),
+    ("postgresql", POSTGRESQL),
+    ("promtool", PROMTOOL),
+    ("chromium", CHROMIUM),
+    ("curl", CURL),
+    ("npm", NPM),
+];
 
 /// Clients that must work as their makers wrote them, what asks everything that the description allows, and what drives a browser.
 pub(crate) const PYTHON_CLIENTS: [&str; 5] = [
@@ -23,8 +30,11 @@ pub(crate) const PYTHON_CLIENTS: [&str; 5] = [
     "axe-playwright-python==0.1.8",
 ];
 
+/// Supabase's client, and what lints the description. What runs them comes with playwright.
+const NPM_PACKAGES: [&str; 2] = ["@supabase/supabase-js@2.119.1", "@stoplight/spectral-cli@6.16.3"];
+
 /// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 18] = [
+const ON_ANY_HOST: [&str; 19] = [
     "access",
     "background",
     "cache",
@@ -40,6 +50,7 @@ const ON_ANY_HOST: [&str; 18] = [
     "postgresql",
     "predictions",
     "python_clients",
+    "readme",
     "supabase",
     "telemetry",
     "validation",
@@ -58,6 +69,12 @@ pub(crate) fn run() -> Result<()> {
     if let Err(error) = python::environment("python", &PYTHON_CLIENTS) {
         println!("    {error:#}");
         left_out.push(("python", "python3-venv, and PyPI"));
+    }
+    if !left_out.iter().any(|(tests, _)| *tests == "npm")
+        && let Err(error) = npm::packages(&NPM_PACKAGES)
+    {
+        println!("    {error:#}");
+        left_out.push(("npm", "the npm registry"));
     }
     // Named as its tests are.
     if let Err(error) = load::program() {

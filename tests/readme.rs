@@ -1,0 +1,146 @@
+//! The README's samples, run as they are written but for the address, and the description, linted.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+mod harness;
+
+use harness::stand_in::{Reply, StandIn};
+use harness::tokens::token;
+use harness::{DEPRESSED, Host, built, state};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+const ADDRESS: &str = "127.0.0.1:3000";
+
+fn readme() -> String {
+    std::fs::read_to_string("README.md").expect("a README")
+}
+
+/// The sample in a language that has a word in it.
+fn sample(language: &str, word: &str) -> String {
+    let readme = readme();
+    let fence = format!("```{language}\n");
+    let blocks = readme.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next());
+    let mut blocks = blocks.filter(|block| block.contains(word));
+    let found = blocks.next().unwrap_or_else(|| panic!("no sample in {language} has {word}")).to_owned();
+    assert_eq!(blocks.next(), None, "several samples in {language} have {word}");
+    found
+}
+
+/// What a program prints, which must succeed.
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The node that came with playwright, which takes TypeScript as it is.
+fn node() -> PathBuf {
+    let libraries = built("python/bin/python").with_file_name("../lib");
+    let mut versions = std::fs::read_dir(libraries).expect("libraries").flatten();
+    let of = |version: std::fs::DirEntry| version.path().join("site-packages/playwright/driver/node");
+    versions.find_map(|version| Some(of(version)).filter(|node| node.is_file())).expect("playwright is installed")
+}
+
+#[test]
+fn curl_is_answered_what_the_readme_shows() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let readme = readme().replace(ADDRESS, &host.address);
+    let mut asked = 0;
+    for block in readme.split("```console\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+        // A sample goes on where a quote is open.
+        let Some(begin) = block.find("$ curl ") else { continue };
+        let mut command = String::new();
+        for line in block[begin + 2..].lines() {
+            command.push_str(line);
+            command.push('\n');
+            if command.matches('\'').count() % 2 == 0 {
+                break;
+            }
+        }
+        let said = output(Command::new("sh").args(["-c", &command.replacen("curl ", "curl -sS --fail-with-body ", 1)]));
+        assert!(said.contains("predictions") || said.contains("running"), "{command}: {said}");
+        asked += 1;
+    }
+    assert!(asked >= 3, "{asked} samples");
+}
+
+#[test]
+fn python_prints_what_the_readme_says() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let run = |word: &str| {
+        let code = sample("python", word).replace(ADDRESS, &host.address);
+        output(Command::new(built("python/bin/python")).args(["-c", &code]))
+    };
+    let said = run("urllib");
+    assert_eq!(said.lines().count(), 5, "{said}");
+    assert!(said.starts_with("mood_state critical Mostly: depressedMood_mean="), "{said}");
+    let said = run("tritonclient");
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[test]
+fn python_s_node_and_npm_sign_in_and_ask_as_the_readme_says() {
+    let stand_in = StandIn::start(vec![Reply::Rows]);
+    let state = state();
+    let host = Host::of_project(&state, &stand_in.url, &[]);
+    let project = sign_in(token(&stand_in.url, DEPRESSED));
+    let script = built("node/installed").with_file_name("readme.ts");
+    std::fs::write(&script, sample("typescript", "supabase-js")).expect("written");
+    let said = output(
+        Command::new(node())
+            .arg(&script)
+            .env("SUPABASE_URL", project)
+            .env("SUPABASE_ANON_KEY", "anon")
+            .env("EMAIL", "someone@example.org")
+            .env("PASSWORD", "a password")
+            .env("PREDICTIONS_URL", format!("http://{}", host.address)),
+    );
+    assert!(said.starts_with("mood_state depression critical\n"), "{said}");
+    assert_eq!(said.lines().count(), 5, "{said}");
+}
+
+/// A project that lets anybody in as one person.
+fn sign_in(token: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut reader = BufReader::new(stream.try_clone().expect("the same"));
+            let lines = reader.by_ref().lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            assert!(head[0].starts_with("POST /auth/v1/token?grant_type=password "), "{head:?}");
+            let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            reader.take(length).read_to_end(&mut Vec::new()).expect("a body");
+            let user = json!({ "id": DEPRESSED, "aud": "authenticated", "role": "authenticated", "email": "someone@example.org",
+                "app_metadata": {}, "user_metadata": {}, "created_at": "2026-01-01T00:00:00Z" });
+            let session = json!({ "access_token": token, "token_type": "bearer", "expires_in": 3600, "refresh_token": "x", "user": user });
+            harness::stand_in::say(&mut stream, 200, &session.to_string());
+        }
+    });
+    url
+}
+
+#[test]
+fn npm_s_spectral_and_python_s_node_have_nothing_to_say_of_the_description() {
+    let state = state();
+    let host = Host::start(&state, &[]);
+    let folder = state.path();
+    std::fs::write(folder.join("openapi.json"), host.get("/openapi.json").body).expect("written");
+    std::fs::write(folder.join("rules.yaml"), "extends: [\"spectral:oas\"]\n").expect("written");
+    let spectral = built("node/installed").with_file_name("node_modules/@stoplight/spectral-cli/dist/index.js");
+    output(
+        Command::new(node())
+            .arg(spectral)
+            .args(["lint", "--fail-severity", "hint", "--ruleset"])
+            .arg(folder.join("rules.yaml"))
+            .arg(folder.join("openapi.json")),
+    );
+}

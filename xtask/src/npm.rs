@@ -1,0 +1,21 @@
+//! Packages from the npm registry, for what only JavaScript has.
+
+use crate::build::target;
+use crate::step;
+use anyhow::Result;
+use std::process::Command;
+
+/// Installs packages into `target/node`, once.
+pub(crate) fn packages(packages: &[&str]) -> Result<()> {
+    let folder = std::path::absolute(target().join("node"))?;
+    let (installed, wanted) = (folder.join("installed"), packages.join("\n"));
+    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut install = Command::new("npm");
+    install.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
+    step::run(&format!("installing {} from the npm registry", packages.join(", ")), &mut install)?;
+    std::fs::write(installed, wanted)?;
+    Ok(())
+}
