@@ -87,7 +87,7 @@ struct Person(String);
 
 impl Person {
     async fn of<P: Platform>(instance: &Instance<P>, settings: &Settings, user_id: UserId) -> Result<Person, Failure> {
-        Ok(Person(store::hashed(instance, settings, &format!("person:{user_id}")).await?))
+        Ok(Person(store::hashed_person(instance, settings, user_id).await?))
     }
 
     fn generation_key(&self) -> String {

@@ -6,10 +6,12 @@ use crate::access::{KeySet, Remembered};
 use crate::checkins::Flights;
 use crate::platform::Platform;
 use crate::problem::Problem;
+use crate::request::UserId;
 use crate::settings::Settings;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, INSTANCES};
 use hmac::Hmac;
+use jiff::Timestamp;
 use sha2::Sha256;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -25,12 +27,16 @@ pub(crate) struct Instance<P> {
     pub(crate) store_well_until: Cell<Option<Instant>>,
     /// What keys of the store are hashed with.
     pub(crate) keyed_hash: RefCell<Option<Hmac<Sha256>>>,
+    /// The last person that was hashed, and the whole of the hash.
+    pub(crate) person_before: Cell<Option<(UserId, [u8; 32])>>,
     /// The keys that sign the project's tokens, as last seen.
     pub(crate) key_set: RefCell<Rc<KeySet>>,
     /// Tokens that were checked.
     pub(crate) tokens: RefCell<Remembered>,
     /// How often callers have asked, as far as this instance knows.
     pub(crate) counts: Counts,
+    /// Up to when the host was handed what was counted.
+    pub(crate) exported_until: Cell<Timestamp>,
     /// Counts are being written to the store.
     pub(crate) telling: Cell<bool>,
     /// Questions to the database that are under way.
@@ -45,9 +51,11 @@ impl<P: Platform> Instance<P> {
             store_rests_until: Cell::default(),
             store_well_until: Cell::default(),
             keyed_hash: RefCell::default(),
+            person_before: Cell::default(),
             key_set: RefCell::default(),
             tokens: RefCell::default(),
             counts: Counts::default(),
+            exported_until: Cell::new(Timestamp::now()),
             telling: Cell::default(),
             flights: Flights::default(),
         }

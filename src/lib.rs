@@ -37,11 +37,16 @@ use platform::{Platform, RequestBody};
 use problem::Problem;
 use response::Response;
 use std::rc::Rc;
+use telemetry::trace::Trace;
 use telemetry::{Record, totals};
 
 /// Answers one request. Whatever happens in between, every answer leaves through here with its id and timing, counted and logged.
 async fn answer<P: Platform>(instance: &Rc<Instance<P>>, request: &Parts, body: impl RequestBody) -> Response {
     let mut record = Record::start(request);
+    if P::EXPORTS {
+        let trace = instance.platform.outer_step().or(record.trace.take());
+        record.trace = Some(trace.unwrap_or_else(Trace::begin));
+    }
     let response = respond(instance, request, body, &mut record).await;
     let response = response.unwrap_or_else(|problem| told(problem, request.uri.path(), &mut record));
     let response = match instance.settings().await {
@@ -54,6 +59,7 @@ async fn answer<P: Platform>(instance: &Rc<Instance<P>>, request: &Parts, body: 
     let response = compression::compress(response, &request.headers);
     record.lap("compression");
     record.end(instance, &response);
+    record.export(instance, Some(&response));
     totals::tell_later(instance);
     let response = response.with_id_and_timing(record);
     if request.method == Method::HEAD { response.without_body() } else { response }

@@ -2,11 +2,17 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(all(target_family = "wasm", feature = "otel"))]
+mod otel;
 #[cfg(target_family = "wasm")]
 mod predictor;
 #[cfg(target_family = "wasm")]
 mod spin;
 
+use crate::telemetry::export::Span;
+use crate::telemetry::metrics::Exported;
+use crate::telemetry::trace::Trace;
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// Why the store did not do what it was asked. Its own words may quote a key, so they go no further.
@@ -62,6 +68,19 @@ pub(crate) trait Platform: Clone + 'static {
     async fn yield_now(&self);
     /// Runs something after the response has left.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    /// Whether the host takes spans and counts. The default is a host that does not.
+    const EXPORTS: bool = false;
+    /// The host's own step that the request is a part of.
+    fn outer_step(&self) -> Option<Trace> {
+        None
+    }
+    /// Hands spans to the host.
+    fn export_spans(&self, _spans: &[Span]) {}
+    /// Hands the host what was counted from one time to another. Errors with the host's reason.
+    fn export_counts(&self, _counts: &[Exported<'_>], _from: Timestamp, _to: Timestamp) -> Result<(), &'static str> {
+        Ok(())
+    }
 }
 
 /// A GET to another server.

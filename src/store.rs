@@ -179,14 +179,14 @@ pub(crate) async fn claim<P: Platform>(instance: &Instance<P>, task: &str) -> Re
     Ok((first, key))
 }
 
-/// What stands in a store's key in place of a person or a caller: 128 bits of HMAC-SHA256 with this deployment's secret.
+/// What stands in a store's key in place of a caller, or of a question of theirs: 128 bits of HMAC-SHA256 with this deployment's secret.
 pub(crate) async fn hashed<P: Platform>(
     instance: &Instance<P>,
     settings: &Settings,
     text: &str,
 ) -> Result<String, Failure> {
     let known = instance.keyed_hash.borrow().clone();
-    let mut hash = match known {
+    let hash = match known {
         Some(hash) => hash,
         None => {
             let secret = secret(instance, settings).await?;
@@ -195,21 +195,43 @@ pub(crate) async fn hashed<P: Platform>(
             instance.keyed_hash.borrow_mut().insert(hash).clone()
         }
     };
-    hash.update(text.as_bytes());
-    Ok(digits(hash, 16))
+    Ok(digits(&digest(hash, text)[..16]))
+}
+
+/// The same for a person. Of the rest of the hash comes what stands for them in the log, so that a line costs no hash of its own.
+pub(crate) async fn hashed_person<P: Platform>(
+    instance: &Instance<P>,
+    settings: &Settings,
+    person: UserId,
+) -> Result<String, Failure> {
+    if instance.keyed_hash.borrow().is_none() {
+        hashed(instance, settings, "").await?;
+    }
+    let digest = digest_of_person(instance, person).ok_or(Failure::TooSlow)?;
+    instance.person_before.set(Some((person, digest)));
+    Ok(digits(&digest[..16]))
 }
 
 /// What stands in the log in place of a person, once this instance knows the secret: 48 bits, which no key of the store has.
 pub(crate) fn hashed_for_log<P>(instance: &Instance<P>, person: UserId) -> Option<String> {
-    let mut hash = instance.keyed_hash.borrow().clone()?;
-    hash.update(format!("log:{person}").as_bytes());
-    Some(digits(hash, 6))
+    let before = instance.person_before.get().filter(|(before, _)| *before == person);
+    let digest = before.map(|(_, digest)| digest).or_else(|| digest_of_person(instance, person))?;
+    Some(digits(&digest[16..22]))
 }
 
-/// The first bytes of a hash in hexadecimal.
-fn digits(hash: Hmac<Sha256>, bytes: usize) -> String {
-    let digest = hash.finalize().into_bytes();
-    let digits = digest.iter().take(bytes).flat_map(|byte| [byte >> 4, byte & 15]);
+fn digest_of_person<P>(instance: &Instance<P>, person: UserId) -> Option<[u8; 32]> {
+    let hash = instance.keyed_hash.borrow().clone()?;
+    Some(digest(hash, &format!("person:{person}")))
+}
+
+fn digest(mut hash: Hmac<Sha256>, text: &str) -> [u8; 32] {
+    hash.update(text.as_bytes());
+    hash.finalize().into_bytes().into()
+}
+
+/// Bytes in hexadecimal.
+fn digits(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 

@@ -59,7 +59,7 @@ fn curl_is_answered_what_the_readme_shows() {
         for line in block[begin + 2..].lines() {
             command.push_str(line);
             command.push('\n');
-            if command.matches('\'').count() % 2 == 0 {
+            if command.matches('\'').count().is_multiple_of(2) {
                 break;
             }
         }

@@ -132,6 +132,7 @@ fn predict_later<P: Platform>(
             }
         };
         record.end_of_job(&instance, outcome.name());
+        record.export(&instance, None);
         jobs::finish(&instance, &settings, job, outcome).await;
         totals::tell_later(&instance);
     });

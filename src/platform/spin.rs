@@ -1,9 +1,15 @@
 //! Spin: entry point, key-value store, variables, clock.
 
+#[cfg(feature = "otel")]
+use super::otel;
 use super::{BodyError, Fetch, FetchError, Fetched, Platform, RequestBody, StoreError};
 use crate::instance::Instance;
+#[cfg(feature = "otel")]
+use crate::telemetry::{export::Span, metrics::Exported, trace::Trace};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
+#[cfg(feature = "otel")]
+use jiff::Timestamp;
 use spin_sdk::http::{IncomingMessage, Request};
 use spin_sdk::http_service;
 use spin_sdk::key_value::{Error, Store};
@@ -134,6 +140,24 @@ impl Platform for Spin {
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         spin_sdk::wasip3::spawn(task);
+    }
+
+    #[cfg(feature = "otel")]
+    const EXPORTS: bool = true;
+
+    #[cfg(feature = "otel")]
+    fn outer_step(&self) -> Option<Trace> {
+        otel::outer_step()
+    }
+
+    #[cfg(feature = "otel")]
+    fn export_spans(&self, spans: &[Span]) {
+        otel::export_spans(spans);
+    }
+
+    #[cfg(feature = "otel")]
+    fn export_counts(&self, counts: &[Exported<'_>], from: Timestamp, to: Timestamp) -> Result<(), &'static str> {
+        otel::export_counts(counts, from, to)
     }
 }
 

@@ -191,6 +191,31 @@ pub(crate) fn merge(into: &mut Counts, more: Counts) {
     }
 }
 
+/// One series, for a host's exporter.
+pub(crate) struct Exported<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) labels: Vec<(&'static str, &'a str)>,
+    /// Of a counter one number; of a histogram its buckets, what is beyond them, and the sum in microseconds.
+    pub(crate) numbers: &'a [u64],
+    /// Of a histogram the upper bounds of its buckets in microseconds.
+    pub(crate) bounds: Option<&'static [u64]>,
+}
+
+/// Counts by series, with what is known of each.
+pub(crate) fn exported(counts: &Counts) -> Vec<Exported<'_>> {
+    let mut all = Vec::with_capacity(counts.len());
+    for (series, numbers) in counts {
+        let mut parts = series.split('|');
+        let name = parts.next().unwrap_or("");
+        let Some(family) = FAMILIES.iter().find(|family| family.name == name) else { continue };
+        let bounds = if let Kind::Histogram(bounds) = family.kind { Some(bounds) } else { None };
+        let labels = family.labels.iter().copied().zip(parts).collect();
+        all.push(Exported { name: family.name, help: family.help, labels, numbers, bounds });
+    }
+    all
+}
+
 /// A format that metrics are asked for in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Format {

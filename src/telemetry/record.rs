@@ -1,5 +1,6 @@
 //! What is found out about a request while it is answered: for `server-timing`, its line in the log, and the metrics.
 
+use super::export::{self, Attribute, Part};
 use super::log;
 use super::metrics::{
     self, CACHE, DURATIONS, INFERENCE, MISSING, PREDICTIONS, PROBLEMS, REQUESTS, ROWS, STARTED, TIMEOUTS,
@@ -7,6 +8,7 @@ use super::metrics::{
 use super::trace::Trace;
 use crate::deadline::Deadline;
 use crate::instance::Instance;
+use crate::platform::Platform;
 use crate::predict::Prediction;
 use crate::problem::Problem;
 use crate::request::{RequestId, UserId};
@@ -24,7 +26,7 @@ pub(crate) struct Record {
     start: Instant,
     lap: Instant,
     /// A part that came more than once, as features and inference do for several check-ins, is here once.
-    parts: Vec<(&'static str, Duration)>,
+    parts: Vec<Part>,
     pub(crate) id: RequestId,
     pub(crate) trace: Option<Trace>,
     method: &'static str,
@@ -77,7 +79,7 @@ impl Record {
             lap: now,
             parts: Vec::new(),
             id: self.id.clone(),
-            trace: self.trace.clone(),
+            trace: self.trace.as_ref().map(Trace::next),
             inference: Vec::new(),
             ..*self
         }
@@ -93,9 +95,12 @@ impl Record {
     /// Ends a part: everything since the last one ended.
     pub(crate) fn lap(&mut self, part: &'static str) {
         let now = Instant::now();
-        let took = now - self.lap;
+        let (began, took) = (self.lap - self.start, now - self.lap);
         self.lap = now;
-        add(&mut self.parts, part, took);
+        match self.parts.iter_mut().find(|(other, ..)| *other == part) {
+            Some((.., sum)) => *sum += took,
+            None => self.parts.push((part, began, took)),
+        }
     }
 
     pub(crate) fn route(&mut self, name: &'static str) {
@@ -128,7 +133,10 @@ impl Record {
                 metrics::add(&TIMEOUTS, &["prediction"], 1);
             } else {
                 metrics::observe(&INFERENCE, &[prediction.kind], prediction.took);
-                add(&mut self.inference, prediction.kind, prediction.took);
+                match self.inference.iter_mut().find(|(other, _)| *other == prediction.kind) {
+                    Some((_, sum)) => *sum += prediction.took,
+                    None => self.inference.push((prediction.kind, prediction.took)),
+                }
             }
         }
     }
@@ -138,13 +146,7 @@ impl Record {
         let took = self.start.elapsed();
         metrics::add(&REQUESTS, &[self.route, self.method, status(response.status)], 1);
         metrics::observe(&DURATIONS, &[self.route], took);
-        let cache =
-            response.headers.iter().find(|(name, _)| *name == "x-cache").map(|(_, cache)| match cache.as_str() {
-                "HIT" => "hit",
-                "STALE" => "stale",
-                "MISS" => "miss",
-                _ => "bypass",
-            });
+        let cache = cache(response);
         if let Some(cache) = cache {
             metrics::add(&CACHE, &[cache], 1);
         }
@@ -204,25 +206,40 @@ impl Record {
         log::line(LogLevel::Info, "job", &line, text);
     }
 
+    /// Has the host export the spans of what ended: a request with its answer, or a prediction that was made later.
+    pub(crate) fn export<P: Platform>(&self, instance: &Instance<P>, response: Option<&Response>) {
+        let Some(trace) = self.trace.as_ref().filter(|_| P::EXPORTS) else { return };
+        let name = match response {
+            Some(_) => format!("{} {}", self.method, self.route),
+            None => "background prediction".to_owned(),
+        };
+        let method = ("http.request.method", Attribute::Text(self.method));
+        let mut attributes = vec![method, ("http.route", Attribute::Text(self.route))];
+        attributes.extend(response.map(|answer| ("http.response.status_code", Attribute::Number(answer.status))));
+        attributes.extend(response.and_then(cache).map(|cache| ("bipolar_edge.cache", Attribute::Text(cache))));
+        attributes.extend(self.source.map(|source| ("bipolar_edge.source", Attribute::Text(source))));
+        attributes.extend(self.problem.map(|(kind, _)| ("error.type", Attribute::Text(kind))));
+        // A caller's own mistake is none of this service's.
+        let at_fault = response.is_none_or(|answer| answer.status >= 500);
+        let error = self.problem.filter(|_| at_fault).map(|(_, detail)| detail);
+        let spans = export::spans(trace, name, self.start.elapsed(), &self.parts, attributes, error);
+        let platform = instance.platform.clone();
+        instance.platform.spawn(async move { platform.export_spans(&spans) });
+    }
+
     /// How long the database was waited for.
     fn upstream(&self) -> Option<Milliseconds> {
-        let source = self.parts.iter().find(|(part, _)| *part == "source");
-        source.filter(|_| self.source == Some("supabase")).map(|(_, took)| Milliseconds(*took))
+        let source = self.parts.iter().find(|(part, ..)| *part == "source");
+        source.filter(|_| self.source == Some("supabase")).map(|(.., took)| Milliseconds(*took))
     }
 
     /// The `server-timing` header.
-    pub(crate) fn into_header(mut self) -> String {
-        self.parts.push(("total", self.start.elapsed()));
+    pub(crate) fn into_header(self) -> String {
         let milliseconds = |took: &Duration| took.as_secs_f64() * 1e3;
-        let parts = self.parts.iter().map(|(part, took)| format!("{part};dur={:.3}", milliseconds(took)));
+        let total = ("total", Duration::ZERO, self.start.elapsed());
+        let parts =
+            self.parts.iter().chain([&total]).map(|(part, _, took)| format!("{part};dur={:.3}", milliseconds(took)));
         parts.collect::<Vec<_>>().join(", ")
-    }
-}
-
-fn add(parts: &mut Vec<(&'static str, Duration)>, part: &'static str, took: Duration) {
-    match parts.iter_mut().find(|(other, _)| *other == part) {
-        Some((_, sum)) => *sum += took,
-        None => parts.push((part, took)),
     }
 }
 
@@ -293,6 +310,17 @@ impl Serialize for PartsOf<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(part, took)| (part, Milliseconds(*took))))
     }
+}
+
+/// What the cache had, as a label, if the answer says so.
+fn cache(response: &Response) -> Option<&'static str> {
+    let (_, cache) = response.headers.iter().find(|(name, _)| *name == "x-cache")?;
+    Some(match cache.as_str() {
+        "HIT" => "hit",
+        "STALE" => "stale",
+        "MISS" => "miss",
+        _ => "bypass",
+    })
 }
 
 /// A status as a label. Every status that this service answers with is here.

@@ -94,6 +94,13 @@ async fn tell<P: Platform>(instance: &Instance<P>) -> Result<(), &'static str> {
     };
     match told.await {
         Ok(number) => {
+            if P::EXPORTS {
+                let (from, to) = (instance.exported_until.get(), Timestamp::now());
+                instance.exported_until.set(to);
+                if let Err(cause) = instance.platform.export_counts(&metrics::exported(&counts), from, to) {
+                    log::warning("metrics_not_exported", "counts could not be handed to the host's exporter", cause);
+                }
+            }
             if number % NOTES_A_SUM == 0 {
                 add_up(instance, number).await;
             }

@@ -1,5 +1,5 @@
 //! The trace that a request is part of (W3C Trace Context, level 1): its id goes into the log line, and it is continued in what is
-//! asked of the database.
+//! asked of the database. With a host that exports telemetry every request is part of one.
 
 use http::HeaderMap;
 use uuid::Uuid;
@@ -9,7 +9,11 @@ use uuid::Uuid;
 pub(crate) struct Trace {
     /// 32 hexadecimal digits.
     pub(crate) id: String,
-    flags: String,
+    /// The step that asked: 16 hexadecimal digits, or nothing where the trace begins here.
+    pub(crate) parent: String,
+    /// This request's own step.
+    pub(crate) step: String,
+    pub(crate) sampled: bool,
     /// Other systems' own words, passed on as they are.
     state: Option<String>,
 }
@@ -37,15 +41,34 @@ impl Trace {
         let state = state.filter(|state| !state.is_empty() && state.len() <= LONGEST_STATE);
         // Of the flags only the first is known to this version.
         let sampled = u8::from_str_radix(flags, 16).ok()? & 1;
-        Some(Trace { id: id.to_owned(), flags: format!("{sampled:02x}"), state: state.map(str::to_owned) })
+        Some(Trace { state: state.map(str::to_owned), ..Trace::part(id, parent, sampled == 1) })
     }
 
-    /// The headers of a request that is made for this one, which is a step of its own.
+    /// A step of a trace.
+    pub(crate) fn part(id: &str, parent: &str, sampled: bool) -> Trace {
+        Trace { id: id.to_owned(), parent: parent.to_owned(), step: step(), sampled, state: None }
+    }
+
+    /// A step that this one begins.
+    pub(crate) fn next(&self) -> Trace {
+        Trace { state: self.state.clone(), ..Trace::part(&self.id, &self.step, self.sampled) }
+    }
+
+    /// The first step of a trace of its own.
+    pub(crate) fn begin() -> Trace {
+        Trace::part(&Uuid::new_v4().simple().to_string(), "", true)
+    }
+
+    /// The headers of a request that is made for this one.
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
-        let step = format!("{:016x}", Uuid::new_v4().as_u64_pair().1);
-        let parent = ("traceparent", format!("00-{}-{step}-{}", self.id, self.flags));
+        let parent = ("traceparent", format!("00-{}-{}-{:02x}", self.id, self.step, u8::from(self.sampled)));
         std::iter::once(parent).chain(self.state.clone().map(|state| ("tracestate", state))).collect()
     }
+}
+
+/// An id of a step that nobody else has.
+pub(crate) fn step() -> String {
+    format!("{:016x}", Uuid::new_v4().as_u64_pair().1)
 }
 
 #[cfg(test)]
@@ -68,6 +91,8 @@ mod tests {
         let parts: Vec<&str> = headers[0].1.split('-').collect();
         assert_eq!((parts[0], parts[1], parts[2].len(), parts[3]), ("00", ID, 16, "01"));
         assert_ne!(parts[2], "00f067aa0ba902b7");
+        assert_eq!((trace.parent.as_str(), parts[2]), ("00f067aa0ba902b7", trace.step.as_str()));
+        assert_eq!((Trace::begin().id.len(), Trace::begin().parent.as_str()), (32, ""));
         assert_eq!(headers[1], ("tracestate", "vendor=1".to_owned()));
     }
 

@@ -9,6 +9,7 @@ use crate::server::REDIS;
 use crate::step::{self, cargo};
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result, ensure};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ struct Case {
     method: &'static str,
     path: String,
     body: String,
+    /// Every request has a connection of its own.
+    closes: bool,
 }
 
 pub(super) fn run() -> Result<()> {
@@ -53,12 +56,13 @@ pub(super) fn run() -> Result<()> {
     let config = folder.join("sqlite.toml");
     std::fs::write(&config, "")?;
 
-    println!("==> measuring: leave the machine alone for five minutes");
+    println!("==> measuring: leave the machine alone for ten minutes");
     println!("{}; {}\n", machine(), OLD_STACK.join(", "));
     println!(
-        "| asked | connections | server | p50 ms | p99 ms | p99.9 ms | requests/s | times ours | CPU us a request | memory MiB |"
+        "| asked | connections | server | p50 ms | p99 ms | p99.9 ms | requests/s | CPU us a request | memory MiB |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    let mut summary = String::new();
     for case in cases() {
         for connections in CONNECTIONS {
             let mut rows = [Row::default(); 4];
@@ -71,7 +75,7 @@ pub(super) fn run() -> Result<()> {
                     connections,
                 )?;
                 if case.method == "GET" {
-                    let hello = Server::start(&program, "tests/beside/hello/spin.toml".as_ref(), &config, &[], None)?;
+                    let hello = Server::start(&program, HELLO.as_ref(), &config, &[], None)?;
                     rows[1].keep_better(&hello, &case, connections)?;
                 }
                 let mode = if case.cached { "cache" } else { "no-cache" };
@@ -80,12 +84,66 @@ pub(super) fn run() -> Result<()> {
                 rows[3].keep_better(&old.server, &case, connections)?;
             }
             for (row, name) in rows.iter().zip(NAMES) {
-                row.print(&case, connections, name, rows[0].figures.per_second);
+                row.print(&case, connections, name);
             }
+            summary += &summed_up(&case, connections, &rows);
         }
     }
+    println!(
+        "\n| asked | connections | p50 ms | times hello-world's | times native axum's | requests/s | times the old stack's | memory MiB (old stack) |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |\n{summary}");
+    client_alone()?;
     cold_starts(&program, &config, &native, &python, &folder)?;
     stalls(&program, &config)
+}
+
+const HELLO: &str = "tests/beside/hello/spin.toml";
+
+/// One row of what counts: ours beside the others.
+fn summed_up(case: &Case, connections: usize, rows: &[Row; 4]) -> String {
+    let [ours, hello, native, old] = rows;
+    let p50 = |row: &Row| row.figures.p50.as_secs_f64() * 1e3;
+    let times = |other: &Row| match other.figures.per_second {
+        0.0 => String::new(),
+        _ => format!("{:.2}", p50(ours) / p50(other)),
+    };
+    format!(
+        "| {} | {connections} | {:.2} | {} | {} | {:.0} | {:.1} | {:.0} ({:.0}) |\n",
+        case.name,
+        p50(ours),
+        times(hello),
+        times(native),
+        ours.figures.per_second,
+        ours.figures.per_second / old.figures.per_second,
+        ours.memory,
+        old.memory
+    )
+}
+
+/// What the client alone can do: against threads that answer as many bytes without looking at the question.
+fn client_alone() -> Result<()> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    std::thread::spawn(move || {
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 3000\r\n\r\n{}", " ".repeat(3000));
+        for mut stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let mut question = [0; 4096];
+                while stream.read(&mut question).is_ok_and(|read| read > 0)
+                    && stream.write_all(answer.as_bytes()).is_ok()
+                {}
+            });
+        }
+    });
+    println!("| the client alone, connections | p50 ms | requests/s |\n| --- | --- | --- |");
+    let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_vec();
+    for connections in CONNECTIONS {
+        let figures = drive::drive(&address, &|_| request.clone(), connections, TIME)?;
+        println!("| {connections} | {:.3} | {:.0} |", figures.p50.as_secs_f64() * 1e3, figures.per_second);
+    }
+    Ok(())
 }
 
 fn cases() -> Vec<Case> {
@@ -107,10 +165,19 @@ fn cases() -> Vec<Case> {
         method: "GET",
         path: format!("{PERSON}{query}"),
         body: String::new(),
+        closes: false,
     };
-    let post = |name, path: &str, body| Case { name, cached: false, method: "POST", path: path.to_owned(), body };
+    let post = |name, path: &str, body| Case {
+        name,
+        cached: false,
+        method: "POST",
+        path: path.to_owned(),
+        body,
+        closes: false,
+    };
     vec![
         get("cached", true, ""),
+        Case { closes: true, ..get("cached, a connection each", true, "") },
         get("uncached", false, ""),
         get("uncached, explained", false, "?explain=true"),
         post("POST, 7 check-ins", "/data/predictions", posted),
@@ -121,7 +188,8 @@ fn cases() -> Vec<Case> {
 impl Case {
     fn request(&self) -> Vec<u8> {
         let (method, path, length) = (self.method, &self.path, self.body.len());
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        let close = if self.closes { "connection: close\r\n" } else { "" };
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{close}");
         match method {
             "GET" => format!("{head}\r\n").into_bytes(),
             _ => format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{}", self.body)
@@ -154,19 +222,18 @@ impl Row {
         Ok(())
     }
 
-    fn print(&self, case: &Case, connections: usize, name: &str, ours: f64) {
+    fn print(&self, case: &Case, connections: usize, name: &str) {
         let Figures { p50, p99, p999, per_second, .. } = self.figures;
         if per_second == 0.0 {
             return;
         }
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         println!(
-            "| {} | {connections} | {name} | {:.2} | {:.2} | {:.2} | {per_second:.0} | {:.2} | {:.0} | {:.0} |",
+            "| {} | {connections} | {name} | {:.2} | {:.2} | {:.2} | {per_second:.0} | {:.0} | {:.0} |",
             case.name,
             ms(p50),
             ms(p99),
             ms(p999),
-            per_second / ours,
             self.processor,
             self.memory
         );
@@ -178,7 +245,8 @@ type Start<'a> = &'a dyn Fn() -> Result<(Option<OldStack>, Option<Server>)>;
 
 /// From starting a server to its first answer, and the answers of instances of which each is new.
 fn cold_starts(program: &Path, config: &Path, native: &Path, python: &Path, folder: &Path) -> Result<()> {
-    let case = Case { name: "", cached: true, method: "GET", path: PERSON.to_owned(), body: String::new() };
+    let case =
+        Case { name: "", cached: true, method: "GET", path: PERSON.to_owned(), body: String::new(), closes: false };
     let first = |start: Start<'_>| -> Result<Duration> {
         let mut best = Duration::MAX;
         for _ in 0..5 {
@@ -196,14 +264,14 @@ fn cold_starts(program: &Path, config: &Path, native: &Path, python: &Path, fold
     println!("\n| from starting the server to its first answer | ms |\n| --- | --- |");
     let of_native = || Ok((None, Some(Server::run(Command::new(native).arg("cache"))?)));
     let of_old = || Ok((Some(OldStack::start(python, folder, true)?), None));
-    let starts: [Start<'_>; 4] = [&ours("spin.toml"), &ours("tests/beside/hello/spin.toml"), &of_native, &of_old];
+    let starts: [Start<'_>; 4] = [&ours("spin.toml"), &ours(HELLO), &of_native, &of_old];
     for (start, name) in starts.into_iter().zip(NAMES) {
         println!("| {name} | {:.0} |", first(start)?.as_secs_f64() * 1e3);
     }
     println!("\n| each answer by a new instance, one connection | p50 ms | ratio |\n| --- | --- | --- |");
     let mut best = [Figures::default(); 2];
     for _ in 0..ROUNDS {
-        for (best, manifest) in best.iter_mut().zip(["spin.toml", "tests/beside/hello/spin.toml"]) {
+        for (best, manifest) in best.iter_mut().zip(["spin.toml", HELLO]) {
             let off = ["rate_limit_default=off", "log_level=warn"];
             let variables = if manifest == "spin.toml" { &off[..] } else { &[] };
             let flags = ["--max-instance-reuse-count", "1"];
@@ -225,7 +293,7 @@ fn stalls(program: &Path, config: &Path) -> Result<()> {
     );
     for connections in [1, 2, 8, 32] {
         let mut shares = Vec::new();
-        for manifest in ["spin.toml", "tests/beside/hello/spin.toml"] {
+        for manifest in ["spin.toml", HELLO] {
             let off = ["rate_limit_predictions=off", "log_level=warn"];
             let variables = if manifest == "spin.toml" { &off[..] } else { &[] };
             let server =
