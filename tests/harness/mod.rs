@@ -108,16 +108,16 @@ impl Host {
 
     /// The component, or `None` if the host does not take these flags.
     pub fn try_start(state: &TempDir, flags: &[&str]) -> Option<Host> {
-        Host::run(Path::new("spin.toml"), state, flags).ok()
+        Host::try_start_manifest(Path::new("spin.toml"), state, flags).ok()
     }
 
     /// Another manifest.
     pub fn start_manifest(manifest: &Path, state: &TempDir, flags: &[&str]) -> Host {
-        Host::run(manifest, state, flags).unwrap_or_else(|error| panic!("{error}"))
+        Host::try_start_manifest(manifest, state, flags).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Waits until the host answers. Errors if it ends first.
-    fn run(manifest: &Path, state: &TempDir, flags: &[&str]) -> Result<Host, String> {
+    /// Waits until the host answers. Errors with what it said if it ends first.
+    pub fn try_start_manifest(manifest: &Path, state: &TempDir, flags: &[&str]) -> Result<Host, String> {
         let on_spin = std::env::var("BIPOLAR_EDGE_HOST").is_ok_and(|host| host == "spin");
         let mut command = if on_spin {
             let mut spin = Command::new("spin");

@@ -2,15 +2,38 @@
 
 use crate::step;
 use crate::toolchain::{TARGET, Toolchain, check_rust};
-use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
 
 /// The size that the module may not exceed. Instances are made from it at the edge, far from us.
 const LARGEST_MODULE: u64 = 2 * 1024 * 1024;
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(args: &[String]) -> Result<()> {
     check_rust()?;
-    module(&Toolchain::set_up()?, &[])
+    let toolchain = Toolchain::set_up()?;
+    match args {
+        [] => module(&toolchain, &[]),
+        [otel] if otel == "--otel" => {
+            let file = module_with_otel(&toolchain)?;
+            module(&toolchain, &[])?;
+            println!("    {}: name it as the source in spin.toml where Spin offers wasi:otel", file.display());
+            Ok(())
+        }
+        _ => bail!("`cargo xtask build` takes --otel, or nothing; it was given {args:?}"),
+    }
+}
+
+/// Builds the module that hands spans and counts to the host, and puts it aside.
+pub(crate) fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
+    let mut build = toolchain.cargo_build()?;
+    build.args(["--package", "bipolar-edge", "--features", "otel"]);
+    step::run("building the Wasm module that exports telemetry", &mut build)?;
+    let folder = target().join("otel");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("bipolar_edge.wasm");
+    std::fs::copy(wasm("bipolar_edge"), &file)?;
+    fits(&file)?;
+    Ok(file)
 }
 
 /// Builds the module, and with it other Wasm packages, and says how large it is.
@@ -26,8 +49,12 @@ pub(crate) fn module(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
     for line in std::fs::read_to_string(&sizes).unwrap_or_default().lines() {
         println!("    model {line} bytes");
     }
-    let file = wasm("bipolar_edge");
-    let size = std::fs::metadata(&file).with_context(|| format!("{} was not built", file.display()))?.len();
+    fits(&wasm("bipolar_edge"))
+}
+
+/// Says how large a module is. Errors if it is too large.
+fn fits(file: &Path) -> Result<()> {
+    let size = std::fs::metadata(file).with_context(|| format!("{} was not built", file.display()))?.len();
     println!(
         "    {}: {size} bytes, {:.0} % of the 2 MiB that it may have",
         file.display(),

@@ -32,7 +32,7 @@ cargo xtask <command>
   watch [-- FLAGS]  the same, built and served anew whenever a source, a model or the manifest is changed
   doctor          say what is here, what is missing, and what for; installs nothing
   test            set up what is missing and run every check and test
-  build           build the Wasm module, as `spin build` does
+  build           build the Wasm module, as `spin build` does; with --otel also one for a Spin that offers wasi:otel
   train           train the shipped models and write them to models/ (same sources, same bytes)
   new-model FILE  add a model and build the module with it: cargo xtask new-model low_energy.txt
   model ...       add, inspect, verify or remove a model: cargo xtask model help
@@ -66,7 +66,7 @@ fn run() -> Result<ExitCode> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     let (command, rest) = args.split_first().map_or(("help", args.as_slice()), |(first, rest)| (first.as_str(), rest));
     let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
-    if !["up", "watch", "model", "new-model", "bench", "load", "soak", "contract"].contains(&command)
+    if !["up", "watch", "model", "new-model", "build", "bench", "load", "soak", "contract"].contains(&command)
         && !rest.is_empty()
     {
         bail!("`cargo xtask {command}` takes no arguments; it was given {rest:?}");
@@ -76,7 +76,7 @@ fn run() -> Result<ExitCode> {
         "watch" => watch::run(rest)?,
         "doctor" => doctor::run()?,
         "test" => test::run()?,
-        "build" => build::run()?,
+        "build" => build::run(rest)?,
         "train" => train::run()?,
         "model" => return model::run(rest),
         "new-model" => return model::add_and_build(rest),

@@ -30,7 +30,7 @@ pub(crate) fn add_and_build(args: &[String]) -> Result<ExitCode> {
     if added != ExitCode::SUCCESS {
         return Ok(added);
     }
-    build::run()?;
+    build::run(&[])?;
     println!(
         "    `cargo xtask up` serves it; its card in models/ says what it means and how well it does: fill that in"
     );

@@ -97,25 +97,20 @@ pub(crate) fn run() -> Result<()> {
         ]),
     )?;
     if toolchain.has_clippy() {
-        let mut clippy = cargo();
-        clippy.args([
-            "clippy",
-            "--locked",
-            "--release",
-            "--target",
-            TARGET,
-            "--package",
-            "bipolar-edge",
-            "--package",
-            "guest",
-        ]);
-        step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
+        for more in [&["--package", "guest"][..], &["--features", "bipolar-edge/otel"]] {
+            let mut clippy = cargo();
+            clippy
+                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", "bipolar-edge"])
+                .args(more);
+            step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
+        }
     } else {
         println!(
             "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
         );
     }
     // The host is built with the tests: cargo builds the programs of a package that has integration tests.
+    build::module_with_otel(&toolchain)?;
     build::module(&toolchain, &["guest"])?;
 
     let mut tests = tests();

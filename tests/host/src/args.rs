@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Keeps the component's own output to itself.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Offers wasi:otel, and sends what the component exports to this collector (OTLP over HTTP, in JSON): http://127.0.0.1:4318
+    #[arg(long)]
+    pub(crate) otlp_endpoint: Option<String>,
     /// Leaves TCP_NODELAY off, as Spin does.
     #[arg(long)]
     pub(crate) no_tcp_nodelay: bool,

@@ -3,8 +3,14 @@
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 
 wasmtime::component::bindgen!({
-    // The counters are the component's own dependency too, and stand there.
-    path: ["../../wit/deps/wasi-keyvalue-2024-10-17", "wit"],
+    // What the component depends on too stands there.
+    path: [
+        "../../wit/deps/wasi-keyvalue-2024-10-17",
+        "../../wit/deps/wasi-io-0.2.0",
+        "../../wit/deps/wasi-clocks-0.2.0",
+        "../../wit/deps/wasi-otel-0.2.0-rc.2",
+        "wit",
+    ],
     world: "edge:host/imports",
     imports: { default: async | trappable },
     with: {
@@ -13,3 +19,22 @@ wasmtime::component::bindgen!({
         "wasi:keyvalue/atomics.cas": crate::wasi_keyvalue::Cas,
     },
 });
+
+/// What is offered only where telemetry is exported.
+pub(crate) mod telemetry {
+    wasmtime::component::bindgen!({
+        path: [
+            "../../wit/deps/wasi-keyvalue-2024-10-17",
+            "../../wit/deps/wasi-io-0.2.0",
+            "../../wit/deps/wasi-clocks-0.2.0",
+            "../../wit/deps/wasi-otel-0.2.0-rc.2",
+            "wit",
+        ],
+        world: "edge:host/telemetry",
+        imports: { default: async | trappable },
+        with: {
+            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
+            "wasi:io": wasmtime_wasi::p2::bindings::io,
+        },
+    });
+}

@@ -3,12 +3,14 @@
 use crate::key_value::KeyValue;
 use crate::outbound::{AllowedHosts, Outbound};
 use crate::store::Store as KeyValueStore;
+use crate::telemetry::Exported;
 use anyhow::{Context as _, anyhow};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -34,6 +36,8 @@ pub(crate) struct Guest {
     pub(crate) table: ResourceTable,
     pub(crate) stores: Arc<BTreeMap<String, Arc<KeyValueStore>>>,
     pub(crate) variables: Arc<BTreeMap<String, String>>,
+    /// Where telemetry goes, if anywhere.
+    pub(crate) exporter: Option<Sender<Exported>>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
@@ -74,6 +78,7 @@ pub(crate) struct Instances {
     pub(crate) variables: Arc<BTreeMap<String, String>>,
     pub(crate) allowed_hosts: Arc<AllowedHosts>,
     pub(crate) limits: Limits,
+    exporter: Option<Sender<Exported>>,
     quiet: bool,
     /// Instances with a request, or with work left over from one.
     pub(crate) busy: Arc<AtomicUsize>,
@@ -83,6 +88,7 @@ pub(crate) struct Instances {
 
 impl Instances {
     /// Compiles a component, or takes it compiled from an earlier run out of `cache`.
+    #[allow(clippy::too_many_arguments, reason = "what instances are made from, each once")]
     pub(crate) fn compile(
         source: &Path,
         cache: &Path,
@@ -91,6 +97,7 @@ impl Instances {
         allowed_hosts: AllowedHosts,
         stores: BTreeMap<String, Arc<KeyValueStore>>,
         variables: BTreeMap<String, String>,
+        exporter: Option<Sender<Exported>>,
     ) -> anyhow::Result<Instances> {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
@@ -110,6 +117,13 @@ impl Instances {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         crate::bindings::Imports::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+        if exporter.is_some() {
+            // One by one: what these stand on is WASI's, and is there.
+            use crate::bindings::telemetry::wasi::otel;
+            otel::types::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+            otel::tracing::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+            otel::metrics::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+        }
 
         let component = Component::from_file(&engine, source)
             .map_err(anyhow::Error::from)
@@ -128,6 +142,7 @@ impl Instances {
             variables: Arc::new(variables),
             allowed_hosts: Arc::new(allowed_hosts),
             limits,
+            exporter,
             quiet,
             busy: Arc::default(),
             stopping: Arc::default(),
@@ -159,6 +174,7 @@ impl HandlerState for Instances {
             table: ResourceTable::new(),
             stores: self.stores.clone(),
             variables: self.variables.clone(),
+            exporter: self.exporter.clone(),
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             outbound: Outbound { allowed: self.allowed_hosts.clone() },

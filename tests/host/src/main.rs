@@ -14,6 +14,7 @@ mod outbound;
 mod runtime_config;
 mod server;
 mod store;
+mod telemetry;
 mod variables;
 mod wasi_keyvalue;
 

@@ -54,6 +54,7 @@ pub(crate) async fn serve(args: Args) -> Result<()> {
         allowed_hosts,
         stores,
         application.variables,
+        args.otlp_endpoint.as_deref().map(crate::telemetry::exporter),
     )?;
     let (busy, stopping) = (instances.busy.clone(), instances.stopping.clone());
     let handler = ProxyHandler::new(instances);
