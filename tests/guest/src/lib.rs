@@ -14,7 +14,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 mod counters {
-    wit_bindgen::generate!({ path: ["../../wit/deps/wasi-keyvalue-2024-10-17", "../host/wit"], world: "edge:host/counters", generate_all });
+    wit_bindgen::generate!({ path: [
+        "../../wit/deps/wasi-keyvalue-2024-10-17",
+        "../../wit/deps/wasi-io-0.2.0",
+        "../../wit/deps/wasi-clocks-0.2.0",
+        "../../wit/deps/wasi-otel-0.2.0-rc.2",
+        "../host/wit",
+    ], world: "edge:host/counters", generate_all });
 }
 
 use counters::wasi::keyvalue::{atomics, batch, store};
