@@ -1,6 +1,8 @@
 //! What the host's exporter is handed, where the module was built to (the feature `otel`): the steps of a request as spans, and counts
 //! as they are told to the store. As OpenTelemetry has them; names of the attributes are its conventions' where there are any.
 
+#![cfg_attr(not(feature = "otel"), allow(dead_code, reason = "read by the exporter alone"))]
+
 use super::trace::{self, Trace};
 use jiff::Timestamp;
 use std::time::Duration;

@@ -192,6 +192,7 @@ pub(crate) fn merge(into: &mut Counts, more: Counts) {
 }
 
 /// One series, for a host's exporter.
+#[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "read by the exporter alone"))]
 pub(crate) struct Exported<'a> {
     pub(crate) name: &'static str,
     pub(crate) help: &'static str,

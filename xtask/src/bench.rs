@@ -23,7 +23,10 @@ pub(crate) fn run(what: &[String]) -> Result<()> {
         ["limit"] => limit::run(),
         ["log"] => log::run(),
         ["serve"] => serve::run(),
-        _ => bail!("`cargo xtask bench` takes curves, forest, inference, limit, log or serve; it was given {what:?}"),
+        ["start"] => serve::start(),
+        _ => bail!(
+            "`cargo xtask bench` takes curves, forest, inference, limit, log, serve or start; it was given {what:?}"
+        ),
     }
 }
 

@@ -39,6 +39,7 @@ cargo xtask <command>
   load            run the k6 scripts of tests/load; --on own (the default), spin, or running with BASE_URL (k6 or Python 3)
   bench forest    time the forest beside LightGBM, XGBoost, gbdt and lleaves (Python 3 is needed)
   bench serve     time answers beside a hello-world, a native server and the old stack (Python 3 and Redis are needed)
+  bench start     time first answers, of a server and of an instance, and count answers that stall, beside the same
   bench curves    plot how an answer's time grows with trees, rows, check-ins, connections and entries (Python 3 is needed)
   bench inference time the Open Inference Protocol beside MLServer (Python 3 is needed)
   bench limit     time a cached answer with and without counting its caller

@@ -10,7 +10,7 @@ use crate::step::{self, cargo};
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,22 +40,12 @@ struct Case {
     body: String,
     /// Every request has a connection of its own.
     closes: bool,
+    /// Beyond so many connections the slowest server takes longer than a client waits.
+    most_connections: usize,
 }
 
 pub(super) fn run() -> Result<()> {
-    check_rust()?;
-    let toolchain = Toolchain::set_up()?;
-    REDIS.set_up()?;
-    let folder = std::path::absolute(target().join("bench"))?;
-    forest::models(&folder)?;
-    let python = python::environment("bench/old-stack", &OLD_STACK)?;
-    build::module(&toolchain, &["hello"])?;
-    let program = build::host()?;
-    step::run("building the native server", cargo().args(["build", "--locked", "--release", "--package", "native"]))?;
-    let native = target().join("release/native");
-    let config = folder.join("sqlite.toml");
-    std::fs::write(&config, "")?;
-
+    let Servers { program, config, native, python, folder } = Servers::build()?;
     println!("==> measuring: leave the machine alone for ten minutes");
     println!("{}; {}\n", machine(), OLD_STACK.join(", "));
     println!(
@@ -64,7 +54,7 @@ pub(super) fn run() -> Result<()> {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut summary = String::new();
     for case in cases() {
-        for connections in CONNECTIONS {
+        for connections in CONNECTIONS.into_iter().filter(|connections| *connections <= case.most_connections) {
             let mut rows = [Row::default(); 4];
             for _ in 0..ROUNDS {
                 let ttl = if case.cached { "cache_ttl_seconds=300" } else { "cache_ttl_seconds=0" };
@@ -93,9 +83,46 @@ pub(super) fn run() -> Result<()> {
         "\n| asked | connections | p50 ms | times hello-world's | times native axum's | requests/s | times the old stack's | memory MiB (old stack) |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |\n{summary}");
-    client_alone()?;
+    client_alone()
+}
+
+/// `cargo xtask bench start`: how long a first answer takes, of a server and of an instance, and how many answers stall.
+pub(super) fn start() -> Result<()> {
+    let Servers { program, config, native, python, folder } = Servers::build()?;
+    println!("==> measuring: leave the machine alone for two minutes");
+    println!("{}; {}\n", machine(), OLD_STACK.join(", "));
     cold_starts(&program, &config, &native, &python, &folder)?;
     stalls(&program, &config)
+}
+
+/// What is compared, built.
+struct Servers {
+    program: PathBuf,
+    /// A runtime configuration that changes nothing.
+    config: PathBuf,
+    native: PathBuf,
+    python: PathBuf,
+    folder: PathBuf,
+}
+
+impl Servers {
+    fn build() -> Result<Servers> {
+        check_rust()?;
+        let toolchain = Toolchain::set_up()?;
+        REDIS.set_up()?;
+        let folder = std::path::absolute(target().join("bench"))?;
+        forest::models(&folder)?;
+        let python = python::environment("bench/old-stack", &OLD_STACK)?;
+        build::module(&toolchain, &["hello"])?;
+        let program = build::host()?;
+        step::run(
+            "building the native server",
+            cargo().args(["build", "--locked", "--release", "--package", "native"]),
+        )?;
+        let config = folder.join("sqlite.toml");
+        std::fs::write(&config, "")?;
+        Ok(Servers { program, config, native: target().join("release/native"), python, folder })
+    }
 }
 
 const HELLO: &str = "tests/beside/hello/spin.toml";
@@ -166,6 +193,7 @@ fn cases() -> Vec<Case> {
         path: format!("{PERSON}{query}"),
         body: String::new(),
         closes: false,
+        most_connections: 128,
     };
     let post = |name, path: &str, body| Case {
         name,
@@ -174,6 +202,7 @@ fn cases() -> Vec<Case> {
         path: path.to_owned(),
         body,
         closes: false,
+        most_connections: 128,
     };
     vec![
         get("cached", true, ""),
@@ -181,7 +210,7 @@ fn cases() -> Vec<Case> {
         get("uncached", false, ""),
         get("uncached, explained", false, "?explain=true"),
         post("POST, 7 check-ins", "/data/predictions", posted),
-        post("batch of 256", "/data/predictions/batch", batch),
+        Case { most_connections: 8, ..post("batch of 256", "/data/predictions/batch", batch) },
     ]
 }
 
@@ -245,15 +274,14 @@ type Start<'a> = &'a dyn Fn() -> Result<(Option<OldStack>, Option<Server>)>;
 
 /// From starting a server to its first answer, and the answers of instances of which each is new.
 fn cold_starts(program: &Path, config: &Path, native: &Path, python: &Path, folder: &Path) -> Result<()> {
-    let case =
-        Case { name: "", cached: true, method: "GET", path: PERSON.to_owned(), body: String::new(), closes: false };
+    let request = format!("GET {PERSON} HTTP/1.1\r\nhost: x\r\n\r\n");
     let first = |start: Start<'_>| -> Result<Duration> {
         let mut best = Duration::MAX;
         for _ in 0..5 {
             let begun = Instant::now();
             let (old, server) = start()?;
             let server = old.as_ref().map(|old| &old.server).or(server.as_ref()).context("a server")?;
-            drive::once(server.address(), &case.request())?;
+            drive::once(server.address(), request.as_bytes())?;
             best = best.min(begun.elapsed());
         }
         Ok(best)
