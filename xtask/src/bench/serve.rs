@@ -83,14 +83,16 @@ pub(super) fn run() -> Result<()> {
         "\n| asked | connections | p50 ms | times hello-world's | times native axum's | requests/s | times the old stack's | memory MiB (old stack) |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |\n{summary}");
-    client_alone()
+    Ok(())
 }
 
-/// `cargo xtask bench start`: how long a first answer takes, of a server and of an instance, and how many answers stall.
+/// `cargo xtask bench start`: how long a first answer takes, of a server and of an instance, how many answers stall, and what the client can do
+/// that asks.
 pub(super) fn start() -> Result<()> {
     let Servers { program, config, native, python, folder } = Servers::build()?;
     println!("==> measuring: leave the machine alone for two minutes");
     println!("{}; {}\n", machine(), OLD_STACK.join(", "));
+    client_alone()?;
     cold_starts(&program, &config, &native, &python, &folder)?;
     stalls(&program, &config)
 }
