@@ -17,10 +17,11 @@ const LOOK: Duration = Duration::from_millis(300);
 pub(crate) fn run(flags: &[String]) -> Result<()> {
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
+    // Before it is built: what is changed meanwhile is not in it.
+    let mut seen = latest_change();
     build::module(&toolchain, &[])?;
     let server = server()?;
     let mut served = serve(&server, flags)?;
-    let mut seen = latest_change();
     println!("==> watching {}; stop with Ctrl-C", WATCHED.join(", "));
     loop {
         std::thread::sleep(LOOK);
