@@ -4,11 +4,10 @@
 
 mod harness;
 
-use harness::stand_in::{Reply, StandIn, say};
+use harness::stand_in::{Reply, StandIn, read_posted, say};
 use harness::tokens::token;
 use harness::{DEPRESSED, Host, built, state, wait_for};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -29,12 +28,7 @@ impl Collector {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a connection");
-                let mut reader = BufReader::new(stream.try_clone().expect("the same"));
-                let lines = reader.by_ref().lines().map_while(Result::ok);
-                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-                let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-                let mut body = String::new();
-                reader.take(length.expect("a length")).read_to_string(&mut body).expect("a body");
+                let (head, body) = read_posted(&stream);
                 let path = head[0].split(' ').nth(1).expect("a path").to_owned();
                 own.lock().expect("no test failed").push((path, serde_json::from_str(&body).expect("JSON")));
                 say(&mut stream, 200, "{}");

@@ -4,11 +4,10 @@
 
 mod harness;
 
-use harness::stand_in::{Reply, StandIn};
+use harness::stand_in::{Reply, StandIn, read_posted, say};
 use harness::tokens::token;
 use harness::{DEPRESSED, Host, built, state};
 use serde_json::json;
-use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
@@ -113,16 +112,12 @@ fn sign_in(token: String) -> String {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
-            let mut reader = BufReader::new(stream.try_clone().expect("the same"));
-            let lines = reader.by_ref().lines().map_while(Result::ok);
-            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let (head, _) = read_posted(&stream);
             assert!(head[0].starts_with("POST /auth/v1/token?grant_type=password "), "{head:?}");
-            let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-            reader.take(length).read_to_end(&mut Vec::new()).expect("a body");
             let user = json!({ "id": DEPRESSED, "aud": "authenticated", "role": "authenticated", "email": "someone@example.org",
                 "app_metadata": {}, "user_metadata": {}, "created_at": "2026-01-01T00:00:00Z" });
             let session = json!({ "access_token": token, "token_type": "bearer", "expires_in": 3600, "refresh_token": "x", "user": user });
-            harness::stand_in::say(&mut stream, 200, &session.to_string());
+            say(&mut stream, 200, &session.to_string());
         }
     });
     url

@@ -4,7 +4,7 @@ use super::tokens::SERVICE_KEY;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -138,6 +138,17 @@ pub fn read_head(stream: &mut TcpStream) -> String {
         head.push(byte[0]);
     }
     String::from_utf8_lossy(&head).into_owned()
+}
+
+/// The lines of the head of a request, and its body.
+pub fn read_posted(stream: &TcpStream) -> (Vec<String>, String) {
+    let mut reader = BufReader::new(stream);
+    let lines = reader.by_ref().lines().map_while(Result::ok);
+    let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = String::new();
+    reader.take(length.unwrap_or(0)).read_to_string(&mut body).expect("a body");
+    (head, body)
 }
 
 /// A stand-in's answer in JSON. The caller may stop reading.
