@@ -76,6 +76,27 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts Spin with a manifest, some variables set and a state of its own, and waits until it listens.
+    pub(crate) fn spin(manifest: &Path, variables: &[&str]) -> Result<Server> {
+        let address = format!("127.0.0.1:{}", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
+        let state = std::env::temp_dir().join(format!("bipolar-edge-spin-{}", std::process::id()));
+        let mut spin = Command::new("spin");
+        spin.args(["up", "--quiet", "--listen", &address, "--from"]).arg(manifest).arg("--state-dir").arg(&state);
+        spin.args(variables.iter().flat_map(|variable| ["--variable", variable]));
+        let process = spin.stdout(Stdio::null()).spawn().context("cannot start spin")?;
+        let mut server = Server::at(process, address);
+        server.state = Some(state);
+        let start = Instant::now();
+        while TcpStream::connect(&server.address).is_err() {
+            if let Some(status) = server.process.try_wait()? {
+                bail!("spin ended ({status})");
+            }
+            ensure!(start.elapsed() < Duration::from_secs(60), "spin does not listen after a minute");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
     /// Starts a program that says where it listens.
     pub(crate) fn run(command: &mut Command) -> Result<Server> {
         let mut process =
@@ -126,10 +147,6 @@ impl Server {
 
     pub(crate) fn address(&self) -> &str {
         &self.address
-    }
-
-    pub(crate) fn process(&self) -> u32 {
-        self.process.id()
     }
 
     /// Asks for a path on so many connections for so long, by turns as so many callers.
@@ -188,6 +205,12 @@ pub(crate) fn once(address: &str, request: &[u8]) -> Result<Vec<u8>> {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Asked first: Spin and others have processes of their own to end.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let start = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(3) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
         if let Some(state) = &self.state {

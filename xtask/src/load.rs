@@ -8,8 +8,7 @@ use crate::toolchain::{Toolchain, check_rust};
 use crate::up::spin_is_here;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 const SCRIPTS: [&str; 2] = ["tests/load/predictions.js", "tests/load/old_service.js"];
 
@@ -25,10 +24,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
     };
     let k6 = program()?;
-    let (address, _host): (String, Option<Host>) = match on {
+    let (address, _host): (String, Option<Server>) = match on {
         "running" => (std::env::var("BASE_URL").context("set BASE_URL to the service that runs")?, None),
         on => {
-            let host = Host::start(on)?;
+            let host = start(on)?;
             (format!("http://{}", host.address()), Some(host))
         }
     };
@@ -49,52 +48,14 @@ pub(crate) fn program() -> Result<PathBuf> {
 }
 
 /// What is tested, for as long as this value lives.
-enum Host {
-    Own(Server),
-    Spin(Child, String),
-}
-
-impl Host {
-    fn start(on: &str) -> Result<Host> {
-        check_rust()?;
-        build::module(&Toolchain::set_up()?, &[])?;
-        if on == "own" {
-            let config = std::env::temp_dir().join("bipolar-edge-load.toml");
-            std::fs::write(&config, "")?;
-            return Ok(Host::Own(Server::start(&build::host()?, Path::new("spin.toml"), &config, &OFF, None)?));
-        }
-        ensure!(spin_is_here(), "`spin` 4.1 or later is not on the path");
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        let mut spin = Command::new("spin");
-        spin.args(["up", "--quiet", "--listen", &address]).args(OFF.iter().flat_map(|off| ["--variable", off]));
-        let mut host = Host::Spin(spin.stdout(Stdio::null()).spawn().context("cannot start spin")?, address.clone());
-        let start = Instant::now();
-        while std::net::TcpStream::connect(&address).is_err() {
-            if let Host::Spin(spin, _) = &mut host
-                && let Some(status) = spin.try_wait()?
-            {
-                bail!("spin ended ({status})");
-            }
-            ensure!(start.elapsed() < Duration::from_secs(60), "spin does not listen after a minute");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(host)
+fn start(on: &str) -> Result<Server> {
+    check_rust()?;
+    build::module(&Toolchain::set_up()?, &[])?;
+    if on == "own" {
+        let config = std::env::temp_dir().join("bipolar-edge-load.toml");
+        std::fs::write(&config, "")?;
+        return Server::start(&build::host()?, Path::new("spin.toml"), &config, &OFF, None);
     }
-
-    fn address(&self) -> &str {
-        match self {
-            Host::Own(server) => server.address(),
-            Host::Spin(_, address) => address,
-        }
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        if let Host::Spin(spin, _) = self {
-            let _ = spin.kill();
-            let _ = spin.wait();
-        }
-    }
+    ensure!(spin_is_here(), "`spin` 4.1 or later is not on the path");
+    Server::spin(Path::new("spin.toml"), &OFF)
 }

@@ -175,14 +175,6 @@ impl MlServer {
     }
 }
 
-impl Drop for MlServer {
-    fn drop(&mut self) {
-        // It ends its own processes when it is asked to, and not when it is killed.
-        let _ = Command::new("kill").arg(self.server.process().to_string()).status();
-        std::thread::sleep(Duration::from_secs(2));
-    }
-}
-
 fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -8,6 +8,7 @@ use crate::python;
 use crate::server::REDIS;
 use crate::step::{self, cargo};
 use crate::toolchain::{Toolchain, check_rust};
+use crate::up::spin_is_here;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ const PERSON: &str = "/data/predictions/33333333-3333-4333-8333-333333333333";
 const CONNECTIONS: [usize; 4] = [1, 8, 32, 128];
 const TIME: Duration = Duration::from_millis(1500);
 const ROUNDS: usize = 2;
-const NAMES: [&str; 4] = ["this service", "hello-world", "native axum", "old stack"];
+const NAMES: [&str; 5] = ["this service", "hello-world", "native axum", "old stack", "this service on Spin"];
 
 /// What is asked.
 struct Case {
@@ -55,7 +56,7 @@ pub(super) fn run() -> Result<()> {
     let mut summary = String::new();
     for case in cases() {
         for connections in CONNECTIONS.into_iter().filter(|connections| *connections <= case.most_connections) {
-            let mut rows = [Row::default(); 4];
+            let mut rows = [Row::default(); 5];
             for _ in 0..ROUNDS {
                 let ttl = if case.cached { "cache_ttl_seconds=300" } else { "cache_ttl_seconds=0" };
                 let ours = [ttl, "rate_limit_predictions=off", "log_level=warn"];
@@ -72,6 +73,10 @@ pub(super) fn run() -> Result<()> {
                 rows[2].keep_better(&Server::run(Command::new(&native).arg(mode))?, &case, connections)?;
                 let old = OldStack::start(&python, &folder, case.cached)?;
                 rows[3].keep_better(&old.server, &case, connections)?;
+                drop(old);
+                if spin_is_here() {
+                    rows[4].keep_better(&Server::spin("spin.toml".as_ref(), &ours)?, &case, connections)?;
+                }
             }
             for (row, name) in rows.iter().zip(NAMES) {
                 row.print(&case, connections, name);
@@ -130,8 +135,8 @@ impl Servers {
 const HELLO: &str = "tests/beside/hello/spin.toml";
 
 /// One row of what counts: ours beside the others.
-fn summed_up(case: &Case, connections: usize, rows: &[Row; 4]) -> String {
-    let [ours, hello, native, old] = rows;
+fn summed_up(case: &Case, connections: usize, rows: &[Row; 5]) -> String {
+    let [ours, hello, native, old, _] = rows;
     let p50 = |row: &Row| row.figures.p50.as_secs_f64() * 1e3;
     let times = |other: &Row| match other.figures.per_second {
         0.0 => String::new(),
@@ -385,9 +390,6 @@ impl OldStack {
 
 impl Drop for OldStack {
     fn drop(&mut self) {
-        // It ends its workers when it is asked to, and not when it is killed.
-        let _ = Command::new("kill").arg(self.server.process().to_string()).status();
-        std::thread::sleep(Duration::from_millis(500));
         let _ = self.redis.kill();
         let _ = self.redis.wait();
     }
