@@ -45,10 +45,15 @@ impl Verify {
         let features = model.forests.features();
         let width = data.rows.first().map_or(0, Vec::len);
         ensure!(width == features, "{} has {width} columns, the model {features} features", self.data.display());
-        if let Some(header) = &data.header
-            && !model.feature_names.is_empty()
-        {
-            for (column, (own, named)) in model.feature_names.iter().zip(header).enumerate() {
+        if let Some(header) = &data.header {
+            // Columns without names have any, but where they are numbered as LightGBM numbers them the order counts.
+            let names = match model.feature_names.as_slice() {
+                [] if header.iter().all(|name| name.starts_with("Column_")) => {
+                    (0..features).map(|column| format!("Column_{column}")).collect()
+                }
+                names => names.to_vec(),
+            };
+            for (column, (own, named)) in names.iter().zip(header).enumerate() {
                 ensure!(
                     own == named,
                     "{}: column {} is {named:?}, the model expects {own:?}",
