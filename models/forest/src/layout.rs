@@ -3,10 +3,10 @@
 //! All trees of a forest stand one after the other in one slice of nodes of 8 bytes; `roots` says where each begins:
 //!
 //! ```text
-//!               4 bytes      2      2
-//!   split     | threshold | slot | children |   children stand side by side, `children` nodes further on
-//!   in a set  | set's no. | slot | children |
-//!   leaf      | value     | 0    | 0        |
+//!               32 bits      16         16
+//!   split     | threshold | children | slot |   children stand side by side, `children` nodes further on
+//!   in a set  | set's no. | children | slot |
+//!   leaf      | value     | 0        | 0    |
 //! ```
 //!
 //! A row is turned into *keys* before it walks: whole numbers in the order of its values, so that a step is one comparison of
@@ -19,10 +19,11 @@
 //!        |      | i32::MIN       | i32::MAX - 1    | i32::MAX       |   inside, -2   |   outside, -1  |
 //! ```
 //!
-//! A key from its threshold on goes right, to the second child. Of a split by category the first child is for categories in
-//! the set. An exit is a third child: a tree trained by `gbdt` answers with a value of the inner node itself when the feature
-//! is missing. A leaf reads slot 0, whose key is below every threshold, and leads to itself: trees that have arrived wait in
-//! place while others walk on beside them.
+//! In a row's keys these are the upper half of 64 bits, and the lower half is more than any node has there: so a key is held
+//! against a node as it is, and the upper halves decide. A key from its threshold on goes right, to the second child. Of a split
+//! by category the first child is for categories in the set. An exit is a third child: a tree trained by `gbdt` answers with a
+//! value of the inner node itself when the feature is missing. A leaf reads slot 0, whose key is below every threshold, and
+//! leads to itself: trees that have arrived wait in place while others walk on beside them.
 //!
 //! **Precision.** XGBoost and `gbdt` compare `x < t` in f32, and threshold and key are those f32s. LightGBM compares `x <= t`
 //! in f64: the threshold is the key after that of `t` rounded down to f32, which parts all f32 inputs as `t` does. `numbers`
@@ -36,41 +37,49 @@ use crate::number::Number;
 /// The slot of leaves.
 const LEAF: u16 = 0;
 
-/// One node of a tree. See the module's drawing.
+/// One node of a tree. See the module's drawing: one number, so that it is one load.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(C, align(8))]
-pub struct Node {
-    /// A threshold as a key, the number of a set, or the bits of an f32 leaf.
-    threshold: i32,
-    slot: u16,
-    children: u16,
-}
+#[repr(transparent)]
+pub struct Node(u64);
 
 impl Node {
-    /// A node from what [`Node::parts`] gave.
+    /// A node from what [`Node::parts`] gave: a threshold as a key, the number of a set, or the bits of an f32 leaf; a slot; the
+    /// distance to the first child, 0 for a leaf.
     pub const fn new(threshold: i32, slot: u16, children: u16) -> Node {
-        Node { threshold, slot, children }
+        Node((threshold as u32 as u64) << 32 | (children as u64) << 16 | slot as u64)
     }
 
     /// Threshold, slot and distance to the first child.
     pub const fn parts(self) -> (i32, u16, u16) {
-        (self.threshold, self.slot, self.children)
+        (self.threshold(), self.0 as u16, (self.0 >> 16) as u16)
     }
 
     #[inline(always)]
     pub(crate) const fn threshold(self) -> i32 {
-        self.threshold
+        (self.0 >> 32) as i32
     }
 
     #[inline(always)]
     pub(crate) const fn slot(self) -> usize {
-        self.slot as usize
+        self.0 as u16 as usize
     }
 
     /// Distance to the first child; 0 for a leaf.
     #[inline(always)]
     pub(crate) const fn children(self) -> usize {
-        self.children as usize
+        (self.0 as u32 >> 16) as usize
+    }
+
+    /// The lower half: 0 for a leaf, and for nothing else.
+    #[inline(always)]
+    pub(crate) const fn way(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The node as what a key is held against.
+    #[inline(always)]
+    pub(crate) const fn bits(self) -> i64 {
+        self.0 as i64
     }
 }
 
@@ -154,7 +163,7 @@ pub struct Parts<'a, T> {
     pub base_margin: T,
     /// How many features a row must have, from 1 to [`MOST_FEATURES`].
     pub features: usize,
-    /// Splits on the longest path from a root to a leaf.
+    /// Splits on the longest path from a root to a leaf. Walks go by it, and [`Forest::new`] does not: with fewer, margins are wrong.
     pub depth: usize,
     /// Features of which zero means missing, as LightGBM has it on request.
     pub zero_is_missing: &'a [u16],
@@ -224,23 +233,24 @@ impl<'a, T: Copy> Forest<'a, T> {
             }
             while at < end {
                 let node = parts.nodes[at];
-                if node.slot == LEAF {
-                    if node.children != 0 || node.threshold == i32::MIN {
+                let (threshold, slot, children) = node.parts();
+                if slot == LEAF {
+                    if children != 0 || threshold == i32::MIN {
                         return Err("a leaf leads on");
                     }
                     at += 1;
                     continue;
                 }
-                let reading = (node.slot as usize - 1) / parts.features;
+                let reading = (slot as usize - 1) / parts.features;
                 if reading >= Reading::ALL.len() {
                     return Err("a slot is of no feature");
                 }
                 let reading = Reading::ALL[reading];
-                if node.children == 0 || at + node.children as usize + reading.children() > end {
+                if children == 0 || at + children as usize + reading.children() > end {
                     return Err("a child is not in its tree, behind its parent");
                 }
                 readings[reading as usize] = true;
-                if reading.is_set() && (node.threshold < 0 || node.threshold as usize >= sets) {
+                if reading.is_set() && (threshold < 0 || threshold as usize >= sets) {
                     return Err("there is no such set of categories");
                 }
                 at += 1;
@@ -327,15 +337,15 @@ impl<T: Number> Forest<'_, T> {
     pub fn link(&self, at: usize) -> Option<Link<T>> {
         let node = *self.parts.nodes.get(at)?;
         let number = self.parts.numbers.get(at).copied();
-        if node.slot == LEAF {
-            return Some(Link::Leaf(number.unwrap_or(T::from_leaf_bits(node.threshold))));
+        if node.way() == 0 {
+            return Some(Link::Leaf(number.unwrap_or(T::from_leaf_bits(node.threshold()))));
         }
         let slot = node.slot() - 1;
         let reading = *Reading::ALL.get(slot / self.parts.features)?;
         let threshold = match number {
             Some(number) => number,
-            None if reading.is_set() => T::from_f64(node.threshold.into()),
-            None => T::from_key(node.threshold),
+            None if reading.is_set() => T::from_f64(node.threshold().into()),
+            None => T::from_key(node.threshold()),
         };
         Some(Link::Split {
             feature: slot % self.parts.features,

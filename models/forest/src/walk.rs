@@ -18,6 +18,9 @@ const LANES: usize = 8;
 /// Groups of `LANES` rows that go through a tree before the next tree: while it is in the cache.
 const GROUPS: usize = 4;
 
+/// Up to this depth walks take all the steps that there may be, and nothing asks whether they have arrived.
+const SHALLOW: usize = 6;
+
 const PLAIN: u8 = Shape::Plain as u8;
 const EXITS: u8 = Shape::Exits as u8;
 const SETS: u8 = Shape::Sets as u8;
@@ -27,7 +30,7 @@ impl<T: Number> Forest<'_, T> {
     /// precision, so that the bits are the library's. `None` if the row is not `features` long.
     pub fn margin(&self, row: &[T]) -> Option<T> {
         let row = self.canonical(row)?;
-        Some(match self.keys::<i32, 1>([&row]) {
+        Some(match self.keys::<i64, 1>([&row]) {
             Some(keys) => self.over_trees(&keys),
             // Only f64 has values that have no key.
             None => self.over_trees(&self.keys::<Exact, 1>([&row])?),
@@ -50,7 +53,7 @@ impl<T: Number> Forest<'_, T> {
             let canonical: Vec<Cow<'_, [T]>> =
                 block.chunks(features).map(|row| self.canonical(row)).collect::<Option<_>>()?;
             let keys: Option<Vec<_>> =
-                canonical.as_chunks().0.iter().map(|rows| self.keys::<i32, LANES>(rows.each_ref())).collect();
+                canonical.as_chunks().0.iter().map(|rows| self.keys::<i64, LANES>(rows.each_ref())).collect();
             match keys {
                 Some(keys) => self.over_rows(&keys, own),
                 None => {
@@ -89,7 +92,9 @@ impl<T: Number> Forest<'_, T> {
     fn keys<K: Key<T>, const N: usize>(&self, rows: [impl AsRef<[T]>; N]) -> Option<Vec<[K; N]>> {
         let features = self.parts().features;
         let [to_left, to_right, exits, set_inside, set_outside] = self.readings();
-        let mut keys = vec![[K::LEAF; N]; self.shape().slots(features)];
+        // Of readings that the forest does not have nobody asks.
+        let mut keys = vec![[K::UNASKED; N]; self.shape().slots(features)];
+        *keys.first_mut()? = [K::LEAF; N];
         let mut exact = true;
         for (lane, row) in rows.iter().enumerate() {
             let row = row.as_ref();
@@ -137,21 +142,19 @@ impl<T: Number> Forest<'_, T> {
         let mut margin = self.parts().base_margin;
         let (groups, rest) = self.parts().roots.as_chunks::<LANES>();
         for roots in groups {
-            let mut at = roots.map(|root| root as usize);
             // SAFETY: keys and shape are the forest's, and a walk begins at a root.
             unsafe {
-                self.arrive::<K, 1, SHAPE, LANES>(keys, &mut at, [0; LANES]);
-                for at in at {
-                    margin += self.leaf(at);
+                let leaves = self.arrive::<K, 1, SHAPE, LANES>(keys, roots.map(|root| root as usize), [0; LANES]);
+                for leaf in leaves {
+                    margin += self.leaf(leaf);
                 }
             }
         }
         for &root in rest {
-            let mut at = [root as usize];
             // SAFETY: as above.
             unsafe {
-                self.arrive::<K, 1, SHAPE, 1>(keys, &mut at, [0]);
-                margin += self.leaf(at[0]);
+                let [leaf] = self.arrive::<K, 1, SHAPE, 1>(keys, [root as usize], [0]);
+                margin += self.leaf(leaf);
             }
         }
         margin
@@ -172,18 +175,23 @@ impl<T: Number> Forest<'_, T> {
         assert!(groups.iter().all(|keys| keys.len() == slots) && self.shape() as u8 == SHAPE);
         for &root in self.parts().roots {
             for (keys, margins) in groups.iter().zip(margins.as_chunks_mut::<LANES>().0) {
-                let mut at = [root as usize; LANES];
                 // SAFETY: keys and shape are the forest's, and a walk begins at a root.
-                unsafe { self.arrive::<K, LANES, SHAPE, LANES>(keys, &mut at, std::array::from_fn(|lane| lane)) };
+                let leaves = unsafe {
+                    self.arrive::<K, LANES, SHAPE, LANES>(
+                        keys,
+                        [root as usize; LANES],
+                        std::array::from_fn(|lane| lane),
+                    )
+                };
                 for lane in 0..LANES {
                     // SAFETY: as above.
-                    margins[lane] += unsafe { self.leaf(at[lane]) };
+                    margins[lane] += unsafe { self.leaf(leaves[lane]) };
                 }
             }
         }
     }
 
-    /// Walks on from each of `at` until all are at leaves; walk `lane` goes by the keys of row `rows[lane]` of `N`.
+    /// Walks from each of `roots`, by index, to a leaf; walk `lane` goes by the keys of row `rows[lane]` of `N`.
     ///
     /// # Safety
     /// As for [`Forest::step`], for every lane.
@@ -191,67 +199,109 @@ impl<T: Number> Forest<'_, T> {
     unsafe fn arrive<K: Key<T>, const N: usize, const SHAPE: u8, const WALKS: usize>(
         &self,
         keys: &[[K; N]],
-        at: &mut [usize; WALKS],
+        roots: [usize; WALKS],
         rows: [usize; WALKS],
-    ) {
+    ) -> [Place; WALKS] {
+        // SAFETY: the caller's.
+        let mut places = roots.map(|root| unsafe { Place::at(self.parts().nodes.as_ptr().add(root)) });
+        if self.parts().depth <= SHALLOW {
+            for _ in 0..self.parts().depth {
+                for lane in 0..WALKS {
+                    // SAFETY: the caller's; a step leads to a node of the same tree.
+                    places[lane] = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], places[lane]) };
+                }
+            }
+            debug_assert!(places.iter().all(|place| place.node.way() == 0));
+            return places;
+        }
         loop {
-            for lane in 0..WALKS {
-                // SAFETY: the caller's.
-                at[lane] += unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], at[lane]) };
-            }
             // Two steps a question whether all have arrived.
-            let mut moved = 0;
-            for lane in 0..WALKS {
-                // SAFETY: a step leads to a node of the same tree.
-                let distance = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], at[lane]) };
-                moved |= distance;
-                at[lane] += distance;
+            for _ in 0..2 {
+                for lane in 0..WALKS {
+                    // SAFETY: as above.
+                    places[lane] = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], places[lane]) };
+                }
             }
-            if moved == 0 {
-                return;
+            if places.iter().fold(0, |ways, place| ways | place.node.way()) == 0 {
+                return places;
             }
         }
     }
 
-    /// How far it is from node `at` to the next for row `row` of the keys: 0 from a leaf.
+    /// The next node for row `row` of the keys: a leaf itself.
     ///
     /// # Safety
-    /// `at` is below `nodes.len()`, `row` below `N`, `SHAPE` is the forest's, and there are as many keys as it has slots.
-    /// [`Forest::new`] has made sure that then the slot is one of the keys, and `at` plus the distance a node of the same tree:
+    /// `from` is one of the nodes, `row` below `N`, `SHAPE` is the forest's, and there are as many keys as it has slots.
+    /// [`Forest::new`] has made sure that then the slot is one of the keys, and the next place a node of the same tree:
     /// a split's distance is at most `children` + 1, + 2 if it has an exit; slot 0 is below every leaf's bits, so a leaf's is 0.
     #[inline(always)]
-    unsafe fn step<K: Key<T>, const N: usize, const SHAPE: u8>(&self, keys: &[[K; N]], row: usize, at: usize) -> usize {
-        debug_assert!(at < self.parts().nodes.len() && row < N);
-        // SAFETY: the caller's.
-        let node: Node = unsafe { *self.parts().nodes.get_unchecked(at) };
-        debug_assert!(node.slot() < keys.len());
+    unsafe fn step<K: Key<T>, const N: usize, const SHAPE: u8>(
+        &self,
+        keys: &[[K; N]],
+        row: usize,
+        from: Place,
+    ) -> Place {
+        let Place { at, node } = from;
+        debug_assert!(node.slot() < keys.len() && row < N);
         // SAFETY: the slot is below the number of slots, which is that of the keys.
         let key = unsafe { *keys.get_unchecked(node.slot()).get_unchecked(row) };
-        if SHAPE == SETS && node.slot() >= Reading::SetMissingInside.first_slot(self.parts().features) {
+        let child = if SHAPE == SETS && node.slot() >= Reading::SetMissingInside.first_slot(self.parts().features) {
             let category = key.category();
-            return node.children()
-                + usize::from(!(category == MISSING_INSIDE || self.has(node.threshold(), category)));
-        }
-        let mut child = usize::from(key.goes_right(node, self.parts().numbers, at));
-        if SHAPE != PLAIN {
-            child += usize::from(key.is_exit());
-        }
-        node.children() + child
+            usize::from(!(category == MISSING_INSIDE || self.has(node.threshold(), category)))
+        } else {
+            // SAFETY: the caller's.
+            let child =
+                usize::from(key.goes_right(node, || unsafe { self.parts().numbers.get(self.index(at)).copied() }));
+            if SHAPE == PLAIN { child } else { child + key.exits() }
+        };
+        let distance = node.children() + child;
+        // SAFETY: the caller's.
+        debug_assert!(unsafe { self.index(at) } + distance < self.parts().nodes.len());
+        // Loaded at once: the compiler that turns Wasm into machine code then finishes this walk's step before the next one's, where
+        // it would put off the sums of all walks and run out of registers.
+        // SAFETY: as said above.
+        unsafe { Place::at(at.add(distance)) }
     }
 
-    /// The value of leaf `at`.
+    /// The index of a node.
     ///
     /// # Safety
-    /// `at` is below `nodes.len()`.
+    /// It is one of the nodes.
     #[inline(always)]
-    unsafe fn leaf(&self, at: usize) -> T {
+    unsafe fn index(&self, at: *const Node) -> usize {
+        // SAFETY: both are in one slice.
+        unsafe { at.offset_from_unsigned(self.parts().nodes.as_ptr()) }
+    }
+
+    /// The value of a leaf.
+    ///
+    /// # Safety
+    /// It is one of the nodes.
+    #[inline(always)]
+    unsafe fn leaf(&self, place: Place) -> T {
         if self.parts().numbers.is_empty() {
-            // SAFETY: the caller's.
-            T::from_leaf_bits(unsafe { self.parts().nodes.get_unchecked(at) }.threshold())
+            T::from_leaf_bits(place.node.threshold())
         } else {
             // SAFETY: `Forest::new` has made sure that there are as many numbers as nodes, or none.
-            unsafe { *self.parts().numbers.get_unchecked(at) }
+            unsafe { *self.parts().numbers.get_unchecked(self.index(place.at)) }
         }
+    }
+}
+
+/// Where a walk is.
+#[derive(Clone, Copy)]
+struct Place {
+    at: *const Node,
+    node: Node,
+}
+
+impl Place {
+    /// # Safety
+    /// There is a node.
+    #[inline(always)]
+    unsafe fn at(at: *const Node) -> Place {
+        // SAFETY: the caller's.
+        Place { at, node: unsafe { *at } }
     }
 }
 
@@ -262,6 +312,8 @@ const MISSING_INSIDE: i32 = -2;
 
 /// What a value is to splits.
 trait Key<T>: Copy {
+    /// In slots that no split reads: zero, which memory can be had full of.
+    const UNASKED: Self;
     /// In slot 0: left of everything.
     const LEAF: Self;
     const MISSING_LEFT: Self;
@@ -275,43 +327,52 @@ trait Key<T>: Copy {
 
     fn category(self) -> i32;
 
-    fn goes_right(self, node: Node, numbers: &[T], at: usize) -> bool;
+    fn goes_right(self, node: Node, number: impl FnOnce() -> Option<T>) -> bool;
 
-    fn is_exit(self) -> bool;
+    /// 1 for a missing value that exits, else 0.
+    fn exits(self) -> usize;
 }
 
-impl<T: Number> Key<T> for i32 {
-    const LEAF: i32 = i32::MIN;
-    const MISSING_LEFT: i32 = i32::MIN;
-    const MISSING_RIGHT: i32 = i32::MAX - 1;
-    const MISSING_EXIT: i32 = i32::MAX;
+impl<T: Number> Key<T> for i64 {
+    const UNASKED: i64 = 0;
+    const LEAF: i64 = i64::MIN;
+    const MISSING_LEFT: i64 = wide(i32::MIN);
+    const MISSING_RIGHT: i64 = wide(i32::MAX - 1);
+    const MISSING_EXIT: i64 = wide(i32::MAX) | 1;
 
     #[inline(always)]
-    fn of(value: T) -> (i32, bool) {
-        let wide: f64 = value.into();
-        let narrow = wide as f32;
-        (key(narrow), f64::from(narrow) == wide)
+    fn of(value: T) -> (i64, bool) {
+        let number: f64 = value.into();
+        let narrow = number as f32;
+        (wide(key(narrow)), f64::from(narrow) == number)
     }
 
     #[inline(always)]
-    fn of_category(category: i32) -> i32 {
-        category
+    fn of_category(category: i32) -> i64 {
+        wide(category)
     }
 
     #[inline(always)]
     fn category(self) -> i32 {
-        self
+        (self >> 32) as i32
     }
 
     #[inline(always)]
-    fn goes_right(self, node: Node, _: &[T], _: usize) -> bool {
-        self >= node.threshold()
+    fn goes_right(self, node: Node, _: impl FnOnce() -> Option<T>) -> bool {
+        self >= node.bits()
     }
 
     #[inline(always)]
-    fn is_exit(self) -> bool {
-        self == i32::MAX
+    fn exits(self) -> usize {
+        (self & 1) as usize
     }
+}
+
+/// A key in the order of `order`. The last bit is for those that exit; no node has all of the others in its lower half, of which 16 are
+/// a slot.
+#[inline(always)]
+const fn wide(order: i32) -> i64 {
+    (order as i64) << 32 | 0xffff_fffe
 }
 
 /// A value as it is, for those that no f32 is: held against the f64 thresholds.
@@ -319,6 +380,7 @@ impl<T: Number> Key<T> for i32 {
 struct Exact(f64);
 
 impl<T: Number> Key<T> for Exact {
+    const UNASKED: Exact = Exact(0.0);
     // Thresholds may be infinite: -inf <= -inf goes left, and NaN <= inf does not.
     const LEAF: Exact = Exact(f64::NEG_INFINITY);
     const MISSING_LEFT: Exact = Exact(f64::NEG_INFINITY);
@@ -340,14 +402,14 @@ impl<T: Number> Key<T> for Exact {
     }
 
     #[inline(always)]
-    fn goes_right(self, _: Node, numbers: &[T], at: usize) -> bool {
+    fn goes_right(self, _: Node, number: impl FnOnce() -> Option<T>) -> bool {
         // Said this way round slot 0 goes left whatever a leaf's number is, NaN too, which `Forest::new` cannot see.
-        self.0.is_nan() | numbers.get(at).is_some_and(|&threshold| self.0 > threshold.into())
+        self.0.is_nan() | number().is_some_and(|threshold| self.0 > threshold.into())
     }
 
     #[inline(always)]
-    fn is_exit(self) -> bool {
-        false
+    fn exits(self) -> usize {
+        0
     }
 }
 
