@@ -32,7 +32,7 @@ impl<T: Number> Forest<'_, T> {
         let row = self.canonical(row)?;
         Some(match self.keys::<i64, 1>([&row]) {
             Some(keys) => self.over_trees(&keys),
-            // Only f64 has values that have no key.
+            None if every_value_has_a_key::<T>() => return None,
             None => self.over_trees(&self.keys::<Exact, 1>([&row])?),
         })
     }
@@ -56,6 +56,7 @@ impl<T: Number> Forest<'_, T> {
                 canonical.as_chunks().0.iter().map(|rows| self.keys::<i64, LANES>(rows.each_ref())).collect();
             match keys {
                 Some(keys) => self.over_rows(&keys, own),
+                None if every_value_has_a_key::<T>() => return None,
                 None => {
                     let rows = canonical.as_chunks().0.iter();
                     let keys: Option<Vec<_>> = rows.map(|rows| self.keys::<Exact, LANES>(rows.each_ref())).collect();
@@ -373,6 +374,11 @@ impl<T: Number> Key<T> for i64 {
 #[inline(always)]
 const fn wide(order: i32) -> i64 {
     (order as i64) << 32 | 0xffff_fffe
+}
+
+/// Whether the number is an f32. What is not needed then takes no room in a module.
+const fn every_value_has_a_key<T>() -> bool {
+    size_of::<T>() == size_of::<f32>()
 }
 
 /// A value as it is, for those that no f32 is: held against the f64 thresholds.
