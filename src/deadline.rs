@@ -21,6 +21,10 @@ impl Deadline {
     }
 
     pub(crate) fn left(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        self.left_from(Instant::now())
+    }
+
+    pub(crate) fn left_from(self, now: Instant) -> Duration {
+        self.0.saturating_duration_since(now)
     }
 }

@@ -427,7 +427,11 @@ const LONGEST_TOKEN: usize = 8 << 10;
 
 /// The caller's own id for a request if it is sane, else a new one.
 #[derive(Clone)]
-pub(crate) struct RequestId(String);
+pub(crate) struct RequestId {
+    text: String,
+    /// The caller's, in which there can be anything.
+    given: bool,
+}
 
 impl RequestId {
     /// Sane: 1 to 128 letters, digits, dots, dashes, underscores and colons, so that it can neither break a log
@@ -436,22 +440,21 @@ impl RequestId {
         let sane = |id: &&str| {
             (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
         };
-        let own = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(sane);
-        RequestId(own.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+        match headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(sane) {
+            Some(id) => RequestId { text: id.to_owned(), given: true },
+            None => RequestId { text: Uuid::new_v4().to_string(), given: false },
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// The same for a log, which must not have a person or a token in it, and a caller's id can be anything.
+    /// The same for a log, which must not have a person or a token in it.
     pub(crate) fn without(&self, person: Option<UserId>) -> &str {
-        let has = |part: &str| self.0.to_ascii_lowercase().contains(part);
-        let is_token = self.0.contains("eyJ");
-        match is_token || person.is_some_and(|person| has(&person.to_string())) {
-            true => "withheld",
-            false => &self.0,
-        }
+        let has = |part: &str| self.text.to_ascii_lowercase().contains(part);
+        let tells = || self.text.contains("eyJ") || person.is_some_and(|person| has(&person.to_string()));
+        if self.given && tells() { "withheld" } else { &self.text }
     }
 }
 

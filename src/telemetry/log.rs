@@ -17,7 +17,7 @@ thread_local! {
     /// As configured, once the configuration was read.
     static CONFIGURED: Cell<(LogLevel, LogFormat)> = const { Cell::new((LogLevel::Info, LogFormat::Json)) };
     /// Lines that are not written yet.
-    static GATHERED_LINES: RefCell<String> = const { RefCell::new(String::new()) };
+    static GATHERED_LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn configure(level: LogLevel, format: LogFormat) {
@@ -37,7 +37,7 @@ pub(crate) fn flush() {
     let lines = GATHERED_LINES.take();
     if !lines.is_empty() {
         // A log that cannot be written is no reason to fail.
-        let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+        let _ = std::io::stderr().lock().write_all(&lines);
     }
 }
 
@@ -51,18 +51,23 @@ pub(crate) fn line(level: LogLevel, event: &'static str, what: impl Serialize, t
     if !writes(level) {
         return;
     }
-    let time = Timestamp::now().to_string();
-    let line = match CONFIGURED.get().1 {
-        LogFormat::Text => format!("{time} {}: {}\n", level.name(), text()),
-        LogFormat::Json => {
-            // An object, of which the first fields are the same in every line.
-            let Ok(what) = serde_json::to_string(&what) else { return };
-            let rest = what.strip_prefix('{').unwrap_or("}");
-            format!("{{\"time\":\"{time}\",\"level\":\"{}\",\"event\":\"{event}\",{rest}\n", level.name())
-        }
-    };
+    let (time, level_name) = (Timestamp::now(), level.name());
     let length = GATHERED_LINES.with_borrow_mut(|lines| {
-        lines.push_str(&line);
+        let begin = lines.len();
+        // Writing into memory does not fail, but for what cannot be JSON: there is no line of that.
+        let written = match CONFIGURED.get().1 {
+            LogFormat::Text => writeln!(lines, "{time} {level_name}: {}", text()).is_ok(),
+            LogFormat::Json => {
+                // An object, of which the first fields are the same in every line: its brace becomes the comma behind them.
+                let head = write!(lines, r#"{{"time":"{time}","level":"{level_name}","event":"{event}""#);
+                let brace = lines.len();
+                let written = head.is_ok() && serde_json::to_writer(&mut *lines, &what).is_ok();
+                lines.get_mut(brace).map(|brace| *brace = b',').is_some() && written && writeln!(lines).is_ok()
+            }
+        };
+        if !written {
+            lines.truncate(begin);
+        }
         lines.len()
     });
     if level <= LogLevel::Warn || length > MOST_GATHERED {
