@@ -69,9 +69,11 @@ pub(crate) fn host() -> Result<PathBuf> {
     native("edge-host", "building the host (the first time takes minutes: it contains Wasmtime)")
 }
 
-/// A program that runs on this machine.
+/// A program that runs on this machine. Of the whole workspace, so that its libraries have the features that tests build them with, and
+/// are built once for both.
 pub(crate) fn native(package: &str, what: &str) -> Result<PathBuf> {
-    step::run(what, step::cargo().args(["build", "--locked", "--profile", "native", "--package", package]))?;
+    let one = ["build", "--locked", "--profile", "native", "--workspace", "--bin", package];
+    step::run(what, step::cargo().args(one))?;
     Ok(target().join("native").join(package))
 }
 

@@ -21,9 +21,12 @@ pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The cargo that runs us.
+/// The cargo that runs us. It is not told whose program runs it: there are build scripts that run again when that changes, and half of
+/// the host would be built anew each time that somebody takes turns between cargo and this.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.env_remove("CARGO_MANIFEST_DIR");
+    cargo
 }
 
 /// Whether a program is on the path.

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check and every test.
 
-use crate::build;
+use crate::build::{self, target};
 use crate::load;
 use crate::npm;
 use crate::python;
@@ -9,6 +9,7 @@ use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use crate::up::spin_is_here;
 use anyhow::{Result, ensure};
+use std::process::Command;
 use std::time::Instant;
 
 /// Programs that some tests need, by the word in the tests' names.
@@ -97,13 +98,11 @@ pub(crate) fn run() -> Result<()> {
         ]),
     )?;
     if toolchain.has_clippy() {
-        for more in [&["--package", "guest"][..], &["--features", "bipolar-edge/otel"]] {
-            let mut clippy = cargo();
-            clippy
-                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", "bipolar-edge"])
-                .args(more);
-            step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
-        }
+        // With telemetry, which adds code and takes none away.
+        let packages = ["--package", "bipolar-edge", "--package", "guest", "--features", "bipolar-edge/otel"];
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--locked", "--release", "--target", TARGET]).args(packages);
+        step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
     } else {
         println!(
             "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
@@ -112,6 +111,7 @@ pub(crate) fn run() -> Result<()> {
     // The host is built with the tests: cargo builds the programs of a package that has integration tests.
     build::module_with_otel(&toolchain)?;
     build::module(&toolchain, &["guest"])?;
+    lend_libraries()?;
 
     let mut tests = tests();
     tests.arg("--workspace");
@@ -143,8 +143,28 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// Tests that build modules with models of their own do so in a folder of their own, and begin with the libraries that were just built.
+fn lend_libraries() -> Result<()> {
+    let own = target().join(OWN_MODELS);
+    if own.exists() {
+        return Ok(());
+    }
+    for folder in ["release", "wasm32-wasip2/release"] {
+        let to = own.join(folder);
+        std::fs::create_dir_all(&to)?;
+        // With times, by which cargo knows what is new.
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(target().join(folder).join(".")).arg(&to);
+        step::run(&format!("copying {folder} for tests that build modules of their own"), &mut copy)?;
+    }
+    Ok(())
+}
+
+/// Where they build; the tests name it too.
+const OWN_MODELS: &str = "bring-your-own";
+
 /// All tests, run by nextest where it is installed.
-fn tests() -> std::process::Command {
+fn tests() -> Command {
     let mut command = cargo();
     if on_path("cargo-nextest") {
         command.args(["nextest", "run", "--cargo-profile", "native"]);
