@@ -8,11 +8,11 @@
 //! allows. The first request of a window looks up the last window's counter and adds it to the upper half of its own, so that
 //! every other learns both with its one increment; and it deletes the counter of the window before the last.
 //!
-//! An increment is a write, and makes a cached answer a third slower or more. So an instance that has counted a caller in this
-//! window, and knows them to be below half of their limit, counts what they ask next together, within [`GATHERED`] and after
-//! the answers. What it holds back so is at most a [`HELD_BACK`]th of the limit: by that much a caller who is below half of it
-//! can be underestimated by each other instance, and that much is lost if the instance is killed. From half of the limit on,
-//! and for the first request in an instance, the count is exact.
+//! An increment is a write; where a store commits each by itself, it makes a cached answer a third slower or more. So an instance
+//! that has counted a caller in this window, and knows them to be below half of their limit, counts what they ask next together,
+//! within [`GATHERED`] and after the answers. What it holds back so is at most a [`HELD_BACK`]th of the limit: by that much a
+//! caller who is below half of it can be underestimated by each other instance, and that much is lost if the instance is killed.
+//! From half of the limit on, and for the first request in an instance, the count is exact.
 
 use crate::instance::Instance;
 use crate::platform::{Platform, within};

@@ -149,3 +149,35 @@ impl Sqlite {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn increments_reach_the_file_in_a_moment_or_with_any_other_write_or_the_end() {
+        let file = std::env::temp_dir().join(format!("edge-host-{}-gathered.db", std::process::id()));
+        let store = Sqlite::open(&file, "default").expect("opens");
+        let other_process = Connection::open(&file).expect("opens");
+        let in_file = |key: &str| -> Option<String> {
+            let query = "SELECT CAST(value AS TEXT) FROM spin_key_value WHERE key = ?1";
+            other_process.query_row(query, [key], |row| row.get(0)).optional().expect("read")
+        };
+        assert_eq!(store.increment("counted", 2), Ok(2));
+        assert_eq!(store.set("written", b"1"), Ok(()));
+        assert_eq!((in_file("written").as_deref(), in_file("counted").as_deref()), (Some("1"), Some("2")));
+        assert_eq!(store.increment("counted", 3), Ok(5));
+        let start = Instant::now();
+        while in_file("counted").as_deref() != Some("5") {
+            assert!(start.elapsed() < Duration::from_secs(10), "nobody commits");
+        }
+        assert_eq!(store.increment("written", 1), Ok(2));
+        assert_eq!(store.delete("counted"), Ok(()));
+        assert_eq!((in_file("written").as_deref(), in_file("counted")), (Some("2"), None));
+        assert_eq!(store.increment("counted", 4), Ok(4));
+        drop(store);
+        assert_eq!(in_file("counted").as_deref(), Some("4"));
+        std::fs::remove_file(&file).expect("was there");
+    }
+}
