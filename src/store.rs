@@ -185,17 +185,18 @@ pub(crate) async fn hashed<P: Platform>(
     settings: &Settings,
     text: &str,
 ) -> Result<String, Failure> {
-    let known = instance.keyed_hash.borrow().clone();
-    let hash = match known {
-        Some(hash) => hash,
-        None => {
-            let secret = secret(instance, settings).await?;
-            // A key of any length will do.
-            let hash = Hmac::new_from_slice(&secret).map_err(|_| Failure::Error(StoreError::Other))?;
-            instance.keyed_hash.borrow_mut().insert(hash).clone()
-        }
-    };
-    Ok(digits(&digest(hash, text)[..16]))
+    Ok(digits(&digest(keyed_hash(instance, settings).await?, text)[..16]))
+}
+
+/// The hash that has been given the secret, for which an instance asks once.
+async fn keyed_hash<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Result<Hmac<Sha256>, Failure> {
+    if let Some(hash) = &*instance.keyed_hash.borrow() {
+        return Ok(hash.clone());
+    }
+    let secret = secret(instance, settings).await?;
+    // A key of any length will do.
+    let hash = Hmac::new_from_slice(&secret).map_err(|_| Failure::Error(StoreError::Other))?;
+    Ok(instance.keyed_hash.borrow_mut().insert(hash).clone())
 }
 
 /// The same for a person. Of the rest of the hash comes what stands for them in the log, so that a line costs no hash of its own.
@@ -204,10 +205,7 @@ pub(crate) async fn hashed_person<P: Platform>(
     settings: &Settings,
     person: UserId,
 ) -> Result<String, Failure> {
-    if instance.keyed_hash.borrow().is_none() {
-        hashed(instance, settings, "").await?;
-    }
-    let digest = digest_of_person(instance, person).ok_or(Failure::TooSlow)?;
+    let digest = digest_of_person(keyed_hash(instance, settings).await?, person);
     instance.person_before.set(Some((person, digest)));
     Ok(digits(&digest[..16]))
 }
@@ -215,13 +213,15 @@ pub(crate) async fn hashed_person<P: Platform>(
 /// What stands in the log in place of a person, once this instance knows the secret: 48 bits, which no key of the store has.
 pub(crate) fn hashed_for_log<P>(instance: &Instance<P>, person: UserId) -> Option<String> {
     let before = instance.person_before.get().filter(|(before, _)| *before == person);
-    let digest = before.map(|(_, digest)| digest).or_else(|| digest_of_person(instance, person))?;
+    let digest = match before {
+        Some((_, digest)) => digest,
+        None => digest_of_person(instance.keyed_hash.borrow().clone()?, person),
+    };
     Some(digits(&digest[16..22]))
 }
 
-fn digest_of_person<P>(instance: &Instance<P>, person: UserId) -> Option<[u8; 32]> {
-    let hash = instance.keyed_hash.borrow().clone()?;
-    Some(digest(hash, &format!("person:{person}")))
+fn digest_of_person(hash: Hmac<Sha256>, person: UserId) -> [u8; 32] {
+    digest(hash, &format!("person:{person}"))
 }
 
 fn digest(mut hash: Hmac<Sha256>, text: &str) -> [u8; 32] {
