@@ -30,21 +30,24 @@ fn commit(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("COMMIT") }
 }
 
+/// The same where nobody waits to be told.
+fn commit_or_say(connection: &Mutex<Connection>) {
+    if let Err(error) = commit(&locked(connection)) {
+        eprintln!("what was counted could not be committed: {error}");
+    }
+}
+
 /// Commits increments a while after they have begun, until nobody increments any more.
 fn commit_gathered(connection: &Mutex<Connection>, begun: &Receiver<()>) {
     while begun.recv().is_ok() {
         std::thread::sleep(GATHERED);
-        if let Err(error) = commit(&locked(connection)) {
-            eprintln!("what was counted could not be committed: {error}");
-        }
+        commit_or_say(connection);
     }
 }
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        if let Err(error) = commit(&locked(&self.connection)) {
-            eprintln!("what was counted could not be committed: {error}");
-        }
+        commit_or_say(&self.connection);
     }
 }
 
