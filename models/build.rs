@@ -13,6 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use strsim::levenshtein;
 
 fn main() -> Result<()> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -75,7 +76,9 @@ fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
     for source in sources.iter().filter(|source| source.is_file()) {
         hash.update(std::fs::read(source)?);
     }
-    Ok(hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    let hash = hash.finalize();
+    let start = hash.first_chunk().context("a hash has more than 8 bytes")?;
+    Ok(format!("{:016x}", u64::from_be_bytes(*start)))
 }
 
 /// The endings that a model file may have.
@@ -331,27 +334,11 @@ fn check(card: &Card) -> Result<()> {
 /// Where the service's feature row has a feature.
 fn place(name: &str) -> Result<usize> {
     let Some(place) = features::feature_index(name) else {
-        let nearest = features::FEATURES.iter().min_by_key(|feature| distance(feature.name, name));
+        let nearest = features::FEATURES.iter().min_by_key(|feature| levenshtein(feature.name, name));
         bail!(
             "card.toml: features: {name:?} is not a feature; did you mean {:?}?",
             nearest.map(|feature| feature.name)
         );
     };
     Ok(place)
-}
-
-/// Levenshtein's edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

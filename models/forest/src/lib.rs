@@ -24,6 +24,7 @@
 
 #[cfg(feature = "import")]
 pub mod import;
+pub mod json;
 mod layout;
 mod number;
 mod shap;

@@ -1,6 +1,7 @@
 //! A JSON or UBJSON file as a tree of values, and asking it for what must be there.
 
 use super::{ImportError, ubjson};
+use crate::json::nullify_bare_numbers;
 use serde_json::Value;
 
 /// Reads either encoding. A number that is not finite is `null`.
@@ -11,38 +12,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, ImportError> {
         return Err(ImportError::new("byte 0", "an object begins with `{`"));
     }
     if matches!(second, Some(b'"' | b'}')) {
-        let text = std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
-        let finite = without_literals(text);
-        return serde_json::from_str(&finite).map_err(|error| ImportError::new("JSON", error.to_string()));
+        std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
+        let finite = nullify_bare_numbers(bytes);
+        return serde_json::from_slice(&finite).map_err(|error| ImportError::new("JSON", error.to_string()));
     }
     ubjson::read(bytes)
-}
-
-/// XGBoost writes `NaN` and `Infinity` as bare words, which JSON does not know.
-fn without_literals(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut inside = false;
-    let mut escaped = false;
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        if !inside {
-            let literal = ["-Infinity", "Infinity", "-NaN", "NaN", "-inf", "inf", "-nan", "nan"];
-            if let Some(literal) = literal.iter().find(|literal| rest.starts_with(**literal)) {
-                out.push_str("null");
-                rest = &rest[literal.len()..];
-                continue;
-            }
-        }
-        match (inside, escaped, next) {
-            (true, true, _) => escaped = false,
-            (true, false, '\\') => escaped = true,
-            (_, false, '"') => inside = !inside,
-            _ => {}
-        }
-        out.push(next);
-        rest = &rest[next.len_utf8()..];
-    }
-    out
 }
 
 /// A value and how it was reached, so that an error can say where it is.
