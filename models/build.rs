@@ -4,6 +4,9 @@
 #[path = "src/card.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the card is documented as a whole, and the build reads what it needs")]
 mod card;
+#[path = "src/label.rs"]
+#[allow(unreachable_pub, reason = "the labels are the library's")]
+mod label;
 
 use anyhow::{Context, Result, bail, ensure};
 use card::{Card, Output};
@@ -97,7 +100,7 @@ impl Model {
         let name = folder.file_name().and_then(|name| name.to_str()).context("the folder's name is not UTF-8")?;
         let mut files = vec![folder.join("card.toml")];
         let card: Card = toml::from_str(&std::fs::read_to_string(&files[0])?).context("card.toml")?;
-        check(&card).context("card.toml")?;
+        card.check().context("card.toml")?;
         let stems = match &card.output {
             Output::Classes { classes, .. } if model_file(folder, "model")?.is_none() => {
                 classes.iter().map(|class| format!("model.{class}")).collect()
@@ -298,36 +301,6 @@ fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest
         parts.set_starts,
         parts.set_words,
     )?;
-    Ok(())
-}
-
-fn check(card: &Card) -> Result<()> {
-    let levels = &card.risk_levels;
-    ensure!(
-        0.0 < levels.medium && levels.medium < levels.high && levels.high < levels.critical && levels.critical <= 1.0,
-        "risk_levels: medium {} < high {} < critical {} must rise between 0 and 1",
-        levels.medium,
-        levels.high,
-        levels.critical
-    );
-    match &card.output {
-        Output::Classes { classes, reference_class } => {
-            ensure!(classes.len() >= 2, "output.classes: {} given, at least 2 are needed", classes.len());
-            ensure!(
-                classes.contains(reference_class),
-                "output.reference_class {reference_class:?} is none of {classes:?}"
-            );
-        }
-        Output::Risk { decision_threshold, .. } => {
-            ensure!(
-                (0.0..=1.0).contains(decision_threshold),
-                "output.decision_threshold {decision_threshold} is no probability"
-            );
-        }
-    }
-    for name in &card.critical {
-        ensure!(card.features.contains(name), "critical: {name:?} is none of the model's features");
-    }
     Ok(())
 }
 

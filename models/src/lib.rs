@@ -6,6 +6,9 @@
 
 #[cfg(feature = "card")]
 pub mod card;
+mod label;
+
+pub use label::{INSUFFICIENT_DATA_LABEL, RESERVED_LABELS, TIMEOUT_LABEL};
 
 use features::{FEATURES, Row};
 #[allow(unused_imports, reason = "a registry without models has no nodes")]

@@ -49,6 +49,7 @@ impl Add {
             model.objective
         );
         let card = self.card(name, &model)?;
+        card.check()?;
 
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         std::fs::copy(&self.file, folder.join(format!("model.{ending}")))?;

@@ -7,12 +7,16 @@ mod add;
 #[allow(unreachable_pub, reason = "the card is the registry's")]
 mod card;
 mod inspect;
+#[path = "../../src/label.rs"]
+#[allow(unreachable_pub, reason = "the labels are the registry's")]
+mod label;
 mod remove;
 mod rows;
 mod table;
 mod verify;
 
 use anyhow::{Context, Result, ensure};
+use card::Card;
 use clap::{Parser, Subcommand};
 use forest::import::{Imported, Options, read};
 use std::path::{Path, PathBuf};
@@ -85,6 +89,16 @@ fn find(model: &Path) -> Result<PathBuf> {
     files.into_iter().next().with_context(|| {
         format!("{} is neither a file nor a model of one file in {}", model.display(), registry().display())
     })
+}
+
+/// Checks the card of a model in the registry; a model file alone has none.
+fn check_card(model: &Path) -> Result<()> {
+    let file = registry().join(model).join("card.toml");
+    if model.is_file() || !file.is_file() {
+        return Ok(());
+    }
+    let card: Card = toml::from_str(&std::fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
+    card.check().with_context(|| file.display().to_string())
 }
 
 /// Reads a model file.

@@ -2,7 +2,7 @@
 
 use crate::inspect::feature_names;
 use crate::table::Table;
-use crate::{find, load};
+use crate::{check_card, find, load};
 use anyhow::{Result, ensure};
 use clap::Args;
 use forest::import::{Forests, Imported, OwnedForest};
@@ -40,6 +40,7 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(&self, as_json: bool) -> Result<ExitCode> {
         let model = load(&find(&self.model)?, self.rounds)?;
+        check_card(&self.model)?;
         let data = Table::read(&self.data)?;
         let expected = Table::read(&self.expected)?;
         let features = model.forests.features();
