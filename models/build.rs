@@ -11,7 +11,7 @@ mod label;
 use anyhow::{Context, Result, bail, ensure};
 use card::{Card, Output};
 use forest::Number;
-use forest::import::{Forests, Imported, Options, OwnedForest, read};
+use forest::import::{FILE_ENDINGS, Forests, Imported, Options, OwnedForest, listed_endings, read};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -84,9 +84,6 @@ fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
     Ok(format!("{:016x}", u64::from_be_bytes(*start)))
 }
 
-/// The endings that a model file may have.
-const ENDINGS: [&str; 3] = ["json", "txt", "ubj"];
-
 struct Model {
     name: String,
     card: Card,
@@ -109,7 +106,8 @@ impl Model {
         };
         let mut imported = Vec::new();
         for stem in stems {
-            let file = model_file(folder, &stem)?.with_context(|| format!("there is no {stem}.json, .txt or .ubj"))?;
+            let file = model_file(folder, &stem)?;
+            let file = file.with_context(|| format!("there is no {stem}{}", listed_endings()))?;
             let covers = folder.join(format!("{}.json", stem.replacen("model", "covers", 1)));
             files.push(file.clone());
             let covers = if covers.is_file() {
@@ -213,7 +211,7 @@ impl Model {
             "version": card.version,
             "title": card.title,
             "format": card.format,
-            "library": self.imported.first().map(|model| &model.library),
+            "library": self.imported.first().map(Imported::library_and_version),
             "objective": self.imported.first().map(|model| &model.objective),
             "trees": self.sum(Forests::trees),
             "nodes": self.sum(Forests::nodes),
@@ -238,8 +236,11 @@ impl Model {
 
 /// The file with this stem, if there is one.
 fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
-    let files: Vec<PathBuf> =
-        ENDINGS.iter().map(|ending| folder.join(format!("{stem}.{ending}"))).filter(|file| file.is_file()).collect();
+    let files: Vec<PathBuf> = FILE_ENDINGS
+        .iter()
+        .map(|ending| folder.join(format!("{stem}.{ending}")))
+        .filter(|file| file.is_file())
+        .collect();
     ensure!(files.len() < 2, "there are several model files: {files:?}");
     Ok(files.into_iter().next())
 }
@@ -247,8 +248,12 @@ fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
 /// Reads a model file and holds it against its card.
 fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Imported> {
     let model = read(&std::fs::read(file)?, &Options { rounds: card.rounds, covers })?;
-    let format = model.library.split(' ').next().unwrap_or_default().to_lowercase();
-    ensure!(card.format == format, "card.toml: format is {:?}, and this is a file of {format}", card.format);
+    ensure!(
+        card.format == model.library,
+        "card.toml: format is {:?}, and this is a file of {}",
+        card.format.format(),
+        model.library.format()
+    );
     let features = model.forests.features();
     ensure!(
         features == card.features.len(),

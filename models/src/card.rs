@@ -1,6 +1,7 @@
 //! A model card, `models/<name>/card.toml`: what a model is, how its numbers are to be read, and how good it is.
 
 use crate::label::RESERVED_LABELS;
+use forest::import::Library;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -15,7 +16,7 @@ pub struct Card {
     /// Where the type stands in answers, smallest first.
     pub position: u32,
     /// The library whose file stands beside the card: `gbdt`, `lightgbm` or `xgboost`.
-    pub format: String,
+    pub format: Library,
     /// Use only the first boosting rounds of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,

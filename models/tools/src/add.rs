@@ -4,7 +4,7 @@ use crate::card::{Card, Output, RiskLevels};
 use crate::{check_name, load, registry};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use forest::import::Imported;
+use forest::import::{FILE_ENDINGS, Imported, listed_endings};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,9 +37,10 @@ impl Add {
         ensure!(!folder.exists(), "{} is there already: `cargo xtask model remove {name}` first", folder.display());
         let ending = self.file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         ensure!(
-            ["json", "txt", "ubj"].contains(&ending),
-            "{}: the file's name must end in .json, .txt or .ubj",
-            self.file.display()
+            FILE_ENDINGS.contains(&ending),
+            "{}: the file's name must end in {}",
+            self.file.display(),
+            listed_endings()
         );
         let model = load(&self.file, self.rounds)?;
         ensure!(
@@ -101,9 +102,9 @@ impl Add {
         };
         Ok(Card {
             version: format!("{name}_v1"),
-            title: format!("{name}, imported from {}", model.library),
+            title: format!("{name}, imported from {}", model.library_and_version()),
             position: 100,
-            format: model.library.split(' ').next().unwrap_or_default().to_lowercase(),
+            format: model.library,
             rounds: self.rounds,
             licence: "unknown".into(),
             warnings: Vec::new(),

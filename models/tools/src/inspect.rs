@@ -63,7 +63,7 @@ impl Report {
         let mut report = Report {
             file,
             file_bytes,
-            library: model.library.clone(),
+            library: model.library_and_version(),
             objective: model.objective.clone(),
             transform: match model.divisor {
                 1.0 => format!("{:?}", model.transform),

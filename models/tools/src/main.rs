@@ -18,7 +18,7 @@ mod verify;
 use anyhow::{Context, Result, ensure};
 use card::Card;
 use clap::{Parser, Subcommand};
-use forest::import::{Imported, Options, read};
+use forest::import::{FILE_ENDINGS, Imported, Options, read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -80,7 +80,7 @@ fn find(model: &Path) -> Result<PathBuf> {
         return Ok(model.to_owned());
     }
     let folder = registry().join(model);
-    let files: Vec<PathBuf> = ["json", "txt", "ubj"]
+    let files: Vec<PathBuf> = FILE_ENDINGS
         .iter()
         .map(|ending| folder.join(format!("model.{ending}")))
         .filter(|file| file.is_file())

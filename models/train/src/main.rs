@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use bipolar_edge_models::card::{Card, Output, Quality, RiskLevels, Training};
 use features::FEATURES;
+use forest::import::Library;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use train::task::{Example, HELD_OUT, SEED, TRAINING, Task, VALIDATION, examples};
@@ -91,7 +92,7 @@ fn train(
         version: format!("{}_v1", task.name()),
         title: title(task).into(),
         position: at as u32 + 1,
-        format: "gbdt".into(),
+        format: Library::Gbdt,
         rounds: None,
         licence: "Apache-2.0".into(),
         warnings: vec![

@@ -5,7 +5,7 @@
 //! says what then: -1 left, +1 right, 0 the node's own `pred`. Index 0 in `left` or `right` means no child.
 
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported};
+use super::{Forests, ImportError, Imported, Library};
 use crate::layout::MOST_FEATURES;
 use crate::transform::Transform;
 use serde::Deserialize;
@@ -103,7 +103,8 @@ pub fn read(bytes: &[u8], covers: Option<&[f32]>) -> Result<Imported, ImportErro
     }
     let forest = forest.finish(Vec::new())?;
     Ok(Imported {
-        library: "gbdt".to_owned(),
+        library: Library::Gbdt,
+        version: None,
         objective: conf.loss.clone(),
         feature_names: Vec::new(),
         forests: Forests::F32(vec![forest]),

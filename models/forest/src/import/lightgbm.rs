@@ -7,7 +7,7 @@
 //! `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there is no base margin.
 
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported};
+use super::{Forests, ImportError, Imported, Library};
 use crate::layout::MOST_FEATURES;
 use crate::number::Number;
 use crate::transform::Transform;
@@ -73,7 +73,8 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let forests = forests.collect::<Result<_, _>>()?;
     let averaged = header.flags.contains(&"average_output");
     Ok(Imported {
-        library: format!("LightGBM {version}"),
+        library: Library::LightGbm,
+        version: Some(version.to_owned()),
         objective: objective.to_owned(),
         feature_names,
         forests: Forests::F64(forests),

@@ -19,13 +19,57 @@ pub use self::xgboost::read as read_xgboost;
 
 use crate::number::Number;
 use crate::transform::Transform;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// The endings of model files' names, whatever library wrote them.
+pub const FILE_ENDINGS: [&str; 3] = ["json", "txt", "ubj"];
+
+/// Returns the endings as a sentence lists them: `.json, .txt or .ubj`.
+pub fn listed_endings() -> String {
+    let [others @ .., last] = FILE_ENDINGS;
+    format!(".{} or .{last}", others.join(", ."))
+}
+
+/// The library that trained a model and wrote its file. Its name in lower case stands for the file's format in cards.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Library {
+    /// LightGBM.
+    LightGbm,
+    /// XGBoost.
+    XgBoost,
+    /// The `gbdt` crate.
+    Gbdt,
+}
+
+impl Library {
+    /// Returns the name as the library's authors write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Library::LightGbm => "LightGBM",
+            Library::XgBoost => "XGBoost",
+            Library::Gbdt => "gbdt",
+        }
+    }
+
+    /// Returns the name of the file's format in cards.
+    pub const fn format(self) -> &'static str {
+        match self {
+            Library::LightGbm => "lightgbm",
+            Library::XgBoost => "xgboost",
+            Library::Gbdt => "gbdt",
+        }
+    }
+}
 
 /// A model as its file describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// The library that wrote it and the version it names: `LightGBM v4`, `XGBoost 3.2.0`, `gbdt`.
-    pub library: String,
+    /// The library that wrote it.
+    pub library: Library,
+    /// The version of the library or of its format that the file names: `v4` of LightGBM, `3.2.0` of XGBoost.
+    pub version: Option<String>,
     /// The objective as the file names it.
     pub objective: String,
     /// Names of the features; empty when the file has none.
@@ -128,6 +172,14 @@ fn explain<T: Number>(forest: &OwnedForest<T>, row: &[T], contributions: &mut [f
 }
 
 impl Imported {
+    /// Returns the library and the version that the file names: `LightGBM v4`, `XGBoost 3.2.0`, `gbdt`.
+    pub fn library_and_version(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {version}", self.library.name()),
+            None => self.library.name().to_owned(),
+        }
+    }
+
     /// The prediction for one row. `None` if the row does not fit.
     pub fn predict(&self, row: &[f64]) -> Option<Vec<f64>> {
         let mut margins = self.forests.margins(row)?;
@@ -152,8 +204,9 @@ pub struct Options {
 /// Reads a model file of whatever library wrote it: LightGBM text, XGBoost JSON or UBJSON, `gbdt` JSON.
 pub fn read(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     let imported = read_any(bytes, options)?;
-    if options.covers.is_some() && imported.library != "gbdt" {
-        return Err(ImportError::new("covers", format!("a file of {} has covers of its own", imported.library)));
+    if options.covers.is_some() && imported.library != Library::Gbdt {
+        let reason = format!("a file of {} has covers of its own", imported.library_and_version());
+        return Err(ImportError::new("covers", reason));
     }
     Ok(imported)
 }
@@ -202,3 +255,21 @@ impl fmt::Display for ImportError {
 }
 
 impl std::error::Error for ImportError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_has_the_same_name_in_cards_and_in_messages() {
+        for library in [Library::LightGbm, Library::XgBoost, Library::Gbdt] {
+            assert_eq!(serde_json::to_value(library).ok(), Some(library.format().into()));
+            assert_eq!(library.format(), library.name().to_lowercase());
+        }
+    }
+
+    #[test]
+    fn endings_are_listed_as_a_sentence_lists_them() {
+        assert_eq!(listed_endings(), ".json, .txt or .ubj");
+    }
+}

@@ -6,7 +6,7 @@
 
 use super::document::{self, Place, float, index};
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported};
+use super::{Forests, ImportError, Imported, Library};
 use crate::layout::MOST_FEATURES;
 use crate::transform::Transform;
 use serde_json::Value;
@@ -79,7 +79,8 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let version: Vec<String> =
         version.iter().filter_map(|part| part.whole().ok()).map(|part| part.to_string()).collect();
     Ok(Imported {
-        library: format!("XGBoost {}", version.join(".")).trim_end().to_owned(),
+        library: Library::XgBoost,
+        version: (!version.is_empty()).then(|| version.join(".")),
         objective: objective.text()?.to_owned(),
         feature_names: match learner.optional("feature_names") {
             Some(names) => {
