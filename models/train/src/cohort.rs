@@ -82,8 +82,26 @@ const fn answer(field: &'static str, mean: [f64; 4], between_people: f64, betwee
     Answer { field, mean, between_people, between_days }
 }
 
-/// `medicationAdherence`, `medicationTiming`, `medicationChangeRecent`, `contextualStressors`, `tasksCompleted` and
-/// the fields that depend on another answer are drawn apart, in [`Person::record`].
+/// Fields that depend on another answer or on the days before, drawn in [`Person::record`] and [`Person::live`].
+const DEPENDENT: [&str; 9] = [
+    "nappingDurationMin",
+    "tasksCompleted",
+    "compulsionIntensity",
+    "substanceUnits",
+    "caffeineDoses",
+    "medicationAdherence",
+    "medicationTiming",
+    "medicationChangeRecent",
+    "contextualStressors",
+];
+
+/// Tells whether the cohort answers a field. One that it does not answer is missing on every day and takes nothing from
+/// the random numbers, so that adding a field changes neither the people nor the models trained on them.
+pub fn is_simulated(field: &str) -> bool {
+    DEPENDENT.contains(&field) || ANSWERS.iter().any(|answer| answer.field == field)
+}
+
+/// The fields that depend on nothing but the person and their state.
 const ANSWERS: [Answer; 27] = [
     answer("hoursSlept", [7.2, 4.9, 8.6, 5.4], 0.8, 1.1),
     answer("sleepQuality", [6.2, 5.2, 3.9, 3.0], 1.1, 1.5),
@@ -347,7 +365,8 @@ impl Person {
 
     fn check_in(&self, rng: &mut ChaCha8Rng, answers: &[f32; FIELDS.len()], index: u64, day: usize) -> Option<CheckIn> {
         let recorded = rng.random_bool(self.records_day);
-        let values = answers.map(|value| if rng.random_bool(self.skips_question) { f32::NAN } else { value });
+        let mut skipped = |value: f32| value.is_nan() || rng.random_bool(self.skips_question);
+        let values = answers.map(|value| if skipped(value) { f32::NAN } else { value });
         let date = LAST_DATE.checked_sub(jiff::Span::new().days((DAYS - 1 - day) as i64)).ok()?;
         recorded.then(|| CheckIn { id: format!("{index}-{day}"), date, values })
     }
@@ -393,5 +412,19 @@ fn get(answers: &[f32; FIELDS.len()], field: &str) -> f32 {
 fn set(answers: &mut [f32; FIELDS.len()], field: &str, value: f32) {
     if let Some(index) = field_index(field) {
         answers[index] = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_that_are_simulated_are_answered_every_day_and_no_others() {
+        for day in person(1, 1).days {
+            for field in FIELDS {
+                assert_eq!(is_simulated(field.name), !day.truth(field.name).is_nan(), "{}", field.name);
+            }
+        }
     }
 }

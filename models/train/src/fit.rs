@@ -23,16 +23,23 @@ pub struct Fitted {
     pub forest: OwnedForest<f32>,
 }
 
-/// The row in `gbdt`'s own terms, where one particular number means missing.
+/// The row in `gbdt`'s own terms, in which one number stands for missing.
 fn gbdt_row(row: &[f32]) -> Vec<f32> {
     row.iter().map(|&x| if x.is_nan() { VALUE_TYPE_UNKNOWN } else { x }).collect()
 }
 
-/// A forest that tells `label` of a task from the others, with as many trees as do best on `validation`.
-pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example]) -> Result<Fitted> {
+/// Trains a forest over `features` that tells `label` of a task from the others, with as many trees as do best on
+/// `validation`.
+pub fn fit(
+    task: Task,
+    label: usize,
+    features: &[usize],
+    training: &[Example],
+    validation: &[Example],
+) -> Result<Fitted> {
     let at = task.index();
     let mut config = Config::new();
-    config.set_feature_size(features::FEATURES.len());
+    config.set_feature_size(features.len());
     config.set_max_depth(DEPTH);
     config.set_iterations(MOST_TREES);
     config.set_shrinkage(SHRINKAGE);
@@ -42,7 +49,7 @@ pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example
         .iter()
         .map(|example| {
             let truth = if example.labels[at] == label { 1.0 } else { -1.0 };
-            Data::new_training_data(gbdt_row(&example.row), 1.0, truth, None)
+            Data::new_training_data(gbdt_row(&example.inputs(features)), 1.0, truth, None)
         })
         .collect();
     let mut model = GBDT::new(&config);
@@ -50,10 +57,11 @@ pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example
     let whole = saved(&model)?;
 
     let truth: Vec<bool> = validation.iter().map(|example| example.labels[at] == label).collect();
-    let trees = best_size(&forest_of(&whole)?, validation, &truth).context("a row does not fit the model")?;
+    let trees = best_size(&forest_of(&whole)?, features, validation, &truth).context("a row does not fit the model")?;
     let bytes = truncated(&whole, trees)?;
     let forest = forest_of(&bytes)?;
-    let covers = forest.replay(training.iter().map(|example| example.row.as_slice()))?;
+    let inputs: Vec<Vec<f32>> = training.iter().map(|example| example.inputs(features)).collect();
+    let covers = forest.replay(inputs.iter().map(Vec::as_slice))?;
     Ok(Fitted { bytes, covers, forest })
 }
 
@@ -73,10 +81,10 @@ fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
 }
 
 /// The number of trees with the least log loss.
-fn best_size(forest: &OwnedForest<f32>, rows: &[Example], truth: &[bool]) -> Option<usize> {
+fn best_size(forest: &OwnedForest<f32>, features: &[usize], rows: &[Example], truth: &[bool]) -> Option<usize> {
     let mut losses = vec![0.0f64; forest.forest().parts().roots.len()];
     for (example, truth) in rows.iter().zip(truth) {
-        for (loss, margin) in losses.iter_mut().zip(forest.forest().staged_margins(&example.row)?) {
+        for (loss, margin) in losses.iter_mut().zip(forest.forest().staged_margins(&example.inputs(features))?) {
             let signed = if *truth { f64::from(margin) } else { -f64::from(margin) };
             *loss += (-2.0 * signed).exp().ln_1p();
         }

@@ -1,7 +1,7 @@
 //! The five things to predict: what the right answer is, and which people they are learned and judged on.
 
 use crate::cohort::{DAYS, Day, History, State, person};
-use features::{CheckIn, Row, row};
+use features::{CheckIn, FEATURES, Row, row};
 
 /// The seed of everything.
 pub const SEED: u64 = 20_260_131;
@@ -89,10 +89,24 @@ fn disturbed(day: &Day) -> bool {
 
 /// One look at one person: what is known, and the right answer to each task.
 pub struct Example {
-    /// What the models see.
+    /// Every feature of the service.
     pub row: Row,
     /// One label a task, in the order of [`Task::ALL`].
     pub labels: [usize; 5],
+}
+
+impl Example {
+    /// The row of a model that reads these features, by their places in [`FEATURES`].
+    pub fn inputs(&self, features: &[usize]) -> Vec<f32> {
+        features.iter().map(|&place| self.row[place]).collect()
+    }
+}
+
+/// Returns the places in [`FEATURES`] of those that some example has. The others are made of fields that are not
+/// simulated: a model learns nothing from them, and reading them it would change with every field that is added.
+pub fn known_features(examples: &[Example]) -> Vec<usize> {
+    let is_known = |place: &usize| examples.iter().any(|example| !example.row[*place].is_nan());
+    (0..FEATURES.len()).filter(is_known).collect()
 }
 
 /// Every look at these people.
