@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A hash of everything that a prediction depends on.
+/// Returns a hash of everything that a prediction depends on.
 fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
     let mut hash = Sha256::new();
     for model in models {
@@ -87,7 +87,7 @@ fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
 struct Model {
     name: String,
     card: Card,
-    /// One file, or one a class.
+    /// Models of one file, or of one file a class.
     imported: Vec<Imported>,
     files: Vec<PathBuf>,
 }
@@ -197,12 +197,12 @@ impl Model {
         Ok(())
     }
 
-    /// A count over all files.
+    /// Returns the sum of a count over all files.
     fn sum(&self, of: fn(&Forests) -> usize) -> usize {
         self.imported.iter().map(|model| of(&model.forests)).sum()
     }
 
-    /// What `GET /models` says of the model, and with `whole` what `GET /models/{name}` says.
+    /// Returns the JSON of the model in `GET /models`, or with `whole` in `GET /models/{name}`.
     fn inventory(&self, whole: bool) -> serde_json::Value {
         let card = &self.card;
         let mut inventory = json!({
@@ -234,7 +234,7 @@ impl Model {
     }
 }
 
-/// The file with this stem, if there is one.
+/// Returns the file with this stem, if there is one.
 fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
     let files: Vec<PathBuf> = FILE_ENDINGS
         .iter()
@@ -245,7 +245,7 @@ fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
     Ok(files.into_iter().next())
 }
 
-/// Reads a model file and holds it against its card.
+/// Reads a model file and checks it against its card.
 fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Imported> {
     let model = read(&std::fs::read(file)?, &Options { rounds: card.rounds, covers })?;
     ensure!(
@@ -274,8 +274,8 @@ fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Impo
     Ok(model)
 }
 
-/// Writes a forest as static data, which the compiler checks as it does. `{:?}` prints the shortest text that reads back to
-/// the same bits.
+/// Writes a forest as static data, which the compiler checks. `{:?}` prints the shortest text that reads back to the
+/// same bits.
 fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest: &OwnedForest<T>) -> Result<()> {
     let forest = forest.forest();
     let parts = forest.parts();
@@ -309,7 +309,7 @@ fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest
     Ok(())
 }
 
-/// Where the service's feature row has a feature.
+/// Returns the place of a feature in the service's feature row.
 fn place(name: &str) -> Result<usize> {
     let Some(place) = features::feature_index(name) else {
         let nearest = features::FEATURES.iter().min_by_key(|feature| levenshtein(feature.name, name));

@@ -13,16 +13,16 @@ pub struct Card {
     pub version: String,
     /// One line for people.
     pub title: String,
-    /// Where the type stands in answers, smallest first.
+    /// Position of the type in answers, smallest first.
     pub position: u32,
     /// The library whose file stands beside the card: `gbdt`, `lightgbm` or `xgboost`.
     pub format: Library,
-    /// Use only the first boosting rounds of the file.
+    /// Number of boosting rounds to use, the first ones of the file; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
     /// Licence of the model and of the data it was trained on.
     pub licence: String,
-    /// What everyone who uses the model must know.
+    /// Warnings that everyone who uses the model must know.
     pub warnings: Vec<String>,
     /// The person could be harmed by a careless display: answers carry a disclaimer and crisis lines.
     #[serde(default)]
@@ -31,15 +31,15 @@ pub struct Card {
     pub features: Vec<String>,
     /// Inputs without any one of which the answer is `insufficient_data`.
     pub critical: Vec<String>,
-    /// What the margins mean.
+    /// The meaning of the margins.
     pub output: Output,
     /// Scores at and above which a risk is no longer low: the event's probability, or for classes the probability
     /// of all classes but the reference class.
     pub risk_levels: RiskLevels,
-    /// What the model was trained on.
+    /// Data that the model was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,
-    /// How well it does on people it never saw.
+    /// Quality on people it never saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
 }
@@ -76,7 +76,7 @@ pub enum Output {
         /// The class that is no risk.
         reference_class: String,
     },
-    /// Whether an event happens. One file with one output.
+    /// The probability of an event. One file with one output.
     Risk {
         /// The label at and above the decision threshold.
         event: String,
@@ -154,15 +154,15 @@ impl std::error::Error for CardError {}
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RiskLevels {
-    /// From here medium.
+    /// Lower bound of medium.
     pub medium: f64,
-    /// From here high.
+    /// Lower bound of high.
     pub high: f64,
-    /// From here critical.
+    /// Lower bound of critical.
     pub critical: f64,
 }
 
-/// What a model was trained on, and how.
+/// Data that a model was trained on, and how.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
@@ -186,28 +186,28 @@ pub struct Quality {
     pub people: u32,
     /// Held-out rows.
     pub rows: u32,
-    /// The model's.
+    /// The model's measures.
     pub model: Measures,
-    /// The heuristic's that it replaces.
+    /// The measures of the heuristic that it replaces.
     pub heuristic: Measures,
-    /// What the rows and columns of the confusion matrices are: true class by row, predicted by column.
+    /// Labels of the confusion matrix, in the order of its rows and columns.
     pub confusion_labels: Vec<String>,
-    /// Rows by true and predicted label: the model's.
+    /// The model's confusion matrix: true label by row, predicted label by column.
     pub confusion: Vec<Vec<u32>>,
-    /// What a calibration plot shows; for classes, of every class against the rest.
+    /// Points of a calibration plot; for classes, of every class against the rest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<CalibrationBin>,
 }
 
-/// Rows whose predicted probability was in one tenth.
+/// Rows whose predicted probability was in one tenth of the range.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationBin {
     /// Mean predicted probability.
     pub predicted: f64,
-    /// Share of the rows in which it was so.
+    /// Share of the rows in which the label was the true one.
     pub observed: f64,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u32,
 }
 

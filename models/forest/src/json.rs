@@ -9,8 +9,8 @@ const PYTHON: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 #[cfg(feature = "import")]
 const XGBOOST: [&str; 8] = ["-Infinity", "Infinity", "-NaN", "NaN", "-inf", "inf", "-nan", "nan"];
 
-/// Puts Python's `NaN`, `Infinity` and `-Infinity` into quotation marks, so that a parser of JSON sees which one it was.
-/// Strings are left alone, and so is everything else that is no JSON: the parser refuses it.
+/// Puts Python's `NaN`, `Infinity` and `-Infinity` into quotation marks, so that a parser of JSON sees which one it
+/// was. Strings are left alone, and so is everything else that is no JSON: the parser refuses it.
 ///
 /// ```
 /// let json = forest::json::quote_bare_numbers(br#"{"NaN": [NaN, -Infinity, 1.5]}"#);

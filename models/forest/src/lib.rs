@@ -31,6 +31,6 @@ mod shap;
 mod transform;
 mod walk;
 
-pub use layout::{Forest, Link, MOST_FEATURES, Node, Parts, Reading};
+pub use layout::{Forest, Link, MAX_FEATURES, Node, Parts, Reading};
 pub use number::Number;
 pub use transform::Transform;

@@ -1,4 +1,4 @@
-//! `model add`: into the registry, with a card that says all that the file says.
+//! `model add`: copies a model into the registry, with a card that says all that the file says.
 
 use crate::card::{Card, Output, RiskLevels};
 use crate::{check_name, load, registry};

@@ -1,4 +1,4 @@
-//! `cargo xtask model`: what a data scientist does with a model before and after it is in the registry.
+//! `cargo xtask model`: a data scientist's tools for a model, before and after it is in the registry.
 //!
 //! It reads files itself and does not depend on the registry, so that it works when a folder there is wrong.
 
@@ -37,9 +37,9 @@ struct Args {
 enum Command {
     /// Copy a model file into models/<name>/ and write a card for it.
     Add(add::Add),
-    /// Say what is in a model file.
+    /// Describe a model file.
     Inspect(inspect::Inspect),
-    /// Compare a model with what its library said of some rows.
+    /// Compare a model with its library's predictions for some rows.
     Verify(verify::Verify),
     /// Delete models/<name>/.
     Remove(remove::Remove),
@@ -69,12 +69,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// The registry's folder, from wherever cargo runs us.
+/// Returns the registry's folder, relative to the repository's.
 fn registry() -> PathBuf {
     std::env::var_os("BIPOLAR_EDGE_REGISTRY").map_or_else(|| PathBuf::from("models"), PathBuf::from)
 }
 
-/// A model file, or the one of a model in the registry.
+/// Returns a model file, or the one of a model in the registry.
 fn find(model: &Path) -> Result<PathBuf> {
     if model.is_file() {
         return Ok(model.to_owned());
@@ -107,7 +107,7 @@ fn load(file: &Path, rounds: Option<usize>) -> Result<Imported> {
     read(&bytes, &Options { rounds, covers: None }).with_context(|| file.display().to_string())
 }
 
-/// A name that is a folder and nothing else.
+/// Checks that a name is a folder and nothing else.
 fn check_name(name: &str) -> Result<()> {
     let sane = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     ensure!(

@@ -31,21 +31,21 @@ pub const DAYS: usize = 120;
 /// A mood state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Neither.
+    /// Neither mania nor depression.
     Euthymia,
     /// Mania or hypomania.
     Mania,
     /// Depression.
     Depression,
-    /// Both at once.
+    /// Mania and depression at once.
     Mixed,
 }
 
 impl State {
-    /// In the order of the model's classes.
+    /// Every state, in the order of the model's classes.
     pub const ALL: [State; 4] = [State::Euthymia, State::Mania, State::Depression, State::Mixed];
 
-    /// The class's name.
+    /// Returns the class's name.
     pub fn name(self) -> &'static str {
         match self {
             State::Euthymia => "euthymia",
@@ -55,7 +55,7 @@ impl State {
         }
     }
 
-    /// Mean length of an episode in days.
+    /// Returns the mean length of an episode in days.
     fn mean_days(self) -> f64 {
         match self {
             State::Euthymia => f64::INFINITY,
@@ -69,8 +69,8 @@ impl State {
 /// Share of time in each state, in the order of [`State::ALL`].
 const TIME_SHARE: [f64; 4] = [0.53, 0.09, 0.32, 0.06];
 
-/// How one field is answered: mean in each state in the order of [`State::ALL`], spread between people, spread
-/// between days. For yes/no fields the means are probabilities and the spreads are unused.
+/// Distribution of the answers to one field: mean in each state in the order of [`State::ALL`], spread between people,
+/// spread between days. For yes/no fields the means are probabilities and the spreads are unused.
 struct Answer {
     field: &'static str,
     mean: [f64; 4],
@@ -137,7 +137,7 @@ const ANSWERS: [Answer; 27] = [
 pub struct Day {
     /// The state the person was in.
     pub state: State,
-    /// What they would have answered to every question.
+    /// Answers to every question, before some are left out.
     answers: [f32; FIELDS.len()],
     /// Suicidal ideation was present.
     pub ideation: bool,
@@ -146,7 +146,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// The true answer to a field.
+    /// Returns the true answer to a field.
     pub fn truth(&self, field: &str) -> f32 {
         field_index(field).map_or(f32::NAN, |index| self.answers[index])
     }
@@ -161,14 +161,14 @@ pub struct History {
 /// The last calendar day of every history.
 const LAST_DATE: Date = Date::constant(2026, 1, 31);
 
-/// Person `index` of the cohort with this seed: always the same one, however many others are made.
+/// Simulates person `index` of the cohort with this seed: always the same one, however many others are made.
 pub fn person(seed: u64, index: u64) -> History {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(index);
     Person::draw(&mut rng).live(&mut rng, index)
 }
 
-/// What stays the same about a person.
+/// Traits of a person that do not change.
 struct Person {
     /// Added to each field's mean.
     offsets: [f64; FIELDS.len()],
@@ -261,7 +261,7 @@ impl Person {
         History { days }
     }
 
-    /// Whether an episode, or its end, is under way from today, and when it begins.
+    /// Draws if an episode, or its end, is under way from today: the coming state, its first day, the days of prodrome.
     fn onset(
         &self,
         rng: &mut ChaCha8Rng,
@@ -387,18 +387,18 @@ fn pick(rng: &mut ChaCha8Rng, weights: &[f64]) -> State {
     State::Euthymia
 }
 
-/// To the steps of the app's sliders: half hours of sleep, five minutes of exercise, whole points elsewhere.
+/// Rounds to the steps of the app's sliders: half hours of sleep, five minutes of exercise, whole points elsewhere.
 fn rounded(value: f64, field: &str, range: features::Range) -> f32 {
     let step = match field {
         "hoursSlept" | "perceivedSleepNeed" => 0.5,
         "exerciseDurationMin" => 5.0,
         _ => 1.0,
     };
-    let most = match range {
-        features::Range::UpTo(most) => f64::from(most),
+    let max = match range {
+        features::Range::UpTo(max) => f64::from(max),
         _ => f64::INFINITY,
     };
-    (((value / step).round() * step).clamp(0.0, most)) as f32
+    (((value / step).round() * step).clamp(0.0, max)) as f32
 }
 
 fn yes(answer: bool) -> f32 {

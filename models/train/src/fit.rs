@@ -7,23 +7,23 @@ use gbdt::config::Config;
 use gbdt::decision_tree::{Data, PredVec, VALUE_TYPE_UNKNOWN};
 use gbdt::gradient_boost::GBDT;
 
-/// The most trees a forest may have.
-const MOST_TREES: usize = 100;
+/// Maximum number of trees of a forest.
+const MAX_TREES: usize = 100;
 const DEPTH: u32 = 4;
 const SHRINKAGE: f32 = 0.1;
 const MIN_LEAF_ROWS: usize = 60;
 
-/// One trained forest: its file's bytes, and the same read back.
-pub struct Fitted {
-    /// What `gbdt` saves.
+/// One trained forest: its file's bytes, and the forest read back from them.
+pub struct TrainedForest {
+    /// The file that `gbdt` saves.
     pub bytes: Vec<u8>,
-    /// How many training rows reached each node, in the file's own order.
+    /// Number of training rows that reached each node, in the file's own order.
     pub covers: Vec<u32>,
-    /// The same, laid out.
+    /// The forest of the file, in the flat layout.
     pub forest: OwnedForest<f32>,
 }
 
-/// The row in `gbdt`'s own terms, in which one number stands for missing.
+/// Returns the row in `gbdt`'s own terms, in which one number stands for missing.
 fn gbdt_row(row: &[f32]) -> Vec<f32> {
     row.iter().map(|&x| if x.is_nan() { VALUE_TYPE_UNKNOWN } else { x }).collect()
 }
@@ -36,12 +36,12 @@ pub fn fit(
     features: &[usize],
     training: &[Example],
     validation: &[Example],
-) -> Result<Fitted> {
+) -> Result<TrainedForest> {
     let at = task.index();
     let mut config = Config::new();
     config.set_feature_size(features.len());
     config.set_max_depth(DEPTH);
-    config.set_iterations(MOST_TREES);
+    config.set_iterations(MAX_TREES);
     config.set_shrinkage(SHRINKAGE);
     config.set_min_leaf_size(MIN_LEAF_ROWS);
     config.set_loss("LogLikelyhood");
@@ -62,7 +62,7 @@ pub fn fit(
     let forest = forest_of(&bytes)?;
     let inputs: Vec<Vec<f32>> = training.iter().map(|example| example.inputs(features)).collect();
     let covers = forest.replay(inputs.iter().map(Vec::as_slice))?;
-    Ok(Fitted { bytes, covers, forest })
+    Ok(TrainedForest { bytes, covers, forest })
 }
 
 fn saved(model: &GBDT) -> Result<Vec<u8>> {
@@ -72,7 +72,7 @@ fn saved(model: &GBDT) -> Result<Vec<u8>> {
     Ok(std::fs::read(path)?)
 }
 
-/// The one forest of a `gbdt` file.
+/// Reads the one forest of a `gbdt` file.
 fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
     match read_gbdt(bytes, None)?.forests {
         Forests::F32(forests) => forests.into_iter().next().context("a gbdt model has one forest"),
@@ -80,7 +80,7 @@ fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
     }
 }
 
-/// The number of trees with the least log loss.
+/// Returns the number of trees with the least log loss.
 fn best_size(forest: &OwnedForest<f32>, features: &[usize], rows: &[Example], truth: &[bool]) -> Option<usize> {
     let mut losses = vec![0.0f64; forest.forest().parts().roots.len()];
     for (example, truth) in rows.iter().zip(truth) {
@@ -93,7 +93,7 @@ fn best_size(forest: &OwnedForest<f32>, features: &[usize], rows: &[Example], tr
     Some(best.0 + 1)
 }
 
-/// The same model with its first `trees` trees: boosting fits them one after the other, so they are the model
+/// Returns a model with the first `trees` trees alone: boosting fits them one after the other, so they are the model
 /// that fewer iterations would have given.
 fn truncated(bytes: &[u8], trees: usize) -> Result<Vec<u8>> {
     let mut model: serde_json::Value = serde_json::from_slice(bytes)?;
@@ -102,7 +102,7 @@ fn truncated(bytes: &[u8], trees: usize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&model)?)
 }
 
-/// `gbdt`'s own predictions with a model file.
+/// Returns `gbdt`'s own predictions with a model file.
 pub fn gbdt_predictions(model_file: &str, rows: &[Vec<f32>]) -> Result<PredVec> {
     let model = GBDT::load_model(model_file).map_err(|error| anyhow::anyhow!("{model_file}: {error}"))?;
     Ok(model.predict(&rows.iter().map(|row| Data::new_test_data(gbdt_row(row), None)).collect()))

@@ -1,5 +1,5 @@
 //! `cargo xtask train`: makes the cohort, trains the five models, writes `models/<name>/` and the demo cohort.
-//! The same sources give the same bytes, run after run.
+//! Deterministic: equal sources give equal bytes, run after run.
 
 use anyhow::{Context, Result, ensure};
 use bipolar_edge_models::card::{Card, Output, Quality, RiskLevels, Training};
@@ -7,7 +7,7 @@ use features::FEATURES;
 use forest::import::Library;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use train::fit::Fitted;
+use train::fit::TrainedForest;
 use train::task::{Example, HELD_OUT, SEED, TRAINING, Task, VALIDATION, examples, known_features};
 use train::{demo, evaluate, fit, heuristics};
 
@@ -58,7 +58,7 @@ fn train(task: Task, cohort: &Cohort, root: &Path) -> Result<String> {
     };
     let fit =
         |(_, label): &(String, usize)| fit::fit(task, *label, &cohort.features, &cohort.training, &cohort.validation);
-    let fitted = files.iter().map(fit).collect::<Result<Vec<Fitted>>>()?;
+    let fitted = files.iter().map(fit).collect::<Result<Vec<TrainedForest>>>()?;
     let quality = quality(task, &output, cohort, &fitted)?;
 
     let trees: Vec<usize> = fitted.iter().map(|fitted| fitted.forest.forest().parts().roots.len()).collect();
@@ -80,7 +80,7 @@ fn train(task: Task, cohort: &Cohort, root: &Path) -> Result<String> {
 }
 
 /// Measures the forests and the heuristic that they replace on the people held out.
-fn quality(task: Task, output: &Output, cohort: &Cohort, fitted: &[Fitted]) -> Result<Quality> {
+fn quality(task: Task, output: &Output, cohort: &Cohort, fitted: &[TrainedForest]) -> Result<Quality> {
     let held_out = &cohort.held_out;
     let labels: Vec<usize> = held_out.iter().map(|example| example.labels[task.index()]).collect();
     let probabilities = probabilities(fitted, cohort).context("a row does not fit the model")?;
@@ -103,7 +103,7 @@ fn quality(task: Task, output: &Output, cohort: &Cohort, fitted: &[Fitted]) -> R
 }
 
 /// The forests' probability of each label for each row held out. `None` if a row does not fit.
-fn probabilities(fitted: &[Fitted], cohort: &Cohort) -> Option<Vec<Vec<f32>>> {
+fn probabilities(fitted: &[TrainedForest], cohort: &Cohort) -> Option<Vec<Vec<f32>>> {
     let sigmoid = |margin: f32| 1.0 / (1.0 + (-2.0 * margin).exp());
     let of = |example: &Example| {
         let inputs = example.inputs(&cohort.features);
@@ -175,7 +175,7 @@ fn output(task: Task) -> Output {
     }
 }
 
-/// One mean each that must be there: the answer that the prediction is about.
+/// Returns the features without which there is no prediction: the means of the answers that it is about.
 fn critical(task: Task) -> &'static [&'static str] {
     match task {
         Task::MoodState => &["depressedMood_mean", "energyLevel_mean"],
@@ -186,7 +186,7 @@ fn critical(task: Task) -> &'static [&'static str] {
     }
 }
 
-/// Cautious by kind: a missed suicidal crisis costs more than a missed bad night.
+/// Returns cautious levels by kind: a missed suicidal crisis costs more than a missed bad night.
 fn risk_levels(task: Task) -> RiskLevels {
     let (medium, high, critical) = match task {
         Task::MoodState => (0.3, 0.6, 0.95),

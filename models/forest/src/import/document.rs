@@ -1,4 +1,4 @@
-//! A JSON or UBJSON file as a tree of values, and asking it for what must be there.
+//! A JSON or UBJSON file as a tree of values, and access to it by path.
 
 use super::{ImportError, ubjson};
 use crate::json::nullify_bare_numbers;
@@ -19,19 +19,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, ImportError> {
     ubjson::read(bytes)
 }
 
-/// A value and how it was reached, so that an error can say where it is.
+/// A value and its path, so that an error can say where it is.
 #[derive(Clone)]
-pub(super) struct Place<'a> {
+pub(super) struct JsonPath<'a> {
     pub(super) value: &'a Value,
     path: String,
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn root(value: &'a Value) -> Place<'a> {
-        Place { value, path: String::new() }
+impl<'a> JsonPath<'a> {
+    pub(super) fn root(value: &'a Value) -> JsonPath<'a> {
+        JsonPath { value, path: String::new() }
     }
 
-    /// How it was reached.
+    /// Returns the path, or `file` for the root.
     pub(super) fn path(&self) -> &str {
         if self.path.is_empty() { "file" } else { &self.path }
     }
@@ -40,12 +40,12 @@ impl<'a> Place<'a> {
         ImportError::new(self.path(), reason)
     }
 
-    pub(super) fn optional(&self, key: &str) -> Option<Place<'a>> {
+    pub(super) fn optional(&self, key: &str) -> Option<JsonPath<'a>> {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-        self.value.get(key).map(|value| Place { value, path })
+        self.value.get(key).map(|value| JsonPath { value, path })
     }
 
-    pub(super) fn get(&self, key: &str) -> Result<Place<'a>, ImportError> {
+    pub(super) fn get(&self, key: &str) -> Result<JsonPath<'a>, ImportError> {
         self.optional(key).ok_or_else(|| self.refuse(format!("there is no {key:?}")))
     }
 
@@ -53,13 +53,13 @@ impl<'a> Place<'a> {
         self.value.as_str().ok_or_else(|| self.refuse("is not text"))
     }
 
-    pub(super) fn array(&self) -> Result<Vec<Place<'a>>, ImportError> {
+    pub(super) fn array(&self) -> Result<Vec<JsonPath<'a>>, ImportError> {
         let array = self.value.as_array().ok_or_else(|| self.refuse("is not an array"))?;
-        let place = |(index, value)| Place { value, path: format!("{}[{index}]", self.path) };
+        let place = |(index, value)| JsonPath { value, path: format!("{}[{index}]", self.path) };
         Ok(array.iter().enumerate().map(place).collect())
     }
 
-    /// A whole number, which XGBoost may write as text.
+    /// Returns a whole number, which XGBoost may write as text.
     pub(super) fn whole(&self) -> Result<i64, ImportError> {
         let number = match self.value {
             Value::Number(number) => {
@@ -76,7 +76,7 @@ impl<'a> Place<'a> {
         usize::try_from(self.whole()?).map_err(|_| self.refuse("is below 0"))
     }
 
-    /// `count` numbers of whatever kind `number` takes.
+    /// Returns `count` numbers of the kind that `number` converts.
     pub(super) fn numbers<T>(&self, count: usize, number: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, ImportError> {
         let array = self.value.as_array().ok_or_else(|| self.refuse("is not an array"))?;
         if array.len() != count {
@@ -90,12 +90,12 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A whole number from 0.
+/// Converts a whole number from 0.
 pub(super) fn index(value: &Value) -> Option<usize> {
     value.as_u64().and_then(|number| usize::try_from(number).ok())
 }
 
-/// A number in f32, NaN for what is not finite.
+/// Converts a number to f32, NaN for `null`.
 pub(super) fn float(value: &Value) -> Option<f32> {
     match value {
         Value::Null => Some(f32::NAN),

@@ -76,11 +76,11 @@ pub struct Imported {
     pub feature_names: Vec<String>,
     /// One forest an output.
     pub forests: Forests,
-    /// From margins to the prediction.
+    /// Function from margins to the prediction.
     pub transform: Transform,
-    /// What a margin is divided by before the transform: LightGBM's random forests answer the mean of their trees.
+    /// Divisor of a margin before the transform: LightGBM's random forests answer the mean of their trees.
     pub divisor: f64,
-    /// What whoever imports this should know.
+    /// Warnings for whoever imports the file.
     pub warnings: Vec<String>,
 }
 
@@ -94,7 +94,7 @@ pub enum Forests {
 }
 
 impl Forests {
-    /// How many outputs there are.
+    /// Returns the number of outputs.
     pub fn len(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.len(),
@@ -102,7 +102,7 @@ impl Forests {
         }
     }
 
-    /// How many trees there are over all outputs.
+    /// Returns the number of trees over all outputs.
     pub fn trees(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.iter().map(|forest| forest.forest().parts().roots.len()).sum(),
@@ -110,7 +110,7 @@ impl Forests {
         }
     }
 
-    /// How many nodes there are over all outputs.
+    /// Returns the number of nodes over all outputs.
     pub fn nodes(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.iter().map(|forest| forest.forest().parts().nodes.len()).sum(),
@@ -118,7 +118,7 @@ impl Forests {
         }
     }
 
-    /// What all outputs take in a Wasm module.
+    /// Returns the bytes that all outputs take in a Wasm module.
     pub fn bytes(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.iter().map(OwnedForest::bytes).sum(),
@@ -126,12 +126,12 @@ impl Forests {
         }
     }
 
-    /// Whether there is no output, which no importer gives.
+    /// Tells if there is no output, which no importer returns.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many features a row must have.
+    /// Returns the number of features that a row must have.
     pub fn features(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.first().map_or(0, |forest| forest.forest().parts().features),
@@ -139,7 +139,8 @@ impl Forests {
         }
     }
 
-    /// The margins of one row, widened to `f64` where the library computes in `f32`. `None` if the row does not fit.
+    /// Returns the margins of one row, widened to `f64` where the library computes in `f32`. `None` if the row does not
+    /// fit.
     pub fn margins(&self, row: &[f64]) -> Option<Vec<f64>> {
         match self {
             Forests::F32(forests) => {
@@ -150,8 +151,8 @@ impl Forests {
         }
     }
 
-    /// For one output, how much each feature moved the margin, and last the mean margin it moved it from. `None` if
-    /// the row does not fit, there is no such output, or the file has no covers.
+    /// Returns for one output by how much each feature moved the margin, and last the mean margin it moved it from.
+    /// `None` if the row does not fit, there is no such output, or the file has no covers.
     pub fn contributions(&self, output: usize, row: &[f64]) -> Option<Vec<f64>> {
         let mut contributions = vec![0.0; row.len()];
         let mean = match self {
@@ -180,7 +181,7 @@ impl Imported {
         }
     }
 
-    /// The prediction for one row. `None` if the row does not fit.
+    /// Returns the prediction for one row. `None` if the row does not fit.
     pub fn predict(&self, row: &[f64]) -> Option<Vec<f64>> {
         let mut margins = self.forests.margins(row)?;
         if self.divisor != 1.0 {
@@ -191,13 +192,14 @@ impl Imported {
     }
 }
 
-/// What a file does not say.
+/// Facts that a file does not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Keep only the first boosting rounds, as scikit-learn's wrapper of XGBoost does after stopping early.
+    /// Number of boosting rounds to keep, the first ones, as scikit-learn's wrapper of XGBoost does after stopping
+    /// early.
     pub rounds: Option<usize>,
-    /// How many training rows reached each node, tree after tree in the file's own order, for a `gbdt` file, which does not
-    /// say it.
+    /// Number of training rows that reached each node, tree after tree in the file's own order, for a `gbdt` file,
+    /// which does not say it.
     pub covers: Option<Vec<f32>>,
 }
 
@@ -235,7 +237,7 @@ fn read_any(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     ))
 }
 
-/// Why a file was refused: where in it, and the reason.
+/// Reason why a file was refused, and where in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportError {
     place: String,
