@@ -79,7 +79,7 @@ fn component_with(toolchain: &Toolchain, folder: &Path, models: &[(&str, PathBuf
         step::run("adding a model", add.env("BIPOLAR_EDGE_REGISTRY", &registry).stdout(Stdio::null()))?;
     }
     let mut build = toolchain.cargo_build()?;
-    build.args(["--package", "bipolar-edge"]).env("BIPOLAR_EDGE_REGISTRY", &registry);
+    build.args(["--package", "bipolar-edge-component"]).env("BIPOLAR_EDGE_REGISTRY", &registry);
     step::run("building the Wasm module with them", build.env("CARGO_TARGET_DIR", &own_target))?;
     let module = own_target.join("wasm32-wasip2/release/bipolar_edge.wasm");
     let manifest = std::fs::read_to_string("spin.toml")?;

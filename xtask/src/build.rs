@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// Builds the module that hands spans and counts to the host, and puts it aside.
 pub(crate) fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
     let mut build = toolchain.cargo_build()?;
-    build.args(["--package", "bipolar-edge", "--features", "otel"]);
+    build.args(["--package", "bipolar-edge-component", "--features", "otel"]);
     step::run("building the Wasm module that exports telemetry", &mut build)?;
     let folder = target().join("otel");
     std::fs::create_dir_all(&folder)?;
@@ -40,7 +40,7 @@ pub(crate) fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
 pub(crate) fn module(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
     let mut build = toolchain.cargo_build()?;
     let sizes = std::path::absolute(target().join("model-sizes.txt"))?;
-    build.args(["--package", "bipolar-edge"]).env("BIPOLAR_EDGE_SIZES", &sizes);
+    build.args(["--package", "bipolar-edge-component"]).env("BIPOLAR_EDGE_SIZES", &sizes);
     for package in others {
         build.args(["--package", package]);
     }

@@ -98,10 +98,10 @@ pub(crate) fn run() -> Result<()> {
         ]),
     )?;
     if toolchain.has_clippy() {
-        for more in [&["--package", "guest"][..], &["--features", "bipolar-edge/otel"]] {
+        for more in [&["--package", "guest"][..], &["--features", "bipolar-edge-component/otel"]] {
             let mut clippy = cargo();
             clippy
-                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", "bipolar-edge"])
+                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", "bipolar-edge-component"])
                 .args(more);
             step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
         }

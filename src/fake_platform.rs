@@ -1,7 +1,11 @@
 //! A platform for tests: variables by hand, a store in memory, time that passes at once.
 
-use super::{Fetch, FetchError, Fetched, Platform, StoreError};
+use crate::platform::{
+    BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, RequestBody, StoreError, Tasks,
+    Variables,
+};
 use futures::future::LocalBoxFuture;
+use http::HeaderMap;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,9 +15,10 @@ use std::time::Duration;
 pub(crate) struct Fake {
     pub(crate) variables: HashMap<&'static str, String>,
     pub(crate) stored: Rc<RefCell<HashMap<String, Vec<u8>>>>,
-    /// What other servers answer, and how often they were asked.
+    /// The answer of every other server.
     pub(crate) upstream: String,
-    pub(crate) asked: Rc<Cell<usize>>,
+    /// The number of requests to other servers.
+    pub(crate) fetches: Rc<Cell<usize>>,
     pub(crate) spawned: Rc<RefCell<Vec<LocalBoxFuture<'static, ()>>>>,
 }
 
@@ -31,11 +36,33 @@ impl Fake {
     }
 }
 
-impl Platform for Fake {
+impl RequestBody for Vec<u8> {
+    async fn read(self, max: usize) -> Result<Vec<u8>, BodyError> {
+        if self.len() > max { Err(BodyError::TooLong) } else { Ok(self) }
+    }
+}
+
+impl Inbound for Fake {
+    type Body = Vec<u8>;
+
+    fn client_address<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        headers.get("client-address").and_then(|address| address.to_str().ok())
+    }
+
+    fn is_https(&self, _: &HeaderMap) -> bool {
+        false
+    }
+}
+
+impl Exporter for Fake {}
+
+impl Variables for Fake {
     async fn variable(&self, name: &'static str) -> Option<String> {
         self.variables.get(name).cloned()
     }
+}
 
+impl KeyValue for Fake {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.stored.borrow().get(key).cloned())
     }
@@ -64,17 +91,21 @@ impl Platform for Fake {
         stored.insert(key.to_owned(), (number + delta).to_string().into_bytes());
         Ok(number + delta)
     }
+}
 
+impl OutboundHttp for Fake {
     /// Takes a few turns of whoever else is waiting.
     async fn fetch(&self, _: &Fetch, _: usize) -> Result<Fetched, FetchError> {
-        self.asked.set(self.asked.get() + 1);
+        self.fetches.set(self.fetches.get() + 1);
         for _ in 0..5 {
             self.yield_now().await;
         }
         Ok(Fetched { status: 200, body: self.upstream.clone().into_bytes() })
     }
+}
 
-    /// A turn of whoever else is waiting; what limits something else is longer than any test.
+impl Tasks for Fake {
+    /// Takes a turn of whoever else is waiting; a time-out is longer than any test.
     async fn sleep(&self, duration: Duration) {
         match duration < Duration::from_millis(10) {
             true => self.yield_now().await,
@@ -97,7 +128,7 @@ impl Platform for Fake {
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         use futures::FutureExt;
         let mut task = task.boxed_local();
-        // What waits for a time to pass waits for ever, and keeps what it holds.
+        // A task that waits for a time to pass waits for ever, and keeps what it holds.
         if (&mut task).now_or_never().is_none() {
             self.spawned.borrow_mut().push(task);
         }
