@@ -1,40 +1,45 @@
 //! A real Redis server, without persistence.
 
-use super::{free_port, wait_for};
+#![allow(clippy::expect_used, reason = "a test ends there")]
+
+use crate::process::{Launch, Process};
+use crate::{free_port, root};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// A server, which ends with this value.
+#[derive(Debug)]
 pub struct Redis {
-    process: Child,
+    process: Process,
+    /// Where it listens, on 127.0.0.1.
     pub port: u16,
 }
 
 impl Redis {
+    /// Starts `redis-server` from the path.
     pub fn start() -> Redis {
         let port = free_port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is on the path: `cargo xtask test` installs it");
-        wait_for(|| TcpStream::connect(("127.0.0.1", port)).ok());
-        Redis { process, port }
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        // Its log goes to the standard output, which is discarded.
+        let start = Launch::listening_on(command, format!("127.0.0.1:{port}")).start();
+        Redis { process: start.expect("redis-server is on the path: `cargo xtask test` installs it"), port }
     }
 
-    /// The example configuration with this server's port.
+    /// Writes the example configuration with this server's port into a folder; returns the file.
     pub fn runtime_config(&self, folder: &TempDir) -> PathBuf {
-        let text = std::fs::read_to_string("runtime-config.example.toml").expect("the example is there");
+        let text = std::fs::read_to_string(root().join("runtime-config.example.toml")).expect("the example is there");
         assert!(text.contains("redis://127.0.0.1:6379"));
         let file = folder.path().join("redis.toml");
         std::fs::write(&file, text.replace("6379", &self.port.to_string())).expect("written");
         file
     }
 
-    /// Every key and every value in it, as the server sends them.
+    /// Returns every key and every value in it, as the server sends them.
     pub fn contents(&self) -> String {
         let script = "local all = {} for _, key in ipairs(redis.call('KEYS', '*')) do all[#all + 1] = key \
                       all[#all + 1] = redis.call('GET', key) end return all";
@@ -48,14 +53,8 @@ impl Redis {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Ends it at once.
     pub fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.kill();
+        self.process.kill();
     }
 }

@@ -1,21 +1,16 @@
 //! Many clients at once, on instances that are used again.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, state};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED};
 use std::collections::HashMap;
 
 const CLIENTS: usize = 64;
 const REQUESTS_EACH: usize = 25;
 
 #[test]
-fn sixty_four_clients_over_reused_instances_each_get_their_own_answer() {
+fn concurrent_clients_over_reused_instances_get_their_own_responses() {
     let people = [EUTHYMIC, MANIC, DEPRESSED, MIXED];
     for flags in [&[][..], &["--max-instance-reuse-count", "1"], &["--max-instance-concurrent-reuse-count", "1"]] {
-        let state = state();
-        let host = Host::start(&state, flags);
+        let host = Host::with_flags(flags);
         let expected: HashMap<&str, serde_json::Value> =
             people.map(|person| (person, host.predictions(person, "").json()["predictions"].take())).into();
         std::thread::scope(|scope| {

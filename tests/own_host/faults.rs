@@ -1,46 +1,39 @@
 //! What the service does when its store fails. Only the project's own host can make it fail.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY};
-use harness::{DEPRESSED, Host, state, wait_for};
+use harness::{DEPRESSED, Host, TYPES, state, wait_for, wait_until};
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_store_that_errors_never_fails_an_answer() {
-    let state = state();
-    let host = Host::start(&state, &["--store-fault", "errors"]);
+fn store_errors_never_fail_a_prediction() {
+    let host = Host::with_flags(&["--store-fault", "errors"]);
     for _ in 0..5 {
         let answer = host.predictions(DEPRESSED, "");
         assert_eq!(answer.header("x-cache"), "BYPASS");
-        assert_eq!(answer.json()["predictions"].as_array().map(Vec::len), Some(5));
+        assert_eq!(answer.json()["predictions"].as_array().map(Vec::len), Some(TYPES.len()));
     }
     let ready = host.get("/health/ready");
     assert_eq!((ready.status, ready.json()["store"].as_str()), (200, Some("unavailable")));
-    wait_for(|| host.log().contains("the prediction cache could not be read: store error").then_some(()));
+    wait_until(|| host.log().contains("the prediction cache could not be read: store error"));
     assert!(!host.log().contains(DEPRESSED), "a user id is in the log");
 }
 
 #[test]
-fn a_slow_store_is_waited_for_once_and_then_left_alone() {
-    let state = state();
-    let host = Host::start(&state, &["--store-fault", "slow=5s", "--max-instance-reuse-count", "1000"]);
+fn slow_store_opens_the_circuit_breaker() {
+    let host = Host::with_flags(&["--store-fault", "slow=5s", "--max-instance-reuse-count", "1000"]);
     let start = Instant::now();
     for _ in 0..20 {
         assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
     }
     // Waiting for the store even once would take five seconds: this is no measurement of speed.
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
-    wait_for(|| host.log().contains("the store is too slow and is left alone for a while").then_some(()));
+    wait_until(|| host.log().contains("the store is too slow and is left alone for a while"));
 }
 
 #[test]
-fn a_store_that_loses_writes_costs_hits_and_nothing_else() {
-    let state = state();
-    let host = Host::start(&state, &["--store-fault", "loses-writes"]);
+fn lost_writes_cost_cache_hits_only() {
+    let host = Host::with_flags(&["--store-fault", "loses-writes"]);
     let first = host.predictions(DEPRESSED, "").json();
     for _ in 0..5 {
         let answer = host.predictions(DEPRESSED, "");
@@ -50,7 +43,7 @@ fn a_store_that_loses_writes_costs_hits_and_nothing_else() {
 }
 
 #[test]
-fn a_store_that_recovers_is_used_again() {
+fn recovered_store_is_used_again() {
     let state = state();
     let fault = state.path().join("fault");
     std::fs::write(&fault, "errors").expect("written");
@@ -58,45 +51,43 @@ fn a_store_that_recovers_is_used_again() {
     assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
     std::fs::write(&fault, "").expect("written");
     assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "MISS");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
     std::fs::write(&fault, "slow=3s").expect("written");
     assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
     std::fs::write(&fault, "").expect("written");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
 }
 
 #[test]
-fn a_store_that_cannot_count_lets_requests_through_and_says_so() {
+fn rate_limits_fail_open_with_a_warning() {
     let limits = ["--variable", "rate_limit_predictions=1/day", "--variable", "rate_limit_default=1/day"];
     for fault in ["errors", "slow=5s"] {
-        let state = state();
-        let host = Host::start(&state, &[&["--store-fault", fault][..], &limits].concat());
+        let host = Host::with_flags(&[&["--store-fault", fault][..], &limits].concat());
         let start = Instant::now();
         for _ in 0..10 {
             assert_eq!(host.predictions(DEPRESSED, "").header("ratelimit-limit"), "", "nobody knows where they stand");
         }
         // The counters' interface knows no time-out: a store that is slow must not be asked through it even once.
         assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
-        wait_for(|| host.log().contains("requests could not be counted and are let through").then_some(()));
+        wait_until(|| host.log().contains("requests could not be counted and are let through"));
     }
 }
 
 #[test]
-fn an_invalidation_that_the_store_does_not_take_is_an_error() {
-    let state = state();
-    let host = Host::start(&state, &["--store-fault", "errors"]);
+fn failed_invalidation_is_503() {
+    let host = Host::with_flags(&["--store-fault", "errors"]);
     let answer = host.request("DELETE", &format!("/data/predictions/{DEPRESSED}"), &[]);
     assert_eq!((answer.status, answer.header("retry-after")), (503, "2"), "{}", answer.body);
 }
 
 #[test]
-fn a_store_that_fails_has_a_background_prediction_made_at_once_or_told_as_failed() {
+fn store_failure_makes_a_job_direct_or_lost() {
     let state = state();
     let fault = state.path().join("fault");
     std::fs::write(&fault, "errors").expect("written");
-    let stand_in = StandIn::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
+    let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
     let variables = [
-        format!("supabase_url={}", stand_in.url),
+        format!("supabase_url={}", supabase.url),
         format!("supabase_anon_key={ANON_KEY}"),
         "auth_mode=off".to_owned(),
         format!("supabase_service_key={SERVICE_KEY}"),
@@ -109,7 +100,7 @@ fn a_store_that_fails_has_a_background_prediction_made_at_once_or_told_as_failed
     let ask = || host.request("GET", &path, &[("prefer", "respond-async")]);
     let direct = ask();
     assert_eq!((direct.status, direct.header("x-cache")), (200, "BYPASS"), "{}", direct.body);
-    wait_for(|| host.log().contains("a background prediction could not be begun and is made at once").then_some(()));
+    wait_until(|| host.log().contains("a background prediction could not be begun and is made at once"));
 
     std::fs::write(&fault, "").expect("written");
     let accepted = ask();
@@ -117,7 +108,7 @@ fn a_store_that_fails_has_a_background_prediction_made_at_once_or_told_as_failed
     std::fs::write(&fault, "errors").expect("written");
     let location = accepted.header("location");
     assert_eq!(host.get(location).status, 503, "nobody knows");
-    wait_for(|| host.log().contains("the end of a background prediction could not be written").then_some(()));
+    wait_until(|| host.log().contains("the end of a background prediction could not be written"));
     std::fs::write(&fault, "").expect("written");
     assert_eq!(host.get(location).json()["status"], "running");
     let job = wait_for(|| Some(host.get(location).json()).filter(|job| job["status"] != "running"));
@@ -125,7 +116,7 @@ fn a_store_that_fails_has_a_background_prediction_made_at_once_or_told_as_failed
 }
 
 #[test]
-fn counts_that_the_store_does_not_take_are_told_once_it_does_and_none_are_made_up() {
+fn unflushed_metrics_are_flushed_once_the_store_recovers() {
     let state = state();
     let fault = state.path().join("fault");
     std::fs::write(&fault, "").expect("written");

@@ -1,12 +1,8 @@
 //! The Open Inference Protocol, as clients of other model servers speak it.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use bipolar_edge_models::{MODELS, Model};
 use harness::tokens::API_KEY;
-use harness::{Answer, Host, state};
+use harness::{Host, Response};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -27,7 +23,7 @@ fn rows(count: usize) -> Vec<Vec<f64>> {
     (0..count).map(|row| (0..model().features.len()).map(|column| number(row, column)).collect()).collect()
 }
 
-fn infer(host: &Host, body: &Value) -> Answer {
+fn infer(host: &Host, body: &Value) -> Response {
     host.post(&format!("/v2/models/{MODEL}/infer"), body)
 }
 
@@ -38,7 +34,7 @@ fn tensor(rows: &[Vec<f64>], datatype: &str) -> Value {
     json!({ "name": "input", "shape": [rows.len(), model().features.len()], "datatype": datatype, "data": data })
 }
 
-fn output(answer: &Answer, name: &str) -> Vec<f64> {
+fn output(answer: &Response, name: &str) -> Vec<f64> {
     let outputs = answer.json()["outputs"].clone();
     let found = outputs.as_array().expect("outputs").iter().find(|output| output["name"] == name).expect("the output");
     found["data"].as_array().expect("data").iter().map(|number| number.as_f64().expect("a number")).collect()
@@ -53,9 +49,8 @@ fn close(ours: &[f64], theirs: &[f64]) {
 }
 
 #[test]
-fn server_and_models_say_what_they_are() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn metadata_describes_the_server_and_every_model() {
+    let host = Host::demo();
     assert_eq!(host.get("/v2/health/live").json(), json!({ "live": true }));
     assert_eq!(host.get("/v2/health/ready").json(), json!({ "ready": true }));
     let server = host.get("/v2").json();
@@ -85,9 +80,8 @@ fn server_and_models_say_what_they_are() {
 }
 
 #[test]
-fn rows_are_answered_with_what_the_model_says_of_each() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn inference_equals_the_native_model_row_by_row() {
+    let host = Host::demo();
     for count in [1, 2, 256, 700] {
         let rows: Vec<Vec<f64>> = rows(count)
             .into_iter()
@@ -133,9 +127,8 @@ fn rows_are_answered_with_what_the_model_says_of_each() {
 }
 
 #[test]
-fn outputs_are_those_that_are_asked_for_and_contributions_add_up_to_the_margin() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn requested_outputs_are_returned_and_contributions_sum_to_the_margin() {
+    let host = Host::demo();
     let rows = rows(4);
     let input =
         tensor(&rows.iter().map(|row| row.iter().map(|x| x.clamp(-1e9, 1e9)).collect()).collect::<Vec<_>>(), "FP64");
@@ -173,9 +166,8 @@ fn exchange(host: &Host, request: &[u8]) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn binary_tensors_stand_behind_the_json_in_both_directions() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn binary_tensors_follow_the_json_in_both_directions() {
+    let host = Host::demo();
     let rows = rows(5);
     for (datatype, wide) in [("FP32", false), ("FP64", true)] {
         let bytes: Vec<u8> = rows
@@ -206,9 +198,8 @@ fn binary_tensors_stand_behind_the_json_in_both_directions() {
 }
 
 #[test]
-fn what_is_no_request_is_an_error_of_one_sentence() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn invalid_requests_are_400_with_one_sentence() {
+    let host = Host::demo();
     let columns = model().features.len();
     let good = tensor(&rows(1)[..1].iter().map(|row| vec![1.0; row.len()]).collect::<Vec<_>>(), "FP64");
     let with = |name: &str, value: Value| {
@@ -259,10 +250,9 @@ fn what_is_no_request_is_an_error_of_one_sentence() {
 }
 
 #[test]
-fn it_is_guarded_as_the_inventory_is() {
-    let state = state();
+fn protocol_is_guarded_like_the_inventory() {
     let keys = format!("api_keys={API_KEY}");
-    let host = Host::start(&state, &["--variable", "auth_mode=api_key", "--variable", &keys]);
+    let host = Host::with_flags(&["--variable", "auth_mode=api_key", "--variable", &keys]);
     for path in ["/v2", "/v2/models/mood_state", "/v2/models/mood_state/ready"] {
         let answer = host.get(path);
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "ApiKey header=\"x-api-key\""), "{path}");
@@ -294,9 +284,8 @@ fn margins(head: &str, body: &[u8]) -> Vec<f64> {
 
 /// Every file is what a client of another model server sent about the same three rows: `tests/fixtures/inference/make.py`.
 #[test]
-fn what_other_clients_sent_is_understood_byte_for_byte() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn recorded_requests_of_other_clients_are_understood() {
+    let host = Host::demo();
     let mut answers = Vec::new();
     for file in std::fs::read_dir("tests/fixtures/inference").expect("a folder") {
         let path = file.expect("a file").path();

@@ -1,11 +1,7 @@
 //! Check-ins that come with the question: one, or a batch of them.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use features::FIELDS;
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, demo, state, store_file};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, demo_check_ins, state, store_file};
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,7 +16,7 @@ fn checkins(user_id: &str, count: usize) -> Vec<Value> {
         });
         Value::Object(cells.collect())
     };
-    let mut all: Vec<Value> = demo(user_id).into_iter().map(checkin).collect();
+    let mut all: Vec<Value> = demo_check_ins(user_id).into_iter().map(checkin).collect();
     all.split_off(all.len().saturating_sub(count))
 }
 
@@ -42,9 +38,8 @@ fn nested(checkin: &Value) -> Value {
 }
 
 #[test]
-fn posted_check_ins_are_answered_as_the_same_ones_of_a_person_are() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn posted_check_ins_get_the_predictions_of_stored_ones() {
+    let host = Host::demo();
     for user_id in [EUTHYMIC, MANIC, DEPRESSED, MIXED] {
         let theirs = host.predictions(user_id, "?limit_checkins=3&explain=true&window_days=7").json();
         let flat = checkins(user_id, 40);
@@ -65,9 +60,8 @@ fn posted_check_ins_are_answered_as_the_same_ones_of_a_person_are() {
 }
 
 #[test]
-fn types_may_be_a_list_or_text_and_the_defaults_are_those_of_the_query() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn types_may_be_an_array_or_text_and_defaults_match_the_query() {
+    let host = Host::demo();
     let checkins = checkins(MANIC, 10);
     let kinds = |question: Value| -> Vec<String> {
         let body = host.post("/data/predictions", &question).json();
@@ -85,9 +79,8 @@ fn types_may_be_a_list_or_text_and_the_defaults_are_those_of_the_query() {
 }
 
 #[test]
-fn of_two_check_ins_of_a_day_the_later_counts_and_that_is_said() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn later_check_in_of_a_day_counts_with_a_warning() {
+    let host = Host::demo();
     let mut checkins = checkins(EUTHYMIC, 5);
     let mut later = checkins[4].clone();
     checkins[4]["checkin_date"] = json!("2026-01-31T08:00:00Z");
@@ -105,9 +98,8 @@ fn of_two_check_ins_of_a_day_the_later_counts_and_that_is_said() {
 }
 
 #[test]
-fn everything_wrong_with_a_body_is_named_with_its_place() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn body_errors_are_all_named_with_their_path() {
+    let host = Host::demo();
     let refused = |question: Value| {
         let answer = host.post("/data/predictions", &question);
         assert_eq!(answer.status, 400, "{}", answer.body);
@@ -153,9 +145,8 @@ fn everything_wrong_with_a_body_is_named_with_its_place() {
 }
 
 #[test]
-fn what_is_not_json_or_too_long_is_refused_before_it_is_read() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn wrong_content_type_or_oversized_body_is_refused_before_it_is_read() {
+    let host = Host::demo();
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
         let answer = host.post_text("/data/predictions", content_type, "{}");
         assert_eq!((answer.status, answer.json()["status"].clone()), (415, json!(415)), "{content_type}");
@@ -193,18 +184,16 @@ fn raw(host: &Host, path: &str, rest_of_head: &str, body: &[u8]) -> String {
 }
 
 #[test]
-fn a_body_that_does_not_arrive_is_not_waited_for_beyond_the_deadline() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "inference_timeout_seconds=0.3"]);
+fn incomplete_body_is_408_at_the_deadline() {
+    let host = Host::with_flags(&["--variable", "inference_timeout_seconds=0.3"]);
     let answer = raw(&host, "/data/predictions", "content-length: 100\r\n\r\n", b"{\"checkins\":");
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("urn:bipolar-edge:problem:request-timeout"), "{answer}");
 }
 
 #[test]
-fn a_batch_is_answered_in_order_and_a_wrong_item_spoils_no_other() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn batch_is_answered_in_order_and_an_invalid_item_fails_alone() {
+    let host = Host::demo();
     let question = |user_id: &str| json!({ "checkins": checkins(user_id, 20), "user_id": user_id });
     let alone: Vec<Value> = [DEPRESSED, MANIC].map(|id| host.post("/data/predictions", &question(id)).json()).into();
     let large = json!({ "checkins": [], "types": " ".repeat(257 << 10) });
@@ -226,9 +215,8 @@ fn a_batch_is_answered_in_order_and_a_wrong_item_spoils_no_other() {
 }
 
 #[test]
-fn a_batch_has_bounds() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn batch_size_is_bounded() {
+    let host = Host::demo();
     let refused = |body: Value| {
         let answer = host.post("/data/predictions/batch", &body);
         assert_eq!(answer.status, 400, "{}", answer.body);
@@ -249,14 +237,13 @@ fn a_batch_has_bounds() {
 }
 
 #[test]
-fn a_batch_that_cannot_finish_keeps_what_it_has_and_says_timeout_of_the_rest() {
+fn batch_beyond_its_deadline_keeps_what_it_has_and_labels_the_rest_timeout() {
     let item = json!({ "checkins": checkins(MIXED, 3), "limit_checkins": 3, "explain": true, "window_days": 30 });
     let batch = json!({ "items": vec![&item; 256] });
     // How much of the batch a machine can do in how long is its own affair: one of these is enough for the body and the first
     // item, and not for the last.
     let answers = ["0.05", "0.1", "0.2", "0.4"].iter().find_map(|seconds| {
-        let state = state();
-        let host = Host::start(&state, &["--variable", &format!("inference_timeout_seconds={seconds}")]);
+        let host = Host::with_flags(&["--variable", &format!("inference_timeout_seconds={seconds}")]);
         let answer = host.post("/data/predictions/batch", &batch);
         let first =
             if answer.status == 200 { answer.json()[0]["predictions"][0]["label"].clone() } else { Value::Null };
@@ -274,7 +261,7 @@ fn a_batch_that_cannot_finish_keeps_what_it_has_and_says_timeout_of_the_rest() {
 }
 
 #[test]
-fn nothing_of_a_body_is_kept_or_logged() {
+fn body_is_neither_stored_nor_logged() {
     let state = state();
     let mut host = Host::start(&state, &[]);
     let secret = "7f1d9c60-2b6e-4d57-9a53-0c4f2f0e9b11";

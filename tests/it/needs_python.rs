@@ -1,11 +1,7 @@
 //! Clients that others wrote, in Python, driven as their documentation says. `cargo xtask test` installs them.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use harness::tokens::WEBHOOK_SECRET;
-use harness::{Host, built, state};
+use harness::{Host, built};
 use std::process::Command;
 
 /// Runs a script of `tests/clients` against a host.
@@ -20,16 +16,14 @@ fn succeeds(command: &mut Command, host: &Host) {
 }
 
 #[test]
-fn python_s_triton_client_works_unchanged() {
-    let state = state();
-    run("triton.py", &Host::start(&state, &[]));
+fn triton_client_works_unchanged() {
+    run("triton.py", &Host::demo());
 }
 
 #[test]
-fn python_s_schemathesis_finds_no_answer_that_the_description_does_not_have() {
+fn schemathesis_finds_no_undescribed_response() {
     let examples = std::env::var("SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "15".to_owned());
-    let state = state();
-    let host = Host::start(&state, &["--variable", &format!("webhook_secret={WEBHOOK_SECRET}")]);
+    let host = Host::with_flags(&["--variable", &format!("webhook_secret={WEBHOOK_SECRET}")]);
     let mut schemathesis = Command::new(built("python/bin/schemathesis"));
     schemathesis.args(["--config-file", "tests/clients/schemathesis.toml", "run", "--no-color", "--seed", "20260131"]);
     schemathesis.args(["--max-examples", &examples, &format!("http://{}/openapi.json", host.address)]);

@@ -1,15 +1,10 @@
 //! The k6 scripts of `tests/load` pass, briefly. `cargo xtask test` installs k6 where it is not.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::{Host, built, state};
+use harness::{Host, built};
 use std::process::Command;
 
 fn passes(script: &str) {
-    let state = state();
-    let host = Host::start(&state, &[]);
+    let host = Host::demo();
     let on_path = Command::new("k6").arg("version").output().is_ok();
     let output = Command::new(if on_path { "k6".into() } else { built("k6/bin/k6") })
         .args(["run", "--quiet", "--no-usage-report", script])
@@ -23,11 +18,11 @@ fn passes(script: &str) {
 }
 
 #[test]
-fn k6_finds_nothing_wrong_with_predictions() {
+fn predictions_script_passes() {
     passes("tests/load/predictions.js");
 }
 
 #[test]
-fn k6_finds_what_the_old_service_s_load_test_wants() {
+fn old_service_script_passes() {
     passes("tests/load/old_service.js");
 }

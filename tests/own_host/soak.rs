@@ -1,11 +1,7 @@
 //! Mixed traffic while the store errs, the database is slow or silent, instances trap, clients hang up and the host is killed: no wrong
 //! answer ever, nothing that grows, no count that is made up. `SOAK_SECONDS` says for how long, `cargo xtask soak` for ten minutes.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY};
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, WITHOUT_CHECK_INS, state, wait_for};
 use serde_json::{Value, json};
@@ -47,8 +43,8 @@ fn phases() -> Vec<Phase> {
         store("the store loses writes", "loses-writes", &[]),
         Phase { breaks: true, ..store("instances trap", "traps=40", &[500, 503]) },
         database("the database is slow", Reply::RowsAfter(Duration::from_millis(30)), &[]),
-        database("the database is out of order", Reply::Says(500, String::new()), &[503]),
-        database("the database is silent", Reply::Keeps, &[504]),
+        database("the database is out of order", Reply::Respond(500, String::new()), &[503]),
+        database("the database is silent", Reply::Hang, &[504]),
         calm("all is well again"),
     ]
 }
@@ -69,8 +65,7 @@ struct Question {
 
 /// Every question, with what a host of its own, which nothing disturbs, answers.
 fn questions() -> Vec<Question> {
-    let state = state();
-    let host = Host::start(&state, &[]);
+    let host = Host::demo();
     let mut questions = Vec::new();
     let mut add = |method, route, path: String, body: Option<Value>, part: Option<&'static str>| {
         let body = body.map(|body| body.to_string());
@@ -236,14 +231,14 @@ fn fault(phase: &Phase, question: &Question, answer: Option<&(u16, String, Strin
 }
 
 #[test]
-fn nothing_that_goes_wrong_around_it_makes_it_answer_wrongly_grow_or_count_what_was_not() {
+fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
     let seconds = std::env::var("SOAK_SECONDS").map_or(SECONDS, |seconds| seconds.parse().expect("whole seconds"));
-    let (questions, phases, state, stand_in) = (questions(), phases(), state(), StandIn::start(vec![Reply::Rows]));
+    let (questions, phases, state, supabase) = (questions(), phases(), state(), FakeSupabase::start(vec![Reply::Rows]));
     let lasts = Duration::from_secs(seconds) / phases.len() as u32;
     let faults = state.path().join("fault");
     std::fs::write(&faults, "").expect("written");
     let variables = [
-        format!("supabase_url={}", stand_in.url),
+        format!("supabase_url={}", supabase.url),
         format!("supabase_anon_key={ANON_KEY}"),
         format!("supabase_service_key={SERVICE_KEY}"),
         "auth_mode=off".to_owned(),
@@ -271,7 +266,7 @@ fn nothing_that_goes_wrong_around_it_makes_it_answer_wrongly_grow_or_count_what_
         for phase in &phases {
             silence.phase = phase;
             std::fs::write(&faults, phase.store).expect("written");
-            stand_in.replies(phase.database.clone());
+            supabase.set_reply(phase.database.clone());
             if phase.exact && !settled {
                 // What instances have counted and could not tell is told, or they end.
                 std::thread::sleep(Duration::from_millis(2500));

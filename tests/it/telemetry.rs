@@ -1,10 +1,6 @@
 //! What operators see: the log's lines, the metrics, and traces.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{API_KEY, token};
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, wait_for};
 use serde_json::{Value, json};
@@ -37,13 +33,12 @@ fn samples(host: &Host) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn a_request_has_a_line_that_says_how_it_went_and_not_who_it_was_about() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn request_line_has_outcome_and_no_personal_data() {
+    let host = Host::demo();
     let path = format!("/data/predictions/{DEPRESSED}");
     for id in ["first", "second"] {
         host.request("GET", &path, &[("x-request-id", id)]);
-        host.until_hit(DEPRESSED, "");
+        host.wait_for_hit(DEPRESSED, "");
     }
     let (first, second) = (line(&host, "first"), line(&host, "second"));
     for (field, value) in [
@@ -79,15 +74,14 @@ fn a_request_has_a_line_that_says_how_it_went_and_not_who_it_was_about() {
     let wrong = line(&host, "wrong");
     assert_eq!((&wrong["status"], &wrong["problem"]), (&json!(400), &json!("invalid-request")));
     let started = &lines(&host, "instance")[0];
-    assert_eq!(started["models"].as_array().map(Vec::len), Some(5));
+    assert_eq!(started["models"].as_array().map(Vec::len), Some(TYPES.len()));
     assert!(started["models"][0]["trees"].as_u64() > Some(0) && started["models"][0]["bytes"].as_u64() > Some(0));
 }
 
 #[test]
-fn the_log_is_as_loud_and_reads_as_it_is_configured() {
+fn log_level_and_format_are_configurable() {
     let loud = |flags: &[&str]| {
-        let state = state();
-        let host = Host::start(&state, flags);
+        let host = Host::with_flags(flags);
         host.get("/health/live");
         host.predictions(DEPRESSED, "");
         host.get("/nothing");
@@ -109,64 +103,33 @@ fn the_log_is_as_loud_and_reads_as_it_is_configured() {
 }
 
 #[test]
-fn a_trace_goes_on_in_the_log_and_in_what_the_database_is_asked() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn trace_continues_in_the_log_and_the_database_request() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
-    let host = Host::of_project(&state, &stand_in.url, &[]);
+    let host = Host::with_supabase(&state, &supabase.url, &[]);
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let bearer = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
+    let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     let ask = |more: &[(&str, &str)]| {
         let headers = [&[("authorization", bearer.as_str())], more].concat();
         host.request("GET", &format!("/data/predictions/{DEPRESSED}?window_days={}", 3 + more.len()), &headers)
     };
     let parent = format!("00-{id}-00f067aa0ba902b7-01");
     ask(&[("x-request-id", "traced"), ("traceparent", &parent), ("tracestate", "vendor=x")]);
-    let seen = stand_in.seen()[0].clone();
-    let sent = seen.lines().find_map(|line| line.strip_prefix("traceparent: ")).expect("a trace");
+    let requests = supabase.requests()[0].clone();
+    let sent = requests.lines().find_map(|line| line.strip_prefix("traceparent: ")).expect("a trace");
     assert!(sent.starts_with(&format!("00-{id}-")) && sent.ends_with("-01") && sent != parent, "{sent}");
-    assert!(seen.contains("tracestate: vendor=x"), "{seen}");
+    assert!(requests.contains("tracestate: vendor=x"), "{requests}");
     let traced = line(&host, "traced");
     assert_eq!((&traced["trace_id"], &traced["source"]), (&json!(id), &json!("supabase")));
     assert!(traced["upstream_ms"].as_f64() > Some(0.0), "{traced}");
     ask(&[("traceparent", "nonsense")]);
-    assert!(!stand_in.seen()[1].contains("traceparent"), "{}", stand_in.seen()[1]);
-}
-
-/// Debian's `prometheus` has it.
-#[test]
-fn promtool_has_nothing_to_say_of_the_metrics() {
-    let state = state();
-    let host = Host::start(&state, &[]);
-    host.predictions(DEPRESSED, "?limit_checkins=3&explain=true");
-    host.predictions(WITHOUT_CHECK_INS, "");
-    host.get("/data/predictions/x");
-    let text = host.get("/metrics");
-    assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is there");
-    promtool.stdin.take().expect("piped").write_all(text.body.as_bytes()).expect("written");
-    let output = promtool.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
-    let rules = Command::new("promtool").args(["check", "rules", "tests/load/alerts.yml"]).output().expect("it runs");
-    assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stdout));
-
-    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
-    let open = host.request("GET", "/metrics", &[("accept", accept)]);
-    assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    assert!(open.body.ends_with("# EOF\n") && open.body.contains("# TYPE bipolar_edge_http_requests counter"));
+    assert!(!supabase.requests()[1].contains("traceparent"), "{}", supabase.requests()[1]);
 }
 
 /// Every metric that the dashboard and the alerts ask for is one that the service has.
 #[test]
-fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn dashboard_and_alerts_use_existing_metrics() {
+    let host = Host::demo();
     let text = host.get("/metrics").body;
     let there: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     for file in ["tests/load/grafana.json", "tests/load/alerts.yml"] {
@@ -185,23 +148,21 @@ fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
 }
 
 #[test]
-fn metrics_are_for_operators() {
-    let protected = state();
+fn metrics_require_an_api_key() {
     let keys = ["--variable", "auth_mode=api_key", "--variable", &format!("api_keys={API_KEY}")];
-    let host = Host::start(&protected, &keys);
+    let host = Host::with_flags(&keys);
     assert_eq!(host.get("/metrics").status, 401);
     assert_eq!(host.request("GET", "/metrics", &[("x-api-key", API_KEY)]).status, 200);
 }
 
 /// An hour's traffic in less than a minute, by instances that live for four requests, or until nobody has asked for 50 ms.
 #[test]
-fn counters_are_what_the_clients_counted_however_many_instances_have_died() {
-    let state = state();
+fn counters_equal_the_clients_counts_across_short_lived_instances() {
     let flags = ["--max-instance-reuse-count", "4", "--idle-instance-timeout", "50ms"];
-    let host = Host::start(&state, &flags);
+    let host = Host::with_flags(&flags);
     let counted: Mutex<BTreeMap<(&str, &str, u16), f64>> = Mutex::default();
     let caches: Mutex<BTreeMap<String, f64>> = Mutex::default();
-    let count = |route: &'static str, method: &'static str, answer: &harness::Answer| {
+    let count = |route: &'static str, method: &'static str, answer: &harness::Response| {
         *counted.lock().expect("no client failed").entry((route, method, answer.status)).or_default() += 1.0;
         let cache = answer.header("x-cache").to_lowercase();
         if !cache.is_empty() {
@@ -279,4 +240,38 @@ fn counters_are_what_the_clients_counted_however_many_instances_have_died() {
     let made: f64 = sum("bipolar_edge_predictions_total{type=\"mood_state\"");
     let inferred = samples["bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}"];
     assert!(made == inferred && made > 0.0, "{made} {inferred}");
+}
+
+mod needs_promtool {
+    use super::*;
+
+    /// Debian's `prometheus` has it.
+    #[test]
+    fn metrics_and_alerts_pass_promtool() {
+        let host = Host::demo();
+        host.predictions(DEPRESSED, "?limit_checkins=3&explain=true");
+        host.predictions(WITHOUT_CHECK_INS, "");
+        host.get("/data/predictions/x");
+        let text = host.get("/metrics");
+        assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool is there");
+        promtool.stdin.take().expect("piped").write_all(text.body.as_bytes()).expect("written");
+        let output = promtool.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{said}");
+        let rules =
+            Command::new("promtool").args(["check", "rules", "tests/load/alerts.yml"]).output().expect("it runs");
+        assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stdout));
+
+        let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        let open = host.request("GET", "/metrics", &[("accept", accept)]);
+        assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        assert!(open.body.ends_with("# EOF\n") && open.body.contains("# TYPE bipolar_edge_http_requests counter"));
+    }
 }

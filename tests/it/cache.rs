@@ -1,11 +1,7 @@
 //! The prediction cache, as a caller sees it.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use harness::tokens::WEBHOOK_SECRET;
-use harness::{DEPRESSED, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, store_file, wait_for};
+use harness::{DEPRESSED, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, store_file, wait_until};
 use rusqlite::Connection;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -21,23 +17,21 @@ fn store(state: &TempDir) -> Connection {
 }
 
 #[test]
-fn the_second_answer_is_a_hit_and_the_same_to_the_byte() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn second_response_is_a_hit_and_byte_identical() {
+    let host = Host::demo();
     let first = host.predictions(DEPRESSED, "");
     assert_eq!(first.header("x-cache"), "MISS");
-    let second = host.until_hit(DEPRESSED, "");
+    let second = host.wait_for_hit(DEPRESSED, "");
     assert_eq!(first.body, second.body);
     let timing = second.header("server-timing");
     assert!(timing.contains("cache;dur=") && !timing.contains("inference"), "{timing}");
 }
 
 #[test]
-fn any_subset_of_types_is_a_hit_and_another_window_or_person_is_not() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn subset_of_types_is_a_hit_and_another_window_or_person_a_miss() {
+    let host = Host::demo();
     host.predictions(DEPRESSED, "?types=sleep_disturbance_risk");
-    host.until_hit(DEPRESSED, "?types=sleep_disturbance_risk");
+    host.wait_for_hit(DEPRESSED, "?types=sleep_disturbance_risk");
     for kind in TYPES {
         let answer = host.predictions(DEPRESSED, &format!("?types={kind}"));
         assert_eq!(answer.header("x-cache"), "HIT");
@@ -49,46 +43,42 @@ fn any_subset_of_types_is_a_hit_and_another_window_or_person_is_not() {
 }
 
 #[test]
-fn an_entry_serves_no_more_check_ins_or_contributions_than_it_holds() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn entry_serves_no_more_check_ins_or_contributions_than_it_holds() {
+    let host = Host::demo();
     host.predictions(DEPRESSED, "");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
     assert_eq!(cache_state(&host, "?limit_checkins=2&explain=true"), "MISS");
-    let fewer = host.until_hit(DEPRESSED, "?limit_checkins=1&explain=true");
+    let fewer = host.wait_for_hit(DEPRESSED, "?limit_checkins=1&explain=true");
     assert_eq!(fewer.json()["per_checkin"].as_array().map(Vec::len), Some(1));
     assert_eq!(cache_state(&host, "?limit_checkins=3"), "MISS");
 }
 
 #[test]
-fn an_entry_expires() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "cache_ttl_seconds=1"]);
+fn entry_expires_after_its_ttl() {
+    let host = Host::with_flags(&["--variable", "cache_ttl_seconds=1"]);
     host.predictions(DEPRESSED, "");
-    host.until_hit(DEPRESSED, "");
-    wait_for(|| (cache_state(&host, "") == "MISS").then_some(()));
+    host.wait_for_hit(DEPRESSED, "");
+    wait_until(|| cache_state(&host, "") == "MISS");
 }
 
 #[test]
-fn no_time_to_live_turns_the_cache_off() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "cache_ttl_seconds=0"]);
+fn ttl_of_zero_turns_the_cache_off() {
+    let host = Host::with_flags(&["--variable", "cache_ttl_seconds=0"]);
     for _ in 0..3 {
         assert_eq!(cache_state(&host, ""), "BYPASS");
     }
 }
 
 #[test]
-fn a_person_without_check_ins_is_not_kept_from_their_first_prediction() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn insufficient_data_is_not_cached() {
+    let host = Host::demo();
     for _ in 0..3 {
         assert_eq!(host.predictions(WITHOUT_CHECK_INS, "").header("x-cache"), "MISS");
     }
 }
 
 #[test]
-fn a_corrupt_cut_off_or_foreign_entry_is_a_miss_and_is_replaced() {
+fn corrupt_truncated_or_foreign_entry_is_a_miss_and_replaced() {
     let state = state();
     let host = Host::start(&state, &[]);
     let store = store(&state);
@@ -100,10 +90,10 @@ fn a_corrupt_cut_off_or_foreign_entry_is_a_miss_and_is_replaced() {
         rows.map(|row| row.expect("a row")).collect()
     };
     let right = host.predictions(DEPRESSED, "");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
     let (key, own) = entries().pop().expect("an entry");
     host.predictions(MANIC, "");
-    host.until_hit(MANIC, "");
+    host.wait_for_hit(MANIC, "");
     let (_, foreign) = entries().into_iter().find(|(other, _)| *other != key).expect("another entry");
     let other_release =
         String::from_utf8(own.clone()).expect("text").replacen("\"predictions\":[", "\"predictions\":[{},", 1);
@@ -123,16 +113,16 @@ fn a_corrupt_cut_off_or_foreign_entry_is_a_miss_and_is_replaced() {
         let answer = host.predictions(DEPRESSED, "");
         assert_eq!(answer.header("x-cache"), "MISS", "{} bytes", bad.len());
         assert_eq!(answer.json()["predictions"], right.json()["predictions"]);
-        host.until_hit(DEPRESSED, "");
+        host.wait_for_hit(DEPRESSED, "");
     }
 }
 
 #[test]
-fn a_restart_keeps_the_cache() {
+fn cache_survives_a_restart() {
     let state = state();
     let mut host = Host::start(&state, &[]);
     let first = host.predictions(DEPRESSED, "");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
     host.stop("-TERM");
     let host = Host::start(&state, &[]);
     let again = host.predictions(DEPRESSED, "");
@@ -147,19 +137,18 @@ fn invalidated(host: &Host, user_id: &str) -> u64 {
 }
 
 #[test]
-fn an_invalidated_person_is_predicted_anew_and_nobody_else_is() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn invalidation_drops_all_entries_of_one_person_only() {
+    let host = Host::demo();
     for window in ["", "?window_days=7", "?window_days=30"] {
         host.predictions(DEPRESSED, window);
-        host.until_hit(DEPRESSED, window);
+        host.wait_for_hit(DEPRESSED, window);
     }
     host.predictions(MANIC, "");
-    host.until_hit(MANIC, "");
+    host.wait_for_hit(MANIC, "");
     assert_eq!(invalidated(&host, DEPRESSED), 3);
     assert_eq!(cache_state(&host, "?window_days=7"), "MISS");
     assert_eq!(host.predictions(MANIC, "").header("x-cache"), "HIT");
-    host.until_hit(DEPRESSED, "?window_days=7");
+    host.wait_for_hit(DEPRESSED, "?window_days=7");
     assert_eq!(invalidated(&host, DEPRESSED), 1);
     assert_eq!(invalidated(&host, DEPRESSED), 0, "there is nothing left to drop");
     assert_eq!(host.request("DELETE", "/data/predictions/me", &[]).status, 400);
@@ -168,11 +157,11 @@ fn an_invalidated_person_is_predicted_anew_and_nobody_else_is() {
 }
 
 #[test]
-fn an_entry_from_before_an_invalidation_is_not_served_though_it_comes_back_after_it() {
+fn entry_older_than_an_invalidation_is_not_served_even_if_written_after_it() {
     let state = state();
     let host = Host::start(&state, &[]);
     host.predictions(DEPRESSED, "");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
     let entry: (String, Vec<u8>) = store(&state)
         .query_row("SELECT key, value FROM spin_key_value WHERE key LIKE 'predictions:%'", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -184,21 +173,20 @@ fn an_entry_from_before_an_invalidation_is_not_served_though_it_comes_back_after
         .execute("INSERT INTO spin_key_value (store, key, value) VALUES ('default', ?, ?)", (entry.0, entry.1))
         .expect("written");
     assert_eq!(cache_state(&host, ""), "MISS");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
 }
 
 #[test]
-fn a_webhook_invalidates_whoever_a_changed_row_is_and_was_of() {
-    let state = state();
+fn webhook_invalidates_the_old_and_the_new_owner_of_a_row() {
     let secret = WEBHOOK_SECRET;
-    let host = Host::start(&state, &["--variable", &format!("webhook_secret={secret}")]);
+    let host = Host::with_flags(&["--variable", &format!("webhook_secret={secret}")]);
     let hook = |secret: &str, body: &str| {
         let headers = [("content-type", "application/json"), ("x-webhook-secret", secret)];
         host.send("POST", "/hooks/check-ins", &headers, body)
     };
     for user_id in [DEPRESSED, MANIC] {
         host.predictions(user_id, "");
-        host.until_hit(user_id, "");
+        host.wait_for_hit(user_id, "");
     }
     let change = serde_json::json!({
         "type": "UPDATE", "table": "check_ins", "schema": "public",
@@ -229,9 +217,8 @@ fn a_webhook_invalidates_whoever_a_changed_row_is_and_was_of() {
 }
 
 #[test]
-fn without_a_secret_no_webhook_is_believed() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn webhook_without_a_configured_secret_is_503() {
+    let host = Host::demo();
     let answer = host.send("POST", "/hooks/check-ins", &[("x-webhook-secret", "")], "{}");
     assert_eq!(answer.status, 503);
     assert!(answer.body.contains("webhook_secret"), "{}", answer.body);

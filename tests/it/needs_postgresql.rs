@@ -1,12 +1,8 @@
 //! The schema for a Supabase project, in a real PostgreSQL, and the component reading from it through a stand-in for PostgREST
 //! that runs the very query it is asked, as the caller's role.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use demo_project::{Project, THERAPIST, WEBHOOK_SECRET, token};
-use harness::{DEPRESSED, Host, MANIC, state, wait_for};
+use harness::{DEPRESSED, Host, MANIC, state, wait_until};
 use serde_json::Value;
 use std::path::Path;
 
@@ -20,17 +16,16 @@ fn host(state: &tempfile::TempDir, project: &Project) -> Host {
     Host::start(state, &variables.iter().flat_map(|variable| ["--variable", variable]).collect::<Vec<_>>())
 }
 
-fn hook(host: &Host, body: &Value) -> harness::Answer {
+fn hook(host: &Host, body: &Value) -> harness::Response {
     let headers = [("content-type", "application/json"), ("x-webhook-secret", WEBHOOK_SECRET)];
     host.send("POST", "/hooks/check-ins", &headers, &body.to_string())
 }
 
 #[test]
-fn in_postgresql_row_level_security_decides_and_the_rows_are_answered_as_the_demo_is() {
+fn row_level_security_decides_and_rows_give_the_predictions_of_the_demo() {
     let project = project();
     let mut database = project.connect().expect("a connection");
-    let state_of_demo = state();
-    let demo_host = Host::start(&state_of_demo, &[]);
+    let demo_host = Host::demo();
     let state = state();
     let host = host(&state, &project);
     let ask = |caller: &str, person: &str, query: &str| {
@@ -51,7 +46,7 @@ fn in_postgresql_row_level_security_decides_and_the_rows_are_answered_as_the_dem
         assert_eq!(ask(caller, person, "").prediction("mood_state")["label"], "insufficient_data", "{caller}");
     }
     // What a person's own token showed is kept until the database's webhook says otherwise; what another's showed never is.
-    wait_for(|| (ask(DEPRESSED, DEPRESSED, query).header("x-cache") == "HIT").then_some(()));
+    wait_until(|| ask(DEPRESSED, DEPRESSED, query).header("x-cache") == "HIT");
     database.batch_execute(&format!("delete from check_ins where user_id = '{DEPRESSED}'")).expect("deleted");
     assert_eq!(ask(THERAPIST, DEPRESSED, query).prediction("mood_state")["label"], "insufficient_data");
     assert_eq!(ask(DEPRESSED, DEPRESSED, query).header("x-cache"), "HIT");
@@ -62,7 +57,7 @@ fn in_postgresql_row_level_security_decides_and_the_rows_are_answered_as_the_dem
 }
 
 #[test]
-fn in_postgresql_a_person_writes_their_own_days_only_and_every_change_is_sent_to_the_hook() {
+fn people_write_their_own_days_only_and_every_change_calls_the_webhook() {
     let project = project();
     let mut person = project.connect().expect("a connection");
     let claims = format!("set role authenticated; set request.jwt.claims = '{{\"sub\":\"{MANIC}\"}}'");
@@ -90,7 +85,7 @@ fn in_postgresql_a_person_writes_their_own_days_only_and_every_change_is_sent_to
 }
 
 #[test]
-fn in_postgresql_what_the_database_says_no_to_has_its_own_problem() {
+fn database_errors_have_their_own_problems() {
     let project = project();
     let state = state();
     let host = host(&state, &project);

@@ -1,10 +1,6 @@
 //! A stranger's models: added with the model tools, built into a module of their own, and served with the numbers that
 //! Python gave. `fixtures/bring_your_own/make.py` made the files.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, built, state};
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,7 +22,7 @@ fn xtask(registry: &Path, args: &[&str]) -> Output {
 }
 
 #[test]
-fn models_trained_in_python_are_served_with_the_numbers_that_python_gave() {
+fn models_trained_in_python_are_served_with_python_s_numbers() {
     let registry = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| format!("{FIXTURES}/{name}");
     xtask(registry.path(), &["model", "add", &file("low_energy.txt")]);
@@ -119,7 +115,7 @@ fn expected() -> HashMap<(String, String), Vec<f64>> {
 }
 
 #[test]
-fn the_features_that_the_models_were_trained_on_are_the_service_s_own() {
+fn exported_features_equal_the_training_fixture() {
     let registry = tempfile::tempdir().expect("a temporary folder");
     let output = xtask(registry.path(), &["model", "features", "--checkins", "src/checkins/demo.csv"]);
     let fixture = std::fs::read_to_string(format!("{FIXTURES}/features.csv")).expect("the fixture");
@@ -127,7 +123,7 @@ fn the_features_that_the_models_were_trained_on_are_the_service_s_own() {
 }
 
 #[test]
-fn a_card_that_does_not_fit_its_model_fails_the_build_with_the_reason() {
+fn card_that_does_not_fit_its_model_fails_the_build() {
     let registry = tempfile::tempdir().expect("a temporary folder");
     xtask(registry.path(), &["model", "add", &format!("{FIXTURES}/low_energy.txt")]);
     let card = registry.path().join("low_energy/card.toml");
@@ -138,7 +134,7 @@ fn a_card_that_does_not_fit_its_model_fails_the_build_with_the_reason() {
 }
 
 #[test]
-fn files_of_one_model_that_are_of_different_objectives_fail_the_build() {
+fn class_files_of_different_objectives_fail_the_build() {
     let registry = tempfile::tempdir().expect("a temporary folder");
     xtask(registry.path(), &["model", "add", &format!("{FIXTURES}/low_energy.txt")]);
     let folder = registry.path().join("low_energy");

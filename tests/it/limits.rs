@@ -1,12 +1,8 @@
 //! How often and how much a caller may ask, which pages may ask from a browser, and the headers that guard an answer.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, API_KEY, SECRET, WEBHOOK_SECRET, token};
-use harness::{Answer, DEPRESSED, Host, MANIC, state, wait_for};
+use harness::{DEPRESSED, Host, MANIC, Response, state, wait_until};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -16,16 +12,16 @@ fn host(state: &tempfile::TempDir, variables: &[&str], flags: &[&str]) -> Host {
     Host::start(state, &variables.chain(flags.iter().copied()).collect::<Vec<_>>())
 }
 
-fn predictions(host: &Host) -> Answer {
+fn predictions(host: &Host) -> Response {
     host.get(&format!("/data/predictions/{DEPRESSED}"))
 }
 
-fn number(answer: &Answer, header: &str) -> u64 {
+fn number(answer: &Response, header: &str) -> u64 {
     answer.header(header).parse().unwrap_or_else(|_| panic!("{header}: {:?}", answer.headers))
 }
 
 #[test]
-fn a_caller_who_asks_too_often_is_told_when_to_come_again() {
+fn exceeded_limit_is_429_with_retry_after() {
     let state = state();
     let host = host(&state, &["rate_limit_predictions=5/day", "rate_limit_default=3/day"], &[]);
     for left in (0..5).rev() {
@@ -55,10 +51,10 @@ fn a_caller_who_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[test]
-fn a_limit_holds_across_instances_and_at_once_to_the_number() {
+fn limit_is_exact_across_concurrent_instances() {
     let state = state();
     let host = host(&state, &["rate_limit_predictions=20/day"], &["--max-instance-reuse-count", "1"]);
-    let answers: Vec<Answer> = std::thread::scope(|scope| {
+    let answers: Vec<Response> = std::thread::scope(|scope| {
         let asked: Vec<_> = (0..60).map(|_| scope.spawn(|| predictions(&host))).collect();
         asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
     });
@@ -71,7 +67,7 @@ fn a_limit_holds_across_instances_and_at_once_to_the_number() {
 }
 
 #[test]
-fn a_window_slides_and_whoever_waits_as_long_as_they_are_told_is_let_in() {
+fn window_slides_and_retry_after_is_long_enough() {
     let state = state();
     let host = host(&state, &["rate_limit_predictions=4/second"], &[]);
     let start = Instant::now();
@@ -94,7 +90,7 @@ fn a_window_slides_and_whoever_waits_as_long_as_they_are_told_is_let_in() {
 }
 
 #[test]
-fn callers_are_counted_apart_by_address_key_and_person() {
+fn callers_are_counted_by_address_api_key_or_person() {
     let state_of_addresses = state();
     let variables = ["rate_limit_predictions=1/day", "client_ip_header=x-forwarded-for"];
     let by_address = host(&state_of_addresses, &variables, &[]);
@@ -116,24 +112,24 @@ fn callers_are_counted_apart_by_address_key_and_person() {
         |key: &str| by_key.request("GET", &format!("/data/predictions/{DEPRESSED}"), &[("x-api-key", key)]).status;
     assert_eq!((with(API_KEY), with(API_KEY), with(second)), (200, 429, 200));
 
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state_of_people = state();
     let project = [
-        format!("supabase_url={}", stand_in.url),
+        format!("supabase_url={}", supabase.url),
         format!("supabase_anon_key={ANON_KEY}"),
         format!("supabase_jwt_secret={SECRET}"),
     ];
     let variables: Vec<&str> = project.iter().map(String::as_str).chain(["rate_limit_predictions=1/day"]).collect();
     let by_person = host(&state_of_people, &variables, &[]);
     let of = |person: &str| {
-        let authorization = format!("Bearer {}", token(&stand_in.url, person));
+        let authorization = format!("Bearer {}", token(&supabase.url, person));
         by_person.request("GET", &format!("/data/predictions/{DEPRESSED}"), &[("authorization", &authorization)]).status
     };
     assert_eq!((of(DEPRESSED), of(DEPRESSED), of(MANIC)), (200, 429, 200));
 }
 
 #[test]
-fn whoever_is_not_let_in_is_counted_too_and_says_nothing_about_where_they_come_from() {
+fn failed_authentication_is_counted_by_true_client_address() {
     let state = state();
     let keys = format!("api_keys={API_KEY}");
     let host = host(&state, &["auth_mode=api_key", &keys, "rate_limit_default=4/day"], &[]);
@@ -148,7 +144,7 @@ fn whoever_is_not_let_in_is_counted_too_and_says_nothing_about_where_they_come_f
 }
 
 #[test]
-fn a_webhook_is_as_frequent_as_it_must_be_and_a_guess_at_its_secret_is_not() {
+fn webhook_is_not_limited_and_guesses_at_its_secret_are() {
     let state = state();
     let secret = format!("webhook_secret={WEBHOOK_SECRET}");
     let host = host(&state, &[&secret, "rate_limit_default=3/day"], &[]);
@@ -166,28 +162,8 @@ fn a_webhook_is_as_frequent_as_it_must_be_and_a_guess_at_its_secret_is_not() {
 }
 
 #[test]
-fn redis_keeps_the_count_for_all_hosts_that_share_it() {
-    let redis = harness::redis::Redis::start();
-    let (one, other) = (state(), state());
-    let config = redis.runtime_config(&one);
-    let secret = "cache_key_secret=a secret that every region has";
-    let hosts = [&one, &other].map(|state| {
-        let flags = ["--runtime-config-file", config.to_str().expect("a path")];
-        host(state, &["rate_limit_predictions=6/day", secret], &flags)
-    });
-    let statuses: Vec<u16> = (0..8).map(|turn| predictions(&hosts[turn % 2]).status).collect();
-    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 429, 429]);
-    let contents = redis.contents();
-    assert!(contents.contains("rate:predictions:") && contents.contains("mood_state_v1"), "{contents}");
-    for word in [DEPRESSED, "127.0.0.1", "a secret that every region has"] {
-        assert!(!contents.contains(word), "{word}: {contents}");
-    }
-}
-
-#[test]
-fn what_is_larger_than_any_good_request_is_refused() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn oversized_urls_headers_and_nesting_are_refused() {
+    let host = Host::demo();
     let path = format!("/data/predictions/{DEPRESSED}");
     let long = host.get(&format!("{path}?types={}", "x".repeat(5000)));
     assert_eq!((long.status, &long.json()["type"]), (414, &json!("urn:bipolar-edge:problem:url-too-long")));
@@ -206,7 +182,7 @@ fn what_is_larger_than_any_good_request_is_refused() {
 }
 
 #[test]
-fn pages_of_the_origins_that_are_named_may_ask_and_no_others() {
+fn cors_allows_configured_origins_only() {
     let state_of_named = state();
     let named = host(&state_of_named, &["cors_origins=https://app.example, http://localhost:5173"], &[]);
     let path = format!("/data/predictions/{DEPRESSED}");
@@ -266,9 +242,8 @@ fn pages_of_the_origins_that_are_named_may_ask_and_no_others() {
 }
 
 #[test]
-fn every_answer_has_the_headers_that_a_health_service_should_send() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn every_response_has_security_headers() {
+    let host = Host::demo();
     let path = format!("/data/predictions/{DEPRESSED}");
     for (path, cache) in [
         (path.as_str(), "private, no-store"),
@@ -294,7 +269,7 @@ fn every_answer_has_the_headers_that_a_health_service_should_send() {
 }
 
 #[test]
-fn entries_are_encrypted_where_there_is_a_key_and_of_no_use_under_another() {
+fn entries_are_encrypted_under_the_configured_key_and_unreadable_under_another() {
     let state = state();
     let key = |digit: &str| format!("cache_encryption_key={}", digit.repeat(64));
     let stored = || {
@@ -310,14 +285,14 @@ fn entries_are_encrypted_where_there_is_a_key_and_of_no_use_under_another() {
     };
     let mut plain = host(&state, &[], &[]);
     plain.predictions(DEPRESSED, "");
-    plain.until_hit(DEPRESSED, "");
+    plain.wait_for_hit(DEPRESSED, "");
     plain.stop("-TERM");
     assert!(entries(&stored()).iter().any(|entry| entry.contains("mood_state_v1")));
     for digit in ["a", "b"] {
         let mut sealed = host(&state, &[&key(digit)], &[]);
         let answer = sealed.predictions(DEPRESSED, "");
         assert_eq!(answer.header("x-cache"), "MISS", "what is there was not sealed with this key");
-        sealed.until_hit(DEPRESSED, "");
+        sealed.wait_for_hit(DEPRESSED, "");
         sealed.stop("-TERM");
         let mut again = host(&state, &[&key(digit)], &[]);
         assert_eq!(again.predictions(DEPRESSED, "").header("x-cache"), "HIT");
@@ -325,5 +300,28 @@ fn entries_are_encrypted_where_there_is_a_key_and_of_no_use_under_another() {
     }
     let sealed = entries(&stored()).iter().filter(|entry| !entry.contains("mood_state_v1")).count();
     assert!(sealed >= 2, "each key hashes with a secret of its own: {sealed}");
-    wait_for(|| (!stored().is_empty()).then_some(()));
+    wait_until(|| !stored().is_empty());
+}
+
+mod needs_redis {
+    use super::*;
+
+    #[test]
+    fn counts_are_shared_by_all_hosts_of_one_redis() {
+        let redis = harness::redis::Redis::start();
+        let (one, other) = (state(), state());
+        let config = redis.runtime_config(&one);
+        let secret = "cache_key_secret=a secret that every region has";
+        let hosts = [&one, &other].map(|state| {
+            let flags = ["--runtime-config-file", config.to_str().expect("a path")];
+            host(state, &["rate_limit_predictions=6/day", secret], &flags)
+        });
+        let statuses: Vec<u16> = (0..8).map(|turn| predictions(&hosts[turn % 2]).status).collect();
+        assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 429, 429]);
+        let contents = redis.contents();
+        assert!(contents.contains("rate:predictions:") && contents.contains("mood_state_v1"), "{contents}");
+        for word in [DEPRESSED, "127.0.0.1", "a secret that every region has"] {
+            assert!(!contents.contains(word), "{word}: {contents}");
+        }
+    }
 }

@@ -1,24 +1,19 @@
 //! A person's check-ins, as predictions are made from them.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::token;
-use harness::{DEPRESSED, Host, MANIC, WITHOUT_CHECK_INS, demo, state};
+use harness::{DEPRESSED, Host, MANIC, WITHOUT_CHECK_INS, demo_check_ins, state};
 use serde_json::json;
 
 #[test]
-fn what_is_told_is_what_predictions_are_made_from() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn check_ins_returned_are_those_that_predictions_are_made_from() {
+    let host = Host::demo();
     let answer = host.get(&format!("/data/check-ins/{DEPRESSED}"));
     assert_eq!((answer.status, answer.header("cache-control")), (200, "private, no-store"));
     let body = answer.json();
     assert_eq!((&body["user_id"], &body["window_days"]), (&json!(DEPRESSED), &json!(30)));
     let told = body["checkins"].as_array().expect("check-ins");
-    let cohort = demo(DEPRESSED);
+    let cohort = demo_check_ins(DEPRESSED);
     let latest = cohort.last().expect("a check-in");
     for (name, cell) in latest.iter().filter(|(name, _)| name != "user_id") {
         let cell = cell.parse::<f64>().map_or(json!(cell), |number| json!(number));
@@ -36,9 +31,8 @@ fn what_is_told_is_what_predictions_are_made_from() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_named() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn invalid_parameters_are_named() {
+    let host = Host::demo();
     let answer = host.get("/data/check-ins/me?window_days=31&types=mood_state");
     assert_eq!(answer.status, 400);
     let errors = answer.json()["errors"].clone();
@@ -50,21 +44,21 @@ fn what_cannot_be_asked_is_named() {
 }
 
 #[test]
-fn a_database_shows_them_to_whom_it_shows_them() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn row_level_security_decides_who_sees_check_ins() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
-    let host = Host::of_project(&state, &stand_in.url, &[]);
+    let host = Host::with_supabase(&state, &supabase.url, &[]);
     let path = format!("/data/check-ins/{DEPRESSED}?window_days=7");
     assert_eq!(host.get(&path).status, 401);
     let told = |person: &str| {
-        let authorization = format!("Bearer {}", token(&stand_in.url, person));
+        let authorization = format!("Bearer {}", token(&supabase.url, person));
         let answer = host.request("GET", &path, &[("authorization", &authorization)]);
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()["checkins"].as_array().expect("check-ins").len()
     };
     assert!((2..=8).contains(&told(DEPRESSED)), "{}", told(DEPRESSED));
     assert_eq!(told(MANIC), 0, "as for a person whom nobody knows");
-    stand_in.replies(Reply::Says(500, String::new()));
-    let authorization = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
+    supabase.set_reply(Reply::Respond(500, String::new()));
+    let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     assert_eq!(host.request("GET", &path, &[("authorization", &authorization)]).status, 503);
 }

@@ -1,21 +1,16 @@
 //! The pages, as a browser gets and shows them. `cargo xtask test` installs Chromium and what drives it.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::token;
-use harness::{DEPRESSED, Host, built, state};
+use harness::{DEPRESSED, Host, TYPES, built, state};
 use std::process::Command;
 
 /// What Chromium says that it takes.
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
 
 #[test]
-fn a_browser_gets_one_small_file_that_may_ask_nobody_else() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn pages_are_single_small_files_with_a_strict_csp() {
+    let host = Host::demo();
     for path in ["/", "/docs"] {
         let page = host.request("GET", path, &[BROWSER]);
         assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
@@ -55,21 +50,30 @@ fn drive(host: &Host, arguments: &[&str]) {
         .args(["tests/clients/page.py", &host.address])
         .arg(screenshots)
         .args(arguments)
+        .env("TYPES", TYPES.len().to_string())
         .output()
         .expect("Python runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}: {}", host.log());
 }
 
-#[test]
-fn chromium_driven_by_python_shows_people_what_if_and_models() {
-    let state = state();
-    drive(&Host::start(&state, &[]), &[]);
-}
+/// Python drives the browser.
+mod needs_chromium {
+    use super::*;
 
-#[test]
-fn chromium_driven_by_python_shows_who_signs_in_themselves() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
-    let state = state();
-    drive(&Host::of_project(&state, &stand_in.url, &[]), &[&token(&stand_in.url, DEPRESSED)]);
+    mod needs_python {
+        use super::*;
+
+        #[test]
+        fn pages_show_people_what_if_and_models() {
+            drive(&Host::demo(), &[]);
+        }
+
+        #[test]
+        fn pages_show_people_themselves_after_sign_in() {
+            let supabase = FakeSupabase::start(vec![Reply::Rows]);
+            let state = state();
+            drive(&Host::with_supabase(&state, &supabase.url, &[]), &[&token(&supabase.url, DEPRESSED)]);
+        }
+    }
 }

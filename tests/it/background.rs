@@ -1,12 +1,8 @@
 //! Predictions that are made after the answer, and what is told of them until then.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{SERVICE_KEY, token};
-use harness::{Answer, DEPRESSED, Host, MANIC, TYPES, WITHOUT_CHECK_INS, state, wait_for};
+use harness::{DEPRESSED, Host, MANIC, Response, TYPES, WITHOUT_CHECK_INS, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -15,17 +11,17 @@ const ASYNC: (&str, &str) = ("prefer", "respond-async");
 
 /// A host that reads from a database.
 fn host(state: &TempDir, url: &str, more: &[&str]) -> Host {
-    Host::of_project(state, url, &[&["--variable", "inference_timeout_seconds=3"], more].concat())
+    Host::with_supabase(state, url, &[&["--variable", "inference_timeout_seconds=3"], more].concat())
 }
 
-fn begin(host: &Host, authorization: &str, query: &str) -> Answer {
+fn begin(host: &Host, authorization: &str, query: &str) -> Response {
     let path = format!("/data/predictions/{DEPRESSED}{query}");
     let answer = host.request("GET", &path, &[("authorization", authorization), ASYNC]);
     assert_eq!(answer.status, 202, "{}", answer.body);
     answer
 }
 
-fn look(host: &Host, authorization: &str, location: &str) -> Answer {
+fn look(host: &Host, authorization: &str, location: &str) -> Response {
     host.request("GET", location, &[("authorization", authorization)])
 }
 
@@ -39,9 +35,8 @@ fn ended(host: &Host, authorization: &str, location: &str) -> Value {
 }
 
 #[test]
-fn who_prefers_not_to_wait_is_told_where_to_look_and_finds_what_the_answer_would_have_been() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "cache_ttl_seconds=0"]);
+fn prefer_respond_async_gives_a_job_with_the_result_of_a_direct_request() {
+    let host = Host::with_flags(&["--variable", "cache_ttl_seconds=0"]);
     let query = "?window_days=7&limit_checkins=2&explain=true&types=mood_state,relapse_risk";
     let path = format!("/data/predictions/{DEPRESSED}{query}");
     let accepted = host.request("GET", &path, &[("prefer", "wait=5, Respond-Async; foo=\"bar\"")]);
@@ -66,13 +61,13 @@ fn who_prefers_not_to_wait_is_told_where_to_look_and_finds_what_the_answer_would
 }
 
 #[test]
-fn asking_again_while_one_runs_gives_the_same_job_and_afterwards_the_cache_answers() {
-    let stand_in = StandIn::start(vec![Reply::RowsAfter(Duration::from_secs(1))]);
-    let bearer = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
+fn repeated_request_shares_the_running_job_and_later_hits_the_cache() {
+    let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_secs(1))]);
+    let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     for reuse in ["1", "128"] {
         let state = state();
-        let host = host(&state, &stand_in.url, &["--max-instance-reuse-count", reuse]);
-        let before = stand_in.seen().len();
+        let host = host(&state, &supabase.url, &["--max-instance-reuse-count", reuse]);
+        let before = supabase.requests().len();
         let first = begin(&host, &bearer, "");
         assert_eq!(look(&host, &bearer, first.header("location")).header("retry-after"), "1");
         assert_eq!(look(&host, &bearer, first.header("location")).json()["status"], "running");
@@ -86,7 +81,7 @@ fn asking_again_while_one_runs_gives_the_same_job_and_afterwards_the_cache_answe
             assert_eq!(job["status"], "done", "{job}");
             assert_eq!(job["result"]["predictions"][0]["label"], "depression");
         }
-        assert_eq!(stand_in.seen().len() - before, 2, "one question for each job");
+        assert_eq!(supabase.requests().len() - before, 2, "one question for each job");
         let again = wait_for(|| {
             let headers = [("authorization", bearer.as_str()), ASYNC];
             let answer = host.request("GET", &format!("/data/predictions/{DEPRESSED}"), &headers);
@@ -97,11 +92,11 @@ fn asking_again_while_one_runs_gives_the_same_job_and_afterwards_the_cache_answe
 }
 
 #[test]
-fn a_job_is_there_for_who_started_it_alone() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn job_is_visible_only_to_the_caller_who_started_it() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
-    let host = host(&state, &stand_in.url, &["--variable", &format!("supabase_service_key={SERVICE_KEY}")]);
-    let bearer = |person| format!("Bearer {}", token(&stand_in.url, person));
+    let host = host(&state, &supabase.url, &["--variable", &format!("supabase_service_key={SERVICE_KEY}")]);
+    let bearer = |person| format!("Bearer {}", token(&supabase.url, person));
     let job = begin(&host, &bearer(DEPRESSED), "");
     let location = job.header("location");
     assert_eq!(ended(&host, &bearer(DEPRESSED), location)["status"], "done");
@@ -127,71 +122,68 @@ fn a_job_is_there_for_who_started_it_alone() {
 }
 
 #[test]
-fn a_deployment_can_predict_in_the_background_whatever_is_asked() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "use_background_inference=true"]);
+fn use_background_inference_makes_every_prediction_a_job() {
+    let host = Host::with_flags(&["--variable", "use_background_inference=true"]);
     let accepted = host.get(&format!("/data/predictions/{DEPRESSED}"));
     assert_eq!((accepted.status, &accepted.json()["status"]), (202, &json!("running")));
     assert_eq!(ended(&host, "", accepted.header("location"))["status"], "done");
-    wait_for(|| (host.get(&format!("/data/predictions/{DEPRESSED}")).status == 200).then_some(()));
+    wait_until(|| host.get(&format!("/data/predictions/{DEPRESSED}")).status == 200);
     let day = host.get(&format!("/data/prediction_of_day/{MANIC}"));
     assert_eq!((day.status, &day.json()["label"]), (200, &json!("mania")), "three fields are answered at once");
     assert_eq!(host.get("/data/predictions/nobody").status, 400, "what is wrong is told at once");
 }
 
 #[test]
-fn a_job_that_fails_tells_the_problem_that_the_answer_would_have_been() {
-    let stand_in = StandIn::start(vec![Reply::Says(500, "secret".to_owned())]);
-    let bearer = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
+fn failed_job_has_the_problem_of_a_direct_request() {
+    let supabase = FakeSupabase::start(vec![Reply::Respond(500, "secret".to_owned())]);
+    let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     let state = state();
-    let host = host(&state, &stand_in.url, &[]);
+    let host = host(&state, &supabase.url, &[]);
     let job = ended(&host, &bearer, begin(&host, &bearer, "").header("location"));
     assert_eq!((&job["status"], job.get("result")), (&json!("failed"), None), "{job}");
     assert_eq!(job["error"]["type"], "urn:bipolar-edge:problem:source-failing", "{job}");
-    stand_in.replies(Reply::Keeps);
+    supabase.set_reply(Reply::Hang);
     let job = ended(&host, &bearer, begin(&host, &bearer, "").header("location"));
     assert_eq!(job["error"]["type"], "urn:bipolar-edge:problem:source-slow", "{job}");
-    stand_in.replies(Reply::Rows);
+    supabase.set_reply(Reply::Rows);
     let job = ended(&host, &bearer, begin(&host, &bearer, "").header("location"));
     assert_eq!(job["status"], "done", "asking again makes it anew");
 }
 
 #[test]
-fn a_job_whose_host_was_killed_has_failed_once_its_time_is_over() {
-    let stand_in = StandIn::start(vec![Reply::Keeps]);
-    let bearer = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
+fn job_of_a_killed_host_is_lost_after_its_deadline() {
+    let supabase = FakeSupabase::start(vec![Reply::Hang]);
+    let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     let state = state();
-    let mut killed = host(&state, &stand_in.url, &[]);
+    let mut killed = host(&state, &supabase.url, &[]);
     let accepted = begin(&killed, &bearer, "");
     let location = accepted.header("location");
     killed.stop("-KILL");
-    let host = host(&state, &stand_in.url, &[]);
+    let host = host(&state, &supabase.url, &[]);
     assert_eq!(look(&host, &bearer, location).json()["status"], "running", "nobody can know yet");
     let job = ended(&host, &bearer, location);
     assert_eq!(job["error"]["type"], "urn:bipolar-edge:problem:job-lost", "{job}");
     assert_eq!(job["status"], "failed");
-    stand_in.replies(Reply::Rows);
+    supabase.set_reply(Reply::Rows);
     assert_eq!(begin(&host, &bearer, "").header("location"), location);
     assert_eq!(ended(&host, &bearer, location)["status"], "done");
 }
 
 #[test]
-fn a_job_is_forgotten_when_its_time_is_over() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "job_ttl_seconds=1", "--variable", "cache_ttl_seconds=0"]);
+fn job_expires_after_its_ttl() {
+    let host = Host::with_flags(&["--variable", "job_ttl_seconds=1", "--variable", "cache_ttl_seconds=0"]);
     let accepted = host.request("GET", &format!("/data/predictions/{DEPRESSED}"), &[ASYNC]);
     let location = accepted.header("location");
     ended(&host, "", location);
-    wait_for(|| (host.get(location).status == 404).then_some(()));
+    wait_until(|| host.get(location).status == 404);
 }
 
 #[test]
-fn what_a_job_found_can_be_encrypted_in_the_store() {
-    let state = state();
+fn job_result_is_encrypted_in_the_store() {
     let key = format!("cache_encryption_key={}", "5a".repeat(32));
-    let host = Host::start(&state, &["--variable", &key]);
+    let host = Host::with_flags(&["--variable", &key]);
     let accepted = host.request("GET", &format!("/data/predictions/{DEPRESSED}"), &[ASYNC]);
     assert_eq!(ended(&host, "", accepted.header("location"))["result"]["predictions"][0]["label"], "depression");
-    let stored = host.stored();
+    let stored = host.store_bytes();
     assert!(!stored.windows(10).any(|bytes| bytes == b"depression"), "it is in the clear");
 }

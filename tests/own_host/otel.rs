@@ -1,12 +1,9 @@
 //! Telemetry through the host: a module that was built for it, and a stand-in for an OpenTelemetry collector.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn, read_posted, say};
+use harness::http::{read_request, write_json};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::token;
-use harness::{DEPRESSED, Host, built, state, wait_for};
+use harness::{DEPRESSED, Host, built, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -28,10 +25,10 @@ impl Collector {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a connection");
-                let (head, body) = read_posted(&stream);
+                let (head, body) = read_request(&stream);
                 let path = head[0].split(' ').nth(1).expect("a path").to_owned();
                 own.lock().expect("no test failed").push((path, serde_json::from_str(&body).expect("JSON")));
-                say(&mut stream, 200, "{}");
+                write_json(&mut stream, 200, "{}");
             }
         });
         Collector { url, taken }
@@ -90,10 +87,10 @@ fn manifest(state: &TempDir) -> PathBuf {
 }
 
 #[test]
-fn a_module_that_exports_tells_a_collector_what_it_did_and_for_whom_not() {
-    let (collector, stand_in, state) = (Collector::start(), StandIn::start(vec![Reply::Rows]), state());
+fn exporting_module_sends_spans_and_metrics_without_personal_data() {
+    let (collector, supabase, state) = (Collector::start(), FakeSupabase::start(vec![Reply::Rows]), state());
     let variables = [
-        format!("supabase_url={}", stand_in.url),
+        format!("supabase_url={}", supabase.url),
         format!("supabase_anon_key={}", harness::tokens::ANON_KEY),
         format!("supabase_jwt_secret={}", harness::tokens::SECRET),
         "protect_operations=false".to_owned(),
@@ -103,7 +100,7 @@ fn a_module_that_exports_tells_a_collector_what_it_did_and_for_whom_not() {
     let host = Host::start_manifest(&manifest(&state), &state, &flags);
 
     let (id, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
-    let authorization = format!("Bearer {}", token(&stand_in.url, DEPRESSED));
+    let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     let path = format!("/data/predictions/{DEPRESSED}");
     let traceparent = format!("00-{id}-{parent}-01");
     let headers = [("authorization", authorization.as_str()), ("traceparent", traceparent.as_str())];
@@ -142,7 +139,7 @@ fn a_module_that_exports_tells_a_collector_what_it_did_and_for_whom_not() {
     );
     let refused = spans.iter().find(|span| span["traceId"] != id && span["kind"] == 2).expect("a trace of its own");
     assert_eq!((&refused["parentSpanId"], &refused["status"]), (&json!(""), &json!({})), "a caller's own mistake");
-    let upstream = stand_in.seen();
+    let upstream = supabase.requests();
     let step = server["spanId"].as_str().expect("an id");
     assert!(upstream[0].contains(&format!("traceparent: 00-{id}-{step}-01")), "{}", upstream[0]);
 
@@ -153,7 +150,7 @@ fn a_module_that_exports_tells_a_collector_what_it_did_and_for_whom_not() {
             text.lines().filter(|line| line.starts_with("bipolar_edge_http_requests_total{") && line.contains(route));
         series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum::<u64>()
     };
-    wait_for(|| (collector.sum("bipolar_edge_http_requests", ("route", route)) == own(&host)).then_some(()));
+    wait_until(|| collector.sum("bipolar_edge_http_requests", ("route", route)) == own(&host));
     assert_eq!(collector.sum("bipolar_edge_http_request_duration", ("route", route)), own(&host));
     let text = collector.text();
     for secret in [DEPRESSED, "eyJ", harness::tokens::SECRET, harness::tokens::ANON_KEY] {
@@ -162,9 +159,10 @@ fn a_module_that_exports_tells_a_collector_what_it_did_and_for_whom_not() {
 }
 
 #[test]
-fn the_module_that_does_not_export_runs_where_nothing_is_exported_and_the_other_says_what_it_lacks() {
+fn exporting_module_needs_wasi_otel_and_the_shipped_one_does_not() {
     let state = state();
-    let refused = Host::try_start_manifest(&manifest(&state), &state, &[]).err().expect("it does not start");
+    let refused = Host::try_start_manifest(&manifest(&state), &state, &[]).expect_err("it does not start");
+    let refused = format!("{refused:#}");
     assert!(refused.contains("wasi:otel") && refused.contains("is not offered"), "{refused}");
     assert_eq!(Host::start(&state, &[]).get("/health/ready").status, 200);
 }

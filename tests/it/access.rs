@@ -1,15 +1,11 @@
 //! Who may ask: access tokens, API keys, attacks on both, and what each caller gets to see.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
-use harness::stand_in::{Reply, StandIn};
+use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{
-    ANON_KEY, API_KEY, SECRET, SERVICE_KEY, claims, elliptic_point, es256, hs256, in_seconds, key_set, mac, part,
-    rs256, sign_elliptic, signed, token,
+    ANON_KEY, API_KEY, SECRET, SERVICE_KEY, claims, elliptic_point, encode_part, es256, hmac_sha256, hs256, key_set,
+    rs256, seconds_from_now, sign_elliptic, sign_token, token,
 };
-use harness::{Answer, DEPRESSED, EUTHYMIC, Host, MANIC, WITHOUT_CHECK_INS, state, store_file, wait_for};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, Response, WITHOUT_CHECK_INS, state, store_file, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,12 +27,12 @@ fn bearer(token: &str) -> [(&'static str, String); 1] {
     [("authorization", format!("Bearer {token}"))]
 }
 
-fn request(host: &Host, method: &str, path: &str, headers: &[(&'static str, String)]) -> Answer {
+fn request(host: &Host, method: &str, path: &str, headers: &[(&'static str, String)]) -> Response {
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     host.request(method, path, &headers)
 }
 
-fn ask(host: &Host, token: &str, person: &str) -> Answer {
+fn ask(host: &Host, token: &str, person: &str) -> Response {
     request(host, "GET", &format!("/data/predictions/{person}"), &bearer(token))
 }
 
@@ -53,22 +49,22 @@ fn with(claims: &Value, changes: &Value) -> Value {
 }
 
 #[test]
-fn a_token_under_the_projects_secret_is_believed_and_every_forgery_is_not() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn valid_hs256_tokens_are_accepted_and_every_forgery_is_refused() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
-    let host = host_with_secret(&state, &stand_in.url);
-    let url = &stand_in.url;
+    let host = host_with_secret(&state, &supabase.url);
+    let url = &supabase.url;
     let sound = claims(url, DEPRESSED);
     let ours = |claims: &Value| hs256(claims, SECRET.as_bytes());
     let changed = |changes: Value| ours(&with(&sound, &changes));
-    let header = |header: Value| signed(&header, &sound, |message| mac(SECRET.as_bytes(), message));
+    let header = |header: Value| sign_token(&header, &sound, |message| hmac_sha256(SECRET.as_bytes(), message));
     let good = ours(&sound);
 
     for (what, token) in [
         ("as it should be", good.clone()),
-        ("expired within the leeway", changed(json!({ "exp": in_seconds(-30) }))),
-        ("not yet valid within the leeway", changed(json!({ "nbf": in_seconds(30) }))),
-        ("with a fraction of a second", changed(json!({ "exp": in_seconds(60) as f64 + 0.5 }))),
+        ("expired within the leeway", changed(json!({ "exp": seconds_from_now(-30) }))),
+        ("not yet valid within the leeway", changed(json!({ "nbf": seconds_from_now(30) }))),
+        ("with a fraction of a second", changed(json!({ "exp": seconds_from_now(60) as f64 + 0.5 }))),
         ("of several audiences", changed(json!({ "aud": ["another", "authenticated"] }))),
         ("with the person in capitals", changed(json!({ "sub": DEPRESSED.to_uppercase() }))),
         ("with a key id that nothing asks for", header(json!({ "alg": "HS256", "kid": "../../etc/passwd" }))),
@@ -77,9 +73,10 @@ fn a_token_under_the_projects_secret_is_believed_and_every_forgery_is_not() {
         assert_eq!((answer.status, &answer.prediction("mood_state")["label"]), (200, &json!("depression")), "{what}");
     }
 
-    let unsigned = |alg: &str| format!("{}.{}.", part(&json!({ "alg": alg, "typ": "JWT" })), part(&sound));
+    let unsigned =
+        |alg: &str| format!("{}.{}.", encode_part(&json!({ "alg": alg, "typ": "JWT" })), encode_part(&sound));
     let [head, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
-    let tampered = format!("{head}.{}.{signature}", part(&claims(url, MANIC)));
+    let tampered = format!("{head}.{}.{signature}", encode_part(&claims(url, MANIC)));
     let far = "https://other.supabase.co/auth/v1";
     for (what, token) in [
         ("no token at all", "nonsense".to_owned()),
@@ -99,7 +96,7 @@ fn a_token_under_the_projects_secret_is_believed_and_every_forgery_is_not() {
         ("a part too few", format!("{head}.{payload}")),
         ("cut off", good[..good.len() - 1].to_owned()),
         ("as encrypted ones are", format!("{head}.{payload}.{signature}.{payload}.{signature}")),
-        ("not yet valid", changed(json!({ "nbf": in_seconds(120) }))),
+        ("not yet valid", changed(json!({ "nbf": seconds_from_now(120) }))),
         ("without an end", changed(json!({ "exp": null }))),
         ("with an end that is text", changed(json!({ "exp": "tomorrow" }))),
         ("with an end before all time", changed(json!({ "exp": -1e300 }))),
@@ -112,10 +109,13 @@ fn a_token_under_the_projects_secret_is_believed_and_every_forgery_is_not() {
         ("of something else than a person", changed(json!({ "sub": "1 or 1=1" }))),
         ("without a role", changed(json!({ "role": null }))),
         ("the project's anon key", changed(json!({ "role": "anon" }))),
-        ("a legacy anon key", ours(&json!({ "iss": "supabase", "ref": "127", "role": "anon", "exp": in_seconds(60) }))),
+        (
+            "a legacy anon key",
+            ours(&json!({ "iss": "supabase", "ref": "127", "role": "anon", "exp": seconds_from_now(60) })),
+        ),
         (
             "another project's service key",
-            ours(&json!({ "iss": "supabase", "ref": "other", "role": "service_role", "exp": in_seconds(60) })),
+            ours(&json!({ "iss": "supabase", "ref": "other", "role": "service_role", "exp": seconds_from_now(60) })),
         ),
     ] {
         let answer = ask(&host, &token, DEPRESSED);
@@ -124,20 +124,20 @@ fn a_token_under_the_projects_secret_is_believed_and_every_forgery_is_not() {
         assert!(challenge.starts_with("Bearer"), "{what}: {challenge}");
         assert_eq!(answer.json()["type"], "urn:bipolar-edge:problem:unauthorized", "{what}");
     }
-    let expired = ask(&host, &changed(json!({ "exp": in_seconds(-61) })), DEPRESSED);
+    let expired = ask(&host, &changed(json!({ "exp": seconds_from_now(-61) })), DEPRESSED);
     assert_eq!((expired.status, &expired.json()["type"]), (401, &json!("urn:bipolar-edge:problem:token-expired")));
-    let questions = stand_in.seen().len();
+    let questions = supabase.requests().len();
     assert_eq!(questions, 1, "nothing that is not believed reaches the database");
 }
 
 #[test]
-fn without_a_token_or_with_half_a_header_nothing_is_asked() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn missing_or_malformed_authorization_is_401_and_reaches_no_database() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
-    let host = host_with_secret(&state, &stand_in.url);
+    let host = host_with_secret(&state, &supabase.url);
     let path = format!("/data/predictions/{DEPRESSED}");
     let long = format!("Bearer {}", "x".repeat(8193));
-    let odd = format!("Bearer  {} trailing", token(&stand_in.url, DEPRESSED));
+    let odd = format!("Bearer  {} trailing", token(&supabase.url, DEPRESSED));
     for header in
         [None, Some("Basic dXNlcg=="), Some("Bearer"), Some("Bearer "), Some("Bearer a b"), Some(&long), Some(&odd)]
     {
@@ -162,26 +162,26 @@ fn without_a_token_or_with_half_a_header_nothing_is_asked() {
     for open in ["/", "/health/live", "/health/ready"] {
         assert_eq!(host.get(open).status, 200, "{open}");
     }
-    assert!(stand_in.seen().is_empty());
+    assert!(supabase.requests().is_empty());
     // Two credentials are one too many to know whose the request is: neither the first nor the last is taken for granted.
-    let both = [bearer(&token(&stand_in.url, MANIC)), bearer(&token(&stand_in.url, DEPRESSED))].concat();
+    let both = [bearer(&token(&supabase.url, MANIC)), bearer(&token(&supabase.url, DEPRESSED))].concat();
     let answer = request(&host, "GET", &path, &both);
     assert_eq!(answer.status, 401, "{}", answer.body);
 }
 
 #[test]
-fn keys_that_the_project_publishes_are_fetched_once_and_kept() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
-    stand_in.publishes(Reply::Says(200, key_set("elliptic", "rsa").to_string()));
+fn published_keys_are_fetched_once_and_stored() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    supabase.set_keys(Reply::Respond(200, key_set("elliptic", "rsa").to_string()));
     let state = state();
-    let mut first = host(&state, &stand_in.url, &[]);
-    let sound = claims(&stand_in.url, DEPRESSED);
+    let mut first = host(&state, &supabase.url, &[]);
+    let sound = claims(&supabase.url, DEPRESSED);
     for token in [es256("elliptic", &sound), rs256("rsa", &sound), es256("elliptic", &sound)] {
         let answer = ask(&first, &token, DEPRESSED);
         assert_eq!(answer.prediction("mood_state")["label"], "depression", "{}", answer.body);
     }
-    assert_eq!(stand_in.seen_for_keys().len(), 1);
-    assert!(stand_in.seen_for_keys()[0].contains(&format!("apikey: {ANON_KEY}")));
+    assert_eq!(supabase.key_requests().len(), 1);
+    assert!(supabase.key_requests()[0].contains(&format!("apikey: {ANON_KEY}")));
 
     let secrets = [
         ("the point", elliptic_point()),
@@ -192,14 +192,14 @@ fn keys_that_the_project_publishes_are_fetched_once_and_kept() {
     for (what, secret) in secrets {
         // Algorithm confusion: what is public must not be taken for a secret.
         for header in [json!({ "alg": "HS256", "kid": "elliptic" }), json!({ "alg": "HS256" })] {
-            let token = signed(&header, &sound, |message| mac(&secret, message));
+            let token = sign_token(&header, &sound, |message| hmac_sha256(&secret, message));
             assert_eq!(ask(&first, &token, DEPRESSED).status, 401, "{what}");
         }
     }
-    let es256_of = |header: Value| signed(&header, &sound, sign_elliptic);
-    let own_key = json!({ "kty": "EC", "crv": "P-256", "x": part(&json!(1)), "y": part(&json!(2)) });
+    let es256_of = |header: Value| sign_token(&header, &sound, sign_elliptic);
+    let own_key = json!({ "kty": "EC", "crv": "P-256", "x": encode_part(&json!(1)), "y": encode_part(&json!(2)) });
     for (what, token) in [
-        ("unsigned", format!("{}.{}.", part(&json!({ "alg": "none", "kid": "elliptic" })), part(&sound))),
+        ("unsigned", format!("{}.{}.", encode_part(&json!({ "alg": "none", "kid": "elliptic" })), encode_part(&sound))),
         ("another key's id", es256_of(json!({ "alg": "ES256", "kid": "rsa" }))),
         ("another algorithm than the key's", es256_of(json!({ "alg": "RS256", "kid": "elliptic" }))),
         ("no key's id", es256_of(json!({ "alg": "ES256" }))),
@@ -210,33 +210,33 @@ fn keys_that_the_project_publishes_are_fetched_once_and_kept() {
         ("an id that is no text", es256_of(json!({ "alg": "ES256", "kid": ["elliptic"] }))),
         ("a key of its own", es256_of(json!({ "alg": "ES256", "kid": "mine", "jwk": own_key }))),
         ("a place to look for keys", es256_of(json!({ "alg": "ES256", "kid": "mine", "jku": "https://evil.example" }))),
-        ("a signature of zeros", signed(&json!({ "alg": "ES256", "kid": "elliptic" }), &sound, |_| vec![0; 64])),
+        ("a signature of zeros", sign_token(&json!({ "alg": "ES256", "kid": "elliptic" }), &sound, |_| vec![0; 64])),
         ("another's claims", es256("elliptic", &claims("https://other.supabase.co", DEPRESSED))),
-        ("the legacy secret", token(&stand_in.url, DEPRESSED)),
+        ("the legacy secret", token(&supabase.url, DEPRESSED)),
     ] {
         assert_eq!(ask(&first, &token, DEPRESSED).status, 401, "{what}");
     }
-    assert_eq!(stand_in.seen_for_keys().len(), 1, "never more often than once a minute, whatever the tokens name");
+    assert_eq!(supabase.key_requests().len(), 1, "never more often than once a minute, whatever the tokens name");
 
     // Another process of the same deployment needs the project for neither keys nor rows.
     first.stop("-TERM");
-    stand_in.publishes(Reply::Says(500, String::new()));
-    let second = host(&state, &stand_in.url, &[]);
+    supabase.set_keys(Reply::Respond(500, String::new()));
+    let second = host(&state, &supabase.url, &[]);
     let answer = ask(&second, &rs256("rsa", &with(&sound, &json!({ "iat": 1 }))), DEPRESSED);
     assert_eq!((answer.status, answer.header("x-cache")), (200, "HIT"), "{}", answer.body);
-    assert_eq!(stand_in.seen_for_keys().len(), 1);
+    assert_eq!(supabase.key_requests().len(), 1);
 }
 
 #[test]
-fn a_new_key_is_found_and_a_withdrawn_one_forgotten_once_the_set_may_be_fetched_again() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
-    stand_in.publishes(Reply::Says(200, key_set("old", "rsa").to_string()));
+fn key_rotation_is_followed_once_the_key_set_may_be_fetched_again() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    supabase.set_keys(Reply::Respond(200, key_set("old", "rsa").to_string()));
     let state = state();
-    let sound = claims(&stand_in.url, DEPRESSED);
-    let mut first = host(&state, &stand_in.url, &[]);
+    let sound = claims(&supabase.url, DEPRESSED);
+    let mut first = host(&state, &supabase.url, &[]);
     assert_eq!(ask(&first, &es256("old", &sound), DEPRESSED).status, 200);
     first.stop("-TERM");
-    stand_in.publishes(Reply::Says(200, key_set("new", "rsa").to_string()));
+    supabase.set_keys(Reply::Respond(200, key_set("new", "rsa").to_string()));
 
     // As if it had been two minutes ago, which no test waits for.
     let age = |seconds: i64| {
@@ -244,64 +244,63 @@ fn a_new_key_is_found_and_a_withdrawn_one_forgotten_once_the_set_may_be_fetched_
         let read = "SELECT value FROM spin_key_value WHERE key = 'key-set'";
         let bytes: Vec<u8> = store.query_row(read, [], |row| row.get(0)).expect("the key set");
         let mut record: Value = serde_json::from_slice(&bytes).expect("JSON");
-        record["fetched_at"] = json!(in_seconds(-seconds));
-        record["attempted_at"] = json!(in_seconds(-seconds));
+        record["fetched_at"] = json!(seconds_from_now(-seconds));
+        record["attempted_at"] = json!(seconds_from_now(-seconds));
         let bytes = record.to_string().into_bytes();
         store.execute("UPDATE spin_key_value SET value = ?1 WHERE key = 'key-set'", [bytes]).expect("written");
         store.execute("DELETE FROM spin_key_value WHERE key LIKE 'claim:key-set:%'", []).expect("written");
     };
     age(120);
-    let mut second = host(&state, &stand_in.url, &[]);
+    let mut second = host(&state, &supabase.url, &[]);
     assert_eq!(ask(&second, &rs256("rsa", &sound), DEPRESSED).status, 200);
-    assert_eq!(stand_in.seen_for_keys().len(), 1, "the set is young enough, and has the key");
+    assert_eq!(supabase.key_requests().len(), 1, "the set is young enough, and has the key");
     assert_eq!(ask(&second, &es256("new", &sound), DEPRESSED).status, 200);
-    assert_eq!(stand_in.seen_for_keys().len(), 2);
+    assert_eq!(supabase.key_requests().len(), 2);
     assert_eq!(ask(&second, &es256("old", &sound), DEPRESSED).status, 401, "it was withdrawn");
     second.stop("-TERM");
 
     // After ten minutes a set is fetched anew though it has the key; if that fails, it still serves.
     age(660);
-    stand_in.publishes(Reply::Closes);
-    let third = host(&state, &stand_in.url, &[]);
+    supabase.set_keys(Reply::Disconnect);
+    let third = host(&state, &supabase.url, &[]);
     assert_eq!(ask(&third, &es256("new", &sound), DEPRESSED).status, 200);
-    assert_eq!(stand_in.seen_for_keys().len(), 4, "one attempt, and once more as the connection broke");
+    assert_eq!(supabase.key_requests().len(), 4, "one attempt, and once more as the connection broke");
     assert_eq!(ask(&third, &es256("unknown", &sound), DEPRESSED).status, 401);
-    assert_eq!(stand_in.seen_for_keys().len(), 4, "a fetch that failed is not repeated at once");
+    assert_eq!(supabase.key_requests().len(), 4, "a fetch that failed is not repeated at once");
 }
 
 #[test]
-fn many_instances_that_need_the_keys_at_once_fetch_them_once() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
-    stand_in.publishes(Reply::Says(200, key_set("elliptic", "rsa").to_string()));
-    let state = state();
-    let project = [format!("supabase_url={}", stand_in.url), format!("supabase_anon_key={ANON_KEY}")];
+fn concurrent_instances_fetch_the_key_set_once() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    supabase.set_keys(Reply::Respond(200, key_set("elliptic", "rsa").to_string()));
+    let project = [format!("supabase_url={}", supabase.url), format!("supabase_anon_key={ANON_KEY}")];
     let flags = ["--max-instance-reuse-count", "1", "--variable", &project[0], "--variable", &project[1]];
-    let host = Host::start(&state, &flags);
-    let token = es256("elliptic", &claims(&stand_in.url, DEPRESSED));
+    let host = Host::with_flags(&flags);
+    let token = es256("elliptic", &claims(&supabase.url, DEPRESSED));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| assert_eq!(ask(&host, &token, DEPRESSED).status, 200));
         }
     });
     // The claim is for ten seconds of the clock: over their edge a second instance may fetch.
-    assert!((1..=2).contains(&stand_in.seen_for_keys().len()), "{}", stand_in.seen_for_keys().len());
+    assert!((1..=2).contains(&supabase.key_requests().len()), "{}", supabase.key_requests().len());
 }
 
 #[test]
-fn without_keys_nobody_is_let_in_and_the_caller_is_told_to_come_again() {
+fn unavailable_keys_are_503_with_retry_after_and_unusable_keys_401() {
     let nonsense = [
-        Reply::Closes,
-        Reply::Says(500, String::new()),
-        Reply::Says(200, "<html>".to_owned()),
-        Reply::Says(200, "[]".to_owned()),
-        Reply::Says(200, " ".repeat(70_000)),
+        Reply::Disconnect,
+        Reply::Respond(500, String::new()),
+        Reply::Respond(200, "<html>".to_owned()),
+        Reply::Respond(200, "[]".to_owned()),
+        Reply::Respond(200, " ".repeat(70_000)),
     ];
     for reply in nonsense {
-        let stand_in = StandIn::start(vec![Reply::Rows]);
-        stand_in.publishes(reply);
+        let supabase = FakeSupabase::start(vec![Reply::Rows]);
+        supabase.set_keys(reply);
         let state = state();
-        let host = host(&state, &stand_in.url, &[]);
-        let answer = ask(&host, &es256("elliptic", &claims(&stand_in.url, DEPRESSED)), DEPRESSED);
+        let host = host(&state, &supabase.url, &[]);
+        let answer = ask(&host, &es256("elliptic", &claims(&supabase.url, DEPRESSED)), DEPRESSED);
         assert_eq!((answer.status, answer.header("retry-after")), (503, "10"), "{}", answer.body);
         assert_eq!(answer.json()["type"], "urn:bipolar-edge:problem:keys-unavailable");
     }
@@ -314,28 +313,28 @@ fn without_keys_nobody_is_let_in_and_the_caller_is_told_to_come_again() {
         point(&json!({ "x": "AAAA" })), point(&json!({ "kid": null })),
         rsa(&json!({ "n": "AQAB" })), rsa(&json!({ "e": "" })), rsa(&json!({ "alg": "HS256" }))
     ] });
-    let stand_in = StandIn::start(vec![Reply::Rows]);
-    stand_in.publishes(Reply::Says(200, useless.to_string()));
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    supabase.set_keys(Reply::Respond(200, useless.to_string()));
     let state = state();
-    let host = host(&state, &stand_in.url, &[]);
-    let sound = claims(&stand_in.url, DEPRESSED);
+    let host = host(&state, &supabase.url, &[]);
+    let sound = claims(&supabase.url, DEPRESSED);
     for token in [es256("elliptic", &sound), rs256("rsa", &sound)] {
         assert_eq!(ask(&host, &token, DEPRESSED).status, 401);
     }
 }
 
 #[test]
-fn the_cache_is_for_those_who_see_everything_and_others_see_what_the_database_shows_them() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn cache_serves_only_callers_who_may_see_all_rows_of_the_person() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
-    let host = host_with_secret(&state, &stand_in.url);
-    let own = token(&stand_in.url, DEPRESSED);
-    let other = token(&stand_in.url, MANIC);
-    let service = with(&claims(&stand_in.url, DEPRESSED), &json!({ "role": "service_role", "sub": null }));
+    let host = host_with_secret(&state, &supabase.url);
+    let own = token(&supabase.url, DEPRESSED);
+    let other = token(&supabase.url, MANIC);
+    let service = with(&claims(&supabase.url, DEPRESSED), &json!({ "role": "service_role", "sub": null }));
     let service = hs256(&service, SECRET.as_bytes());
-    let legacy = json!({ "iss": "supabase", "ref": "127", "role": "service_role", "exp": in_seconds(60) });
+    let legacy = json!({ "iss": "supabase", "ref": "127", "role": "service_role", "exp": seconds_from_now(60) });
     let legacy = hs256(&legacy, SECRET.as_bytes());
-    let therapist = with(&claims(&stand_in.url, DEPRESSED), &json!({ "role": "therapist" }));
+    let therapist = with(&claims(&supabase.url, DEPRESSED), &json!({ "role": "therapist" }));
     let therapist = hs256(&therapist, SECRET.as_bytes());
 
     // Poisoning: what another saw of the person, nothing, must not become what the person sees; nor the other way round.
@@ -348,7 +347,7 @@ fn the_cache_is_for_those_who_see_everything_and_others_see_what_the_database_sh
     }
     let answer = ask(&host, &own, DEPRESSED);
     assert_eq!((answer.header("x-cache"), &answer.prediction("mood_state")["label"]), ("MISS", &json!("depression")));
-    wait_for(|| (ask(&host, &own, DEPRESSED).header("x-cache") == "HIT").then_some(()));
+    wait_until(|| ask(&host, &own, DEPRESSED).header("x-cache") == "HIT");
     assert_eq!(ask(&host, &other, DEPRESSED).prediction("mood_state")["label"], "insufficient_data");
     assert_eq!(
         ask(&host, &therapist, DEPRESSED).header("x-cache"),
@@ -359,7 +358,7 @@ fn the_cache_is_for_those_who_see_everything_and_others_see_what_the_database_sh
         assert_eq!(ask(&host, service, DEPRESSED).header("x-cache"), "HIT");
     }
     assert_eq!(ask(&host, &service, MANIC).prediction("mood_state")["label"], "mania");
-    wait_for(|| (ask(&host, &other, MANIC).header("x-cache") == "HIT").then_some(()));
+    wait_until(|| ask(&host, &other, MANIC).header("x-cache") == "HIT");
 
     // Invalidation: the person's own affair, and says the same of whoever is not known.
     let delete =
@@ -380,27 +379,27 @@ fn the_cache_is_for_those_who_see_everything_and_others_see_what_the_database_sh
 }
 
 #[test]
-fn api_keys_are_for_servers_and_read_with_the_service_key() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn api_keys_read_with_the_service_key() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
     let second = "key-fedcba9876543210fedcba9876543210";
     let keys = format!("api_keys={API_KEY}, {second}");
     let service_key = format!("supabase_service_key={SERVICE_KEY}");
-    let host = host(&state, &stand_in.url, &["auth_mode=api_key".to_owned(), keys, service_key]);
+    let host = host(&state, &supabase.url, &["auth_mode=api_key".to_owned(), keys, service_key]);
     let path = format!("/data/predictions/{DEPRESSED}");
     let with_key = |key: &str| host.request("GET", &path, &[("x-api-key", key)]);
     let answer = with_key(API_KEY);
     assert_eq!((answer.header("x-cache"), &answer.prediction("mood_state")["label"]), ("MISS", &json!("depression")));
-    wait_for(|| (with_key(second).header("x-cache") == "HIT").then_some(()));
-    let seen = stand_in.seen();
-    assert!(seen[0].contains(&format!("authorization: Bearer {SERVICE_KEY}")), "{}", seen[0]);
-    assert!(seen[0].contains(&format!("apikey: {SERVICE_KEY}")), "{}", seen[0]);
+    wait_until(|| with_key(second).header("x-cache") == "HIT");
+    let requests = supabase.requests();
+    assert!(requests[0].contains(&format!("authorization: Bearer {SERVICE_KEY}")), "{}", requests[0]);
+    assert!(requests[0].contains(&format!("apikey: {SERVICE_KEY}")), "{}", requests[0]);
     let joined = format!("{API_KEY}, {second}");
     for wrong in ["", "key", &API_KEY[1..], &format!("{API_KEY}0"), &API_KEY.to_uppercase(), &joined, SERVICE_KEY] {
         let answer = with_key(wrong);
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "ApiKey header=\"x-api-key\""), "{wrong}");
     }
-    let own = token(&stand_in.url, DEPRESSED);
+    let own = token(&supabase.url, DEPRESSED);
     assert_eq!(ask(&host, &own, DEPRESSED).status, 401, "another mode's credential");
     assert_eq!(host.get("/models").status, 401);
     assert_eq!(host.request("GET", "/models", &[("x-api-key", second)]).status, 200);
@@ -408,28 +407,27 @@ fn api_keys_are_for_servers_and_read_with_the_service_key() {
 }
 
 #[test]
-fn api_keys_can_guard_demo_data_too() {
-    let state = state();
+fn api_keys_guard_demo_data_too() {
     let keys = format!("api_keys={API_KEY}");
-    let host = Host::start(&state, &["--variable", "auth_mode=api_key", "--variable", &keys]);
+    let host = Host::with_flags(&["--variable", "auth_mode=api_key", "--variable", &keys]);
     let path = format!("/data/predictions/{EUTHYMIC}");
     assert_eq!(host.get(&path).status, 401);
     assert_eq!(host.request("GET", &path, &[("x-api-key", API_KEY)]).prediction("mood_state")["label"], "euthymia");
 }
 
 #[test]
-fn a_database_without_protection_must_be_asked_for_by_name_and_every_answer_says_so() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn auth_mode_off_must_be_explicit_and_every_response_warns() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state_without = state();
-    let without_key = host(&state_without, &stand_in.url, &["auth_mode=off".to_owned()]);
+    let without_key = host(&state_without, &supabase.url, &["auth_mode=off".to_owned()]);
     let path = format!("/data/predictions/{DEPRESSED}");
     assert_eq!(without_key.get(&path).status, 401, "there is nothing to ask the database with");
-    let own = token(&stand_in.url, DEPRESSED);
+    let own = token(&supabase.url, DEPRESSED);
     let answer = ask(&without_key, &own, DEPRESSED);
     assert_eq!((answer.header("x-cache"), &answer.prediction("mood_state")["label"]), ("BYPASS", &json!("depression")));
     let state = state();
     let key = format!("supabase_service_key={SERVICE_KEY}");
-    let with_key = host(&state, &stand_in.url, &["auth_mode=off".to_owned(), key]);
+    let with_key = host(&state, &supabase.url, &["auth_mode=off".to_owned(), key]);
     assert_eq!(with_key.get(&path).prediction("mood_state")["label"], "depression");
     for (host, path) in
         [(&with_key, path.as_str()), (&with_key, "/health/live"), (&without_key, &path), (&with_key, "/none")]
@@ -440,9 +438,8 @@ fn a_database_without_protection_must_be_asked_for_by_name_and_every_answer_says
 }
 
 #[test]
-fn demo_data_alone_is_open_and_says_nothing_of_it() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn demo_data_alone_is_open_and_without_warning() {
+    let host = Host::demo();
     for path in [format!("/data/predictions/{WITHOUT_CHECK_INS}"), "/models".to_owned()] {
         let answer = host.get(&path);
         assert_eq!((answer.status, answer.header("warning")), (200, ""));
@@ -452,25 +449,24 @@ fn demo_data_alone_is_open_and_says_nothing_of_it() {
 }
 
 #[test]
-fn the_inventory_is_open_or_closed_as_configured() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn inventory_is_open_or_closed_as_configured() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state_open = state();
     let jwt_secret = format!("supabase_jwt_secret={SECRET}");
-    let open = host(&state_open, &stand_in.url, &["protect_operations=false".to_owned(), jwt_secret]);
+    let open = host(&state_open, &supabase.url, &["protect_operations=false".to_owned(), jwt_secret]);
     assert_eq!(open.get("/models").status, 200);
     assert_eq!(open.get(&format!("/data/predictions/{DEPRESSED}")).status, 401);
-    let state = state();
     let keys = format!("api_keys={API_KEY}");
-    let closed = Host::start(&state, &["--variable", "auth_mode=api_key", "--variable", &keys]);
+    let closed = Host::with_flags(&["--variable", "auth_mode=api_key", "--variable", &keys]);
     assert_eq!(closed.get("/models").status, 401);
 }
 
 #[test]
-fn a_path_opens_no_way_around() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn path_tricks_reach_nobody_elses_data() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
-    let host = host_with_secret(&state, &stand_in.url);
-    let own = token(&stand_in.url, DEPRESSED);
+    let host = host_with_secret(&state, &supabase.url);
+    let own = token(&supabase.url, DEPRESSED);
     for path in [
         format!("/data/predictions/{DEPRESSED}/../{MANIC}"),
         format!("/data/predictions/%2e%2e/predictions/{MANIC}"),
@@ -492,19 +488,19 @@ fn a_path_opens_no_way_around() {
             assert!([400, 401, 404].contains(&answer.status), "{path}: {} {}", answer.status, answer.body);
         }
     }
-    assert!(stand_in.seen().is_empty());
+    assert!(supabase.requests().is_empty());
     // The same person, however they write themselves.
     assert_eq!(ask(&host, &own, &DEPRESSED.to_uppercase()).header("x-cache"), "MISS");
-    wait_for(|| (ask(&host, &own, DEPRESSED).header("x-cache") == "HIT").then_some(()));
+    wait_until(|| ask(&host, &own, DEPRESSED).header("x-cache") == "HIT");
 }
 
 #[test]
-fn a_webhook_that_is_sent_again_does_what_it_did_and_no_more() {
-    let stand_in = StandIn::start(vec![Reply::Rows]);
+fn webhook_replay_invalidates_again_and_nothing_more() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
     let secret = format!("webhook_secret={}", harness::tokens::WEBHOOK_SECRET);
-    let host = host(&state, &stand_in.url, &[format!("supabase_jwt_secret={SECRET}"), secret]);
-    let own = token(&stand_in.url, DEPRESSED);
+    let host = host(&state, &supabase.url, &[format!("supabase_jwt_secret={SECRET}"), secret]);
+    let own = token(&supabase.url, DEPRESSED);
     let body = json!({ "type": "INSERT", "table": "check_ins", "record": { "user_id": DEPRESSED } }).to_string();
     let hook = |secret: &str| {
         let headers = [("content-type", "application/json"), ("x-webhook-secret", secret)];
@@ -513,7 +509,7 @@ fn a_webhook_that_is_sent_again_does_what_it_did_and_no_more() {
     for _ in 0..3 {
         assert_eq!(hook(harness::tokens::WEBHOOK_SECRET).status, 200);
         assert_eq!(ask(&host, &own, DEPRESSED).header("x-cache"), "MISS");
-        wait_for(|| (ask(&host, &own, DEPRESSED).header("x-cache") == "HIT").then_some(()));
+        wait_until(|| ask(&host, &own, DEPRESSED).header("x-cache") == "HIT");
     }
     // A person's token is no webhook's secret.
     assert_eq!(hook(&own).status, 401);
@@ -521,7 +517,7 @@ fn a_webhook_that_is_sent_again_does_what_it_did_and_no_more() {
 }
 
 #[test]
-fn a_deployment_is_talked_into_no_other_server() {
+fn supabase_url_and_redirects_reach_no_other_server() {
     let secret = format!("supabase_jwt_secret={SECRET}");
     for url in [
         "http://169.254.169.254",
@@ -541,9 +537,9 @@ fn a_deployment_is_talked_into_no_other_server() {
         assert!(answer.body.contains("supabase_url"), "{url}: {}", answer.body);
     }
     // Where the database says to go instead is not gone to.
-    let stand_in = StandIn::start(vec![Reply::Says(302, String::new())]);
+    let supabase = FakeSupabase::start(vec![Reply::Respond(302, String::new())]);
     let state = state();
-    let host = host_with_secret(&state, &stand_in.url);
-    assert_eq!(ask(&host, &token(&stand_in.url, DEPRESSED), DEPRESSED).status, 502);
-    assert_eq!(stand_in.seen().len(), 1);
+    let host = host_with_secret(&state, &supabase.url);
+    assert_eq!(ask(&host, &token(&supabase.url, DEPRESSED), DEPRESSED).status, 502);
+    assert_eq!(supabase.requests().len(), 1);
 }

@@ -1,11 +1,7 @@
 //! The project's own host, driven by a guest that misbehaves.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use harness::redis::Redis;
-use harness::{DEPRESSED, Host, built, free_port, state, wait_for};
+use harness::{DEPRESSED, Host, built, free_port, state, wait_for, wait_until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -43,7 +39,7 @@ fn start(folder: &TempDir, flags: &[&str]) -> Host {
 }
 
 #[test]
-fn a_guest_that_never_yields_is_ended_and_the_host_goes_on() {
+fn guest_that_never_yields_is_ended_and_the_host_goes_on() {
     let state = state();
     let host = start(&state, &["--request-timeout", "300ms"]);
     for path in ["/loop", "/yielding-loop", "/sleep?ms=60000"] {
@@ -53,17 +49,17 @@ fn a_guest_that_never_yields_is_ended_and_the_host_goes_on() {
 }
 
 #[test]
-fn a_panic_is_a_500_and_ends_only_its_instance() {
+fn panic_is_500_and_ends_only_its_instance() {
     let state = state();
     let host = start(&state, &[]);
     assert_eq!(host.get("/served").body, "1");
     assert_eq!(host.get("/panic").status, 500);
     assert_eq!(host.get("/served").body, "1");
-    wait_for(|| host.log().contains("as asked").then_some(()));
+    wait_until(|| host.log().contains("as asked"));
 }
 
 #[test]
-fn an_instance_is_used_again_up_to_its_limit_and_until_it_idles_too_long() {
+fn instance_is_reused_up_to_its_count_and_idle_timeout() {
     let limited = state();
     let host = start(&limited, &["--max-instance-reuse-count", "3", "--idle-instance-timeout", "60s"]);
     let served: Vec<String> = (0..5).map(|_| host.get("/served").body).collect();
@@ -78,7 +74,7 @@ fn an_instance_is_used_again_up_to_its_limit_and_until_it_idles_too_long() {
 }
 
 #[test]
-fn key_value_and_counters_behave_in_sqlite_and_in_memory() {
+fn key_value_and_counters_work_in_sqlite_and_in_memory() {
     let state = state();
     let config = state.path().join("memory.toml");
     std::fs::write(&config, "[key_value_store.default]\ntype = \"memory\"\n").expect("written");
@@ -102,29 +98,7 @@ fn both_interfaces_behave(host: &Host) {
 }
 
 #[test]
-fn redis_keeps_the_store_when_the_runtime_configuration_says_so() {
-    let mut redis = Redis::start();
-    let state = state();
-    let config = redis.runtime_config(&state).display().to_string();
-    both_interfaces_behave(&start(&state, &["--runtime-config-file", &config]));
-
-    // The component itself: what one host wrote, another finds.
-    let first = Host::start(&state, &["--runtime-config-file", &config]);
-    first.predictions(DEPRESSED, "");
-    let hit = first.until_hit(DEPRESSED, "");
-    drop(first);
-    let second = Host::start(&state, &["--runtime-config-file", &config]);
-    let found = second.predictions(DEPRESSED, "");
-    assert_eq!((found.header("x-cache"), &found.body), ("HIT", &hit.body));
-    // And when Redis dies, answers go on.
-    redis.kill();
-    for _ in 0..3 {
-        assert_eq!(second.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
-    }
-}
-
-#[test]
-fn redis_that_is_not_there_is_said_at_the_start() {
+fn unreachable_redis_fails_the_start_with_the_reason() {
     let state = state();
     let config = state.path().join("redis.toml");
     let url = format!("redis://127.0.0.1:{}", free_port());
@@ -162,7 +136,7 @@ fn outbound_http_reaches_allowed_hosts_only() {
 }
 
 #[test]
-fn variables_come_from_the_manifest_the_environment_and_the_command_line() {
+fn variables_come_from_the_manifest_and_the_command_line() {
     let state = state();
     assert_eq!(start(&state, &[]).get("/variable?name=colour").body, "Ok(\"blue\")");
     let set = start(&state, &["--variable", "colour=red"]);
@@ -178,20 +152,20 @@ fn variables_come_from_the_manifest_the_environment_and_the_command_line() {
 }
 
 #[test]
-fn a_guest_learns_the_true_address_of_its_client_and_its_log_goes_to_stderr_unless_quiet() {
+fn client_address_is_the_true_one_and_guest_log_goes_to_stderr_unless_quiet() {
     let state = state();
     let host = start(&state, &[]);
     let client = host.request("GET", "/client", &[("spin-client-addr", "203.0.113.9:1")]).body;
     assert!(client.starts_with("127.0.0.1:"), "{client}");
     host.get("/log");
-    wait_for(|| host.log().contains("said on stderr").then_some(()));
+    wait_until(|| host.log().contains("said on stderr"));
     let quiet = start(&state, &["--quiet"]);
     quiet.get("/log");
     assert!(!quiet.log().contains("said on stderr"));
 }
 
 #[test]
-fn a_signal_ends_the_host_cleanly_once_work_after_the_response_is_done() {
+fn signal_ends_the_host_after_pending_work_is_done() {
     for signal in ["-TERM", "-INT"] {
         let state = state();
         let mut host = start(&state, &[]);
@@ -205,11 +179,10 @@ fn a_signal_ends_the_host_cleanly_once_work_after_the_response_is_done() {
 /// With a store that takes its time, as Spin's does: one that answers at once never suspends the handler, and then
 /// there is nothing to see. Without the component's yields 55 to 65 of 100 answers arrived in one piece, with them all.
 #[test]
-fn without_tcp_nodelay_head_and_body_still_arrive_together() {
-    let state = state();
-    let host = Host::start(&state, &["--no-tcp-nodelay", "--store-fault", "slow=1ms"]);
+fn head_and_body_arrive_together_without_tcp_nodelay() {
+    let host = Host::with_flags(&["--no-tcp-nodelay", "--store-fault", "slow=1ms"]);
     host.predictions(DEPRESSED, "");
-    host.until_hit(DEPRESSED, "");
+    host.wait_for_hit(DEPRESSED, "");
     let mut connection = TcpStream::connect(&host.address).expect("connected");
     let request = format!("GET /data/predictions/{DEPRESSED} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let mut whole = 0;
@@ -234,4 +207,30 @@ fn without_tcp_nodelay_head_and_body_still_arrive_together() {
         whole += usize::from(first == expected);
     }
     assert!(whole * 10 >= requests * 9, "{whole} of {requests} answers arrived in one piece");
+}
+
+mod needs_redis {
+    use super::*;
+
+    #[test]
+    fn runtime_configuration_puts_the_store_into_redis() {
+        let mut redis = Redis::start();
+        let state = state();
+        let config = redis.runtime_config(&state).display().to_string();
+        both_interfaces_behave(&start(&state, &["--runtime-config-file", &config]));
+
+        // The component itself: what one host wrote, another finds.
+        let first = Host::start(&state, &["--runtime-config-file", &config]);
+        first.predictions(DEPRESSED, "");
+        let hit = first.wait_for_hit(DEPRESSED, "");
+        drop(first);
+        let second = Host::start(&state, &["--runtime-config-file", &config]);
+        let found = second.predictions(DEPRESSED, "");
+        assert_eq!((found.header("x-cache"), &found.body), ("HIT", &hit.body));
+        // And when Redis dies, answers go on.
+        redis.kill();
+        for _ in 0..3 {
+            assert_eq!(second.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
+        }
+    }
 }

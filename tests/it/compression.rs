@@ -1,13 +1,9 @@
 //! Answers that are sent compressed to who takes that, and questions that come so.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use harness::{DEPRESSED, Host, state};
+use harness::{DEPRESSED, Host};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 
@@ -26,11 +22,10 @@ fn get(host: &Host, path: &str, accepted: &str) -> (u16, ureq::http::HeaderMap, 
 }
 
 #[test]
-fn a_long_answer_is_compressed_for_who_takes_it_and_says_the_same() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn long_response_is_compressed_for_clients_that_accept_it() {
+    let host = Host::demo();
     for path in ["/models/mood_state", "/models", &format!("/data/predictions/{DEPRESSED}?explain=true")] {
-        host.until_hit(DEPRESSED, "?explain=true");
+        host.wait_for_hit(DEPRESSED, "?explain=true");
         let (_, headers, plain) = get(&host, path, "identity");
         assert!(!headers.contains_key("content-encoding"), "{path}");
         let (status, headers, compressed) = get(&host, path, "br, gzip");
@@ -51,9 +46,8 @@ fn a_long_answer_is_compressed_for_who_takes_it_and_says_the_same() {
 }
 
 #[test]
-fn a_compressed_question_is_the_question_and_no_way_around_its_limit() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn compressed_request_body_is_read_within_the_same_size_limit() {
+    let host = Host::demo();
     let question = json!({ "checkins": [{ "checkin_date": "2026-01-31", "depressedMood": 8, "hoursSlept": 10 }] });
     let post = |encoding: &str, body: Vec<u8>| {
         let request = ureq::http::Request::post(format!("http://{}/data/predictions", host.address));

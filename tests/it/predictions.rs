@@ -1,18 +1,13 @@
 //! What the service predicts, through HTTP.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
-
-mod harness;
-
 use bipolar_edge_models::{MODELS, Output};
 use features::{CheckIn, FIELDS};
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS};
 use serde_json::{Value, json};
 
 #[test]
-fn a_person_gets_five_predictions_in_order_with_everything_that_the_contract_names() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn person_gets_every_prediction_in_order_with_every_field() {
+    let host = Host::demo();
     let answer = host.predictions(DEPRESSED, "");
     let body = answer.json();
     assert_eq!(body["user_id"], DEPRESSED);
@@ -38,9 +33,8 @@ fn a_person_gets_five_predictions_in_order_with_everything_that_the_contract_nam
 }
 
 #[test]
-fn each_demo_person_is_in_the_state_that_the_cohort_put_them_in() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn demo_people_have_the_mood_of_their_cohort() {
+    let host = Host::demo();
     for (user_id, label) in [(EUTHYMIC, "euthymia"), (MANIC, "mania"), (DEPRESSED, "depression"), (MIXED, "mixed")] {
         let of_day = host.get(&format!("/data/prediction_of_day/{user_id}"));
         assert_eq!(of_day.status, 200);
@@ -55,9 +49,8 @@ fn each_demo_person_is_in_the_state_that_the_cohort_put_them_in() {
 }
 
 #[test]
-fn suicidality_alone_is_sensitive_and_names_places_to_find_help() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "crisis_resources=Someone who listens ; 112"]);
+fn suicidality_alone_is_sensitive_with_crisis_resources() {
+    let host = Host::with_flags(&["--variable", "crisis_resources=Someone who listens ; 112"]);
     for kind in TYPES {
         let prediction = host.predictions(WITHOUT_CHECK_INS, "").prediction(kind);
         if kind == "suicidality_risk" {
@@ -71,9 +64,8 @@ fn suicidality_alone_is_sensitive_and_names_places_to_find_help() {
 }
 
 #[test]
-fn without_check_ins_nothing_is_guessed_and_a_stranger_looks_the_same() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn missing_check_ins_and_unknown_people_are_insufficient_data() {
+    let host = Host::demo();
     for user_id in [WITHOUT_CHECK_INS, "99999999-9999-4999-8999-999999999999"] {
         let answer = host.predictions(user_id, "?limit_checkins=5");
         for kind in TYPES {
@@ -87,9 +79,8 @@ fn without_check_ins_nothing_is_guessed_and_a_stranger_looks_the_same() {
 }
 
 #[test]
-fn types_select_and_explain_adds_contributions_that_end_in_no_zero() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn types_select_and_explain_adds_non_zero_contributions() {
+    let host = Host::demo();
     let answer = host.predictions(MANIC, "?types=relapse_risk,mood_state&explain=true");
     let body = answer.json();
     let predictions = body["predictions"].as_array().expect("an array");
@@ -106,7 +97,7 @@ fn types_select_and_explain_adds_contributions_that_end_in_no_zero() {
 
 /// The demo cohort as the trainer wrote it.
 fn demo(user_id: &str) -> Vec<CheckIn> {
-    let text = include_str!("../src/checkins/demo.csv");
+    let text = include_str!("../../src/checkins/demo.csv");
     let lines = text.lines().filter(|line| line.starts_with(user_id));
     let mut checkins: Vec<CheckIn> = lines
         .map(|line| {
@@ -149,9 +140,8 @@ fn assert_native(predictions: &Value, checkins: &[CheckIn], window_days: u8) -> 
 }
 
 #[test]
-fn every_probability_served_equals_the_native_one_bit_for_bit_in_every_window_and_at_every_check_in() {
-    let state = state();
-    let host = Host::start(&state, &["--variable", "cache_ttl_seconds=0"]);
+fn probabilities_equal_the_native_ones_bit_for_bit_in_every_window() {
+    let host = Host::with_flags(&["--variable", "cache_ttl_seconds=0"]);
     let mut compared = 0;
     for user_id in [EUTHYMIC, MANIC, DEPRESSED, MIXED] {
         let checkins = demo(user_id);
@@ -174,9 +164,8 @@ fn every_probability_served_equals_the_native_one_bit_for_bit_in_every_window_an
 }
 
 #[test]
-fn the_window_matters() {
-    let state = state();
-    let host = Host::start(&state, &[]);
+fn window_changes_the_probability() {
+    let host = Host::demo();
     let probability = |days| {
         let answer = host.predictions(DEPRESSED, &format!("?window_days={days}&types=relapse_risk"));
         answer.json()["predictions"][0]["probability"].to_string()
