@@ -5,6 +5,7 @@ another host, and any serious finding of axe ends it.
 """
 
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -19,6 +20,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
 CARD = "#cards article"
+# How many prediction types are served.
+TYPES = int(os.environ["TYPES"])
 
 
 def watch(page: Page) -> list[str]:
@@ -45,7 +48,7 @@ def fits(page: Page, what: str) -> None:
 def answered(page: Page) -> None:
     expect(page.locator("#call")).to_contain_text("ms")
     expect(page.locator("#trouble")).to_be_empty()
-    expect(page.locator(CARD)).to_have_count(5)
+    expect(page.locator(CARD)).to_have_count(TYPES)
 
 
 def screenshot(page: Page, name: str) -> None:
@@ -102,7 +105,7 @@ def use(browser) -> None:
             expect(page.locator("#history")).to_be_hidden()
         else:
             expect(mood.locator("p").first).to_contain_text(state)
-            expect(page.locator(".multiple svg")).to_have_count(5)
+            expect(page.locator(".multiple svg")).to_have_count(TYPES)
             # A state under every day of the last thirty that has a check-in, in words in the table.
             states = page.locator("#days tbody td:last-child").all_text_contents()
             assert len(states) >= 20 and states[0] == state, states

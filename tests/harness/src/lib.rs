@@ -1,0 +1,36 @@
+//! Code that tests and benchmarks share.
+//!
+//! [`process`] starts any server and stops it; without the feature `tests` that is all. With it comes what the integration tests
+//! share: the [`Host`] that runs the component, and what stands around it: [`supabase`], [`redis`], [`tokens`], and the demo
+//! [`people`].
+
+#[cfg(feature = "tests")]
+mod host;
+#[cfg(feature = "tests")]
+pub mod http;
+#[cfg(feature = "tests")]
+pub mod people;
+pub mod process;
+#[cfg(feature = "tests")]
+pub mod redis;
+#[cfg(feature = "tests")]
+pub mod supabase;
+#[cfg(feature = "tests")]
+pub mod tokens;
+
+#[cfg(feature = "tests")]
+pub use host::{Host, Response, built, free_port, root, state, store_file, wait_for, wait_until};
+#[cfg(feature = "tests")]
+pub use people::{DEPRESSED, EUTHYMIC, MANIC, MIXED, WITHOUT_CHECK_INS, demo_check_ins, demo_rows};
+
+/// The shipped prediction types, in the order of answers.
+#[cfg(feature = "tests")]
+pub const TYPES: [&str; bipolar_edge_models::MODELS.len()] = {
+    let mut names = [""; bipolar_edge_models::MODELS.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = bipolar_edge_models::MODELS[index].name;
+        index += 1;
+    }
+    names
+};

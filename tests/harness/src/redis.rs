@@ -1,0 +1,60 @@
+//! A real Redis server, without persistence.
+
+#![allow(clippy::expect_used, reason = "a test ends there")]
+
+use crate::process::{Launch, Process};
+use crate::{free_port, root};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A server, which ends with this value.
+#[derive(Debug)]
+pub struct Redis {
+    process: Process,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Redis {
+    /// Starts `redis-server` from the path.
+    pub fn start() -> Redis {
+        let port = free_port();
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        // Its log goes to the standard output, which is discarded.
+        let start = Launch::listening_on(command, format!("127.0.0.1:{port}")).start();
+        Redis { process: start.expect("redis-server is on the path: `cargo xtask test` installs it"), port }
+    }
+
+    /// Writes the example configuration with this server's port into a folder; returns the file.
+    pub fn runtime_config(&self, folder: &TempDir) -> PathBuf {
+        let text = std::fs::read_to_string(root().join("runtime-config.example.toml")).expect("the example is there");
+        assert!(text.contains("redis://127.0.0.1:6379"));
+        let file = folder.path().join("redis.toml");
+        std::fs::write(&file, text.replace("6379", &self.port.to_string())).expect("written");
+        file
+    }
+
+    /// Returns every key and every value in it, as the server sends them.
+    pub fn contents(&self) -> String {
+        let script = "local all = {} for _, key in ipairs(redis.call('KEYS', '*')) do all[#all + 1] = key \
+                      all[#all + 1] = redis.call('GET', key) end return all";
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a time-out");
+        let command = format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{script}\r\n$1\r\n0\r\n", script.len());
+        stream.write_all(command.as_bytes()).expect("written");
+        let mut bytes = Vec::new();
+        // It keeps the connection open: the end is the time-out.
+        let _ = stream.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+}

@@ -1,0 +1,277 @@
+//! What operators see: the log's lines, the metrics, and traces.
+
+use harness::supabase::{FakeSupabase, Reply};
+use harness::tokens::{API_KEY, token};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, wait_for};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The log's lines of an event.
+fn lines(host: &Host, event: &str) -> Vec<Value> {
+    let log = host.log();
+    let lines = log.lines().filter(|line| line.starts_with('{'));
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    lines.filter(|line| line["event"] == event).collect()
+}
+
+/// The line of a request.
+fn line(host: &Host, request_id: &str) -> Value {
+    wait_for(|| lines(host, "request").into_iter().find(|line| line["request_id"] == request_id))
+}
+
+/// Every sample of the metrics, by its name and labels.
+fn samples(host: &Host) -> BTreeMap<String, f64> {
+    let answer = host.get("/metrics");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let samples = answer.body.lines().filter(|line| !line.starts_with('#'));
+    let samples = samples.map(|line| line.rsplit_once(' ').expect("a sample"));
+    samples.map(|(series, value)| (series.to_owned(), value.parse().expect("a number"))).collect()
+}
+
+#[test]
+fn request_line_has_outcome_and_no_personal_data() {
+    let host = Host::demo();
+    let path = format!("/data/predictions/{DEPRESSED}");
+    for id in ["first", "second"] {
+        host.request("GET", &path, &[("x-request-id", id)]);
+        host.wait_for_hit(DEPRESSED, "");
+    }
+    let (first, second) = (line(&host, "first"), line(&host, "second"));
+    for (field, value) in [
+        ("level", "info"),
+        ("method", "GET"),
+        ("route", "/data/predictions/{user_id}"),
+        ("cache", "miss"),
+        ("source", "demo"),
+    ] {
+        assert_eq!(first[field], value, "{first}");
+    }
+    assert_eq!((&first["status"], &second["cache"]), (&json!(200), &json!("hit")));
+    for kind in TYPES {
+        assert!(first["inference_ms"][kind].as_f64().is_some_and(|took| took > 0.0), "{first}");
+    }
+    assert!(second.get("inference_ms").is_none() && second.get("source").is_none(), "{second}");
+    assert!(first["deadline_left_ms"].as_f64() > Some(25_000.0) && first["duration_ms"].as_f64() > Some(0.0));
+    let user = first["user"].as_str().expect("a hash");
+    assert!(user.len() == 12 && user.bytes().all(|byte| byte.is_ascii_hexdigit()) && !DEPRESSED.contains(user));
+    assert_eq!(first["user"], second["user"], "a person can be followed");
+    host.request("GET", &format!("/data/predictions/{MANIC}"), &[("x-request-id", "other")]);
+    assert_ne!(line(&host, "other")["user"], first["user"]);
+
+    // The harness searches the log for people and tokens when the host ends.
+    for smuggled in [DEPRESSED.to_owned(), format!("x-{}", DEPRESSED.to_uppercase()), "eyJhbGciOi.x.y".to_owned()] {
+        let answer = host.request("GET", &path, &[("x-request-id", &smuggled)]);
+        assert_eq!(answer.header("x-request-id"), smuggled);
+    }
+    wait_for(|| {
+        (lines(&host, "request").iter().filter(|line| line["request_id"] == "withheld").count() == 3).then_some(())
+    });
+    host.request("GET", "/data/predictions/x?token=eyJ", &[("x-request-id", "wrong")]);
+    let wrong = line(&host, "wrong");
+    assert_eq!((&wrong["status"], &wrong["problem"]), (&json!(400), &json!("invalid-request")));
+    let started = &lines(&host, "instance")[0];
+    assert_eq!(started["models"].as_array().map(Vec::len), Some(TYPES.len()));
+    assert!(started["models"][0]["trees"].as_u64() > Some(0) && started["models"][0]["bytes"].as_u64() > Some(0));
+}
+
+#[test]
+fn log_level_and_format_are_configurable() {
+    let loud = |flags: &[&str]| {
+        let host = Host::with_flags(flags);
+        host.get("/health/live");
+        host.predictions(DEPRESSED, "");
+        host.get("/nothing");
+        std::thread::sleep(Duration::from_millis(300));
+        host.log()
+    };
+    let info = loud(&[]);
+    assert!(info.contains("\"event\":\"request\"") && !info.contains("/health/live"), "{info}");
+    let debug = loud(&["--variable", "log_level=debug"]);
+    assert!(debug.contains("/health/live"), "{debug}");
+    for level in ["warn", "error"] {
+        let quiet = loud(&["--variable", &format!("log_level={level}")]);
+        assert!(!quiet.contains("request"), "{quiet}");
+    }
+    let text = loud(&["--variable", "log_format=text"]);
+    assert!(text.contains(" info: GET /data/predictions/{user_id} 200 miss "), "{text}");
+    assert!(text.contains(" info: GET none 404 not-found "), "{text}");
+    assert!(text.contains(" info: an instance serves mood_state_v1 ("), "{text}");
+}
+
+#[test]
+fn trace_continues_in_the_log_and_the_database_request() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    let state = state();
+    let host = Host::with_supabase(&state, &supabase.url, &[]);
+    let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
+    let ask = |more: &[(&str, &str)]| {
+        let headers = [&[("authorization", bearer.as_str())], more].concat();
+        host.request("GET", &format!("/data/predictions/{DEPRESSED}?window_days={}", 3 + more.len()), &headers)
+    };
+    let parent = format!("00-{id}-00f067aa0ba902b7-01");
+    ask(&[("x-request-id", "traced"), ("traceparent", &parent), ("tracestate", "vendor=x")]);
+    let requests = supabase.requests()[0].clone();
+    let sent = requests.lines().find_map(|line| line.strip_prefix("traceparent: ")).expect("a trace");
+    assert!(sent.starts_with(&format!("00-{id}-")) && sent.ends_with("-01") && sent != parent, "{sent}");
+    assert!(requests.contains("tracestate: vendor=x"), "{requests}");
+    let traced = line(&host, "traced");
+    assert_eq!((&traced["trace_id"], &traced["source"]), (&json!(id), &json!("supabase")));
+    assert!(traced["upstream_ms"].as_f64() > Some(0.0), "{traced}");
+    ask(&[("traceparent", "nonsense")]);
+    assert!(!supabase.requests()[1].contains("traceparent"), "{}", supabase.requests()[1]);
+}
+
+/// Every metric that the dashboard and the alerts ask for is one that the service has.
+#[test]
+fn dashboard_and_alerts_use_existing_metrics() {
+    let host = Host::demo();
+    let text = host.get("/metrics").body;
+    let there: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    for file in ["tests/load/grafana.json", "tests/load/alerts.yml"] {
+        let asked = std::fs::read_to_string(file).expect(file);
+        let mut names = 0;
+        for part in asked.split("bipolar_edge_").skip(1) {
+            let end = part.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_').unwrap_or(part.len());
+            let name = format!("bipolar_edge_{}", &part[..end]);
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|ending| name.strip_suffix(ending));
+            assert!(there.contains(&family.unwrap_or(&name)), "{file}: {name}");
+            names += 1;
+        }
+        assert!(names > 4, "{file}");
+    }
+    serde_json::from_str::<Value>(&std::fs::read_to_string("tests/load/grafana.json").expect("it")).expect("JSON");
+}
+
+#[test]
+fn metrics_require_an_api_key() {
+    let keys = ["--variable", "auth_mode=api_key", "--variable", &format!("api_keys={API_KEY}")];
+    let host = Host::with_flags(&keys);
+    assert_eq!(host.get("/metrics").status, 401);
+    assert_eq!(host.request("GET", "/metrics", &[("x-api-key", API_KEY)]).status, 200);
+}
+
+/// An hour's traffic in less than a minute, by instances that live for four requests, or until nobody has asked for 50 ms.
+#[test]
+fn counters_equal_the_clients_counts_across_short_lived_instances() {
+    let flags = ["--max-instance-reuse-count", "4", "--idle-instance-timeout", "50ms"];
+    let host = Host::with_flags(&flags);
+    let counted: Mutex<BTreeMap<(&str, &str, u16), f64>> = Mutex::default();
+    let caches: Mutex<BTreeMap<String, f64>> = Mutex::default();
+    let count = |route: &'static str, method: &'static str, answer: &harness::Response| {
+        *counted.lock().expect("no client failed").entry((route, method, answer.status)).or_default() += 1.0;
+        let cache = answer.header("x-cache").to_lowercase();
+        if !cache.is_empty() {
+            *caches.lock().expect("no client failed").entry(cache).or_default() += 1.0;
+        }
+    };
+    let people = [EUTHYMIC, MANIC, DEPRESSED, MIXED, WITHOUT_CHECK_INS];
+    std::thread::scope(|scope| {
+        for client in 0..8_usize {
+            let (host, count) = (&host, &count);
+            scope.spawn(move || {
+                for turn in 0..50_usize {
+                    let person = people[(client + turn) % people.len()];
+                    let path = format!("/data/predictions/{person}");
+                    match turn % 10 {
+                        0 => count("/data/predictions/{user_id}", "DELETE", &host.request("DELETE", &path, &[])),
+                        1 => count(
+                            "/data/prediction_of_day/{user_id}",
+                            "GET",
+                            &host.get(&format!("/data/prediction_of_day/{person}")),
+                        ),
+                        2 => count("/data/predictions/{user_id}", "GET", &host.get("/data/predictions/x")),
+                        3 => count("none", "GET", &host.get("/nothing")),
+                        4 => {
+                            let body =
+                                json!({ "checkins": [{ "checkin_date": "2026-01-01", "depressedMood": turn % 12 }] });
+                            count("/data/predictions", "POST", &host.post("/data/predictions", &body));
+                        }
+                        5 => count(
+                            "/data/predictions/{user_id}",
+                            "GET",
+                            &host.request("GET", &path, &[("prefer", "respond-async")]),
+                        ),
+                        6 => count("/models", "POST", &host.request("POST", "/models", &[])),
+                        // Nobody asks, and instances die.
+                        7 if client == 0 => std::thread::sleep(Duration::from_millis(150)),
+                        _ => count(
+                            "/data/predictions/{user_id}",
+                            "GET",
+                            &host.get(&format!("{path}?window_days={}", 1 + turn % 3)),
+                        ),
+                    }
+                }
+            });
+        }
+    });
+    let (counted, caches) =
+        (counted.into_inner().expect("no client failed"), caches.into_inner().expect("no client failed"));
+    let answered: f64 = counted.values().sum();
+    // Counts are written within a tenth of a second after an answer.
+    std::thread::sleep(Duration::from_millis(500));
+    let samples = samples(&host);
+    for ((route, method, status), count) in &counted {
+        let series =
+            format!("bipolar_edge_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}");
+        assert_eq!(samples.get(&series), Some(count), "{series}");
+    }
+    for (cache, count) in &caches {
+        assert_eq!(
+            samples.get(&format!("bipolar_edge_cache_answers_total{{outcome=\"{cache}\"}}")),
+            Some(count),
+            "{cache}"
+        );
+    }
+    let sum = |prefix: &str| {
+        samples.iter().filter(|(series, _)| series.starts_with(prefix)).map(|(_, count)| count).sum::<f64>()
+    };
+    assert_eq!(sum("bipolar_edge_http_requests_total{"), answered);
+    assert_eq!(sum("bipolar_edge_http_request_duration_seconds_count{"), answered);
+    assert_eq!(samples["bipolar_edge_http_requests_in_flight"], 1.0, "the one that asks");
+    assert!(samples["bipolar_edge_instances_started_total"] > 50.0, "{samples:?}");
+    let jobs = |outcome: &str| samples.get(&format!("bipolar_edge_jobs_total{{outcome=\"{outcome}\"}}")).copied();
+    assert_eq!(jobs("started"), jobs("done"));
+    // Each row of features was predicted by every model.
+    let made: f64 = sum("bipolar_edge_predictions_total{type=\"mood_state\"");
+    let inferred = samples["bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}"];
+    assert!(made == inferred && made > 0.0, "{made} {inferred}");
+}
+
+mod needs_promtool {
+    use super::*;
+
+    /// Debian's `prometheus` has it.
+    #[test]
+    fn metrics_and_alerts_pass_promtool() {
+        let host = Host::demo();
+        host.predictions(DEPRESSED, "?limit_checkins=3&explain=true");
+        host.predictions(WITHOUT_CHECK_INS, "");
+        host.get("/data/predictions/x");
+        let text = host.get("/metrics");
+        assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool is there");
+        promtool.stdin.take().expect("piped").write_all(text.body.as_bytes()).expect("written");
+        let output = promtool.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{said}");
+        let rules =
+            Command::new("promtool").args(["check", "rules", "tests/load/alerts.yml"]).output().expect("it runs");
+        assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stdout));
+
+        let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        let open = host.request("GET", "/metrics", &[("accept", accept)]);
+        assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        assert!(open.body.ends_with("# EOF\n") && open.body.contains("# TYPE bipolar_edge_http_requests counter"));
+    }
+}
