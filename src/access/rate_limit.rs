@@ -1,8 +1,8 @@
 //! Rate limits. Requests are counted in the store by atomic increments, so that a limit holds for all instances, and
 //! regions, that share one.
 //!
-//! Time is cut into windows as long as the limit's unit, and a caller has a counter in each. The count against the limit is
-//! the counter of this window, plus the part of the last one's that a window which ends now still covers:
+//! Time is cut into windows as long as the limit's unit, and a caller has a counter in each. The count against the
+//! limit is the counter of this window, plus the part of the last one's that a window which ends now still covers:
 //!
 //! ```text
 //! last * (1 - elapsed / length) + this

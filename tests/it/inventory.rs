@@ -1,4 +1,4 @@
-//! What the service says of itself.
+//! The inventory: health, models, and the service's description of itself.
 
 use harness::{Host, TYPES};
 

@@ -1,4 +1,4 @@
-//! What operators see: the log's lines, the metrics, and traces.
+//! The view of operators: the log's lines, the metrics, and traces.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{API_KEY, token};
@@ -155,7 +155,8 @@ fn metrics_require_an_api_key() {
     assert_eq!(host.request("GET", "/metrics", &[("x-api-key", API_KEY)]).status, 200);
 }
 
-/// An hour's traffic in less than a minute, by instances that live for four requests, or until nobody has asked for 50 ms.
+/// An hour's traffic in less than a minute, by instances that live for four requests, or until nobody has asked for 50
+/// ms.
 #[test]
 fn counters_equal_the_clients_counts_across_short_lived_instances() {
     let flags = ["--max-instance-reuse-count", "4", "--idle-instance-timeout", "50ms"];

@@ -1,4 +1,4 @@
-//! What the service refuses, and how it says so.
+//! Validation: invalid requests and configurations are refused with the reason.
 
 use harness::{EUTHYMIC, Host, TYPES};
 use serde_json::json;

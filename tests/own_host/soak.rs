@@ -1,5 +1,6 @@
-//! Mixed traffic while the store errs, the database is slow or silent, instances trap, clients hang up and the host is killed: no wrong
-//! answer ever, nothing that grows, no count that is made up. `SOAK_SECONDS` says for how long, `cargo xtask soak` for ten minutes.
+//! Mixed traffic while the store errs, the database is slow or silent, instances trap, clients hang up and the host is
+//! killed: no wrong answer ever, nothing that grows, no count that is made up. `SOAK_SECONDS` says for how long, `cargo
+//! xtask soak` for ten minutes.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY};
@@ -15,15 +16,16 @@ const PEOPLE: [&str; 5] = [EUTHYMIC, MANIC, DEPRESSED, MIXED, WITHOUT_CHECK_INS]
 const CLIENTS: u64 = 6;
 /// The shortest of it, in a test run among others.
 const SECONDS: u64 = 22;
-/// How much more memory the host may have at the end than after the first calm: its allocators keep what the busiest moment took.
+/// How much more memory the host may have at the end than after the first calm: its allocators keep what the busiest
+/// moment took.
 const GROWTH_MIB: f64 = 48.0;
 
-/// What goes wrong for a while.
+/// A fault that lasts for a while.
 struct Phase {
     name: &'static str,
     store: &'static str,
     database: Reply,
-    /// What may be answered beside 200.
+    /// The statuses that may be answered beside 200.
     statuses: &'static [u16],
     /// Connections may break.
     breaks: bool,
@@ -117,7 +119,7 @@ fn stable(body: &Value, part: &str) -> Value {
     part
 }
 
-/// What the clients saw.
+/// The responses that the clients saw.
 #[derive(Default)]
 struct Seen {
     wrong: Vec<String>,
@@ -139,7 +141,8 @@ fn ask(agent: &ureq::Agent, address: &str, question: &Question) -> Option<(u16, 
     Some((answer.status().as_u16(), cache, answer.body_mut().read_to_string().ok()?))
 }
 
-/// Sends a part of a request, or all of it, and goes away. What it asks is asked by nobody else, so that counts stay what they are.
+/// Sends a part of a request, or all of it, and goes away. What it asks is asked by nobody else, so that counts stay
+/// what they are.
 fn hang_up(address: &str, at: usize) {
     let request = "POST /models HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
     if let Ok(mut stream) = TcpStream::connect(address) {
@@ -160,7 +163,7 @@ fn series((route, method, status): &(&str, &str, u16)) -> String {
     format!("bipolar_edge_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}")
 }
 
-/// What clients ask, and whom, while they hold it to read; whoever holds it to write has silence.
+/// The questions of clients, and whom they ask, while they hold it to read; whoever holds it to write has silence.
 struct Now<'a> {
     phase: &'a Phase,
     address: String,
@@ -217,7 +220,7 @@ fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: 
     }
 }
 
-/// What is wrong with an answer.
+/// Returns the fault of an answer, if it has one.
 fn fault(phase: &Phase, question: &Question, answer: Option<&(u16, String, String)>) -> Option<String> {
     match answer {
         None => (!phase.breaks).then(|| "no answer".to_owned()),

@@ -234,10 +234,10 @@ impl<T: Number> Forest<'_, T> {
     /// Returns the next node for row `row` of the keys: a leaf itself.
     ///
     /// # Safety
-    /// `from` is one of the nodes, `row` below `N`, `SHAPE` is the forest's, and there are as many keys as it has slots.
-    /// [`Forest::new`] has made sure that then the slot is one of the keys, and the next place a node of the same tree:
-    /// a split's distance is at most `children` + 1, + 2 if it has an exit; slot 0 is below every leaf's bits, so a
-    /// leaf's is 0.
+    /// `from` is one of the nodes, `row` below `N`, `SHAPE` is the forest's, and there are as many keys as it has
+    /// slots. [`Forest::new`] has made sure that then the slot is one of the keys, and the next place a node of the
+    /// same tree: a split's distance is at most `children` + 1, + 2 if it has an exit; slot 0 is below every leaf's
+    /// bits, so a leaf's is 0.
     #[inline(always)]
     unsafe fn step<K: Key<T>, const N: usize, const SHAPE: u8>(
         &self,

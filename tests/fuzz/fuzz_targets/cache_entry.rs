@@ -1,4 +1,4 @@
-//! What the store has: an entry of the prediction cache, or the record of a background prediction.
+//! A value of the store: an entry of the prediction cache, or the record of a background prediction.
 
 #![no_main]
 

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 /// How long anything that must happen may take before a test gives up on it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What may never be found in a log or a store: the people that tests ask about, and every secret that they configure. A
-/// token is told by how it begins.
+/// Texts that may never be found in a log or a store: the people that tests ask about, and every secret that they
+/// configure. A token is told by how it begins.
 const SECRETS: [&str; 11] = [
     EUTHYMIC,
     MANIC,
