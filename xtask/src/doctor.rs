@@ -3,7 +3,7 @@
 use crate::python;
 use crate::server::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::step::{on_path, output};
-use crate::toolchain::{TARGET, Toolchain, check_rust};
+use crate::toolchain::{MIN_RUST, TARGET, Toolchain, check_rust};
 use crate::up::spin_is_here;
 use anyhow::{Result, ensure};
 
@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
             what: "Rust",
             found: check_rust().ok().and_then(|()| output("rustc", &["--version"])),
             needed_by: "everything",
-            otherwise: "rustup update stable (1.95 or later; https://rustup.rs)".to_owned(),
+            otherwise: format!("rustup update stable ({MIN_RUST} or later; https://rustup.rs)"),
             must: true,
         },
         Finding {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "wasi-libc"];
-/// `spin-sdk` 7 needs this much.
-const LEAST_MINOR: u32 = 94;
+/// The Rust version that the workspace needs, from its `Cargo.toml`.
+pub(crate) const MIN_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 
 /// How the Wasm module is compiled.
 pub(crate) enum Toolchain {
@@ -51,7 +51,7 @@ impl Toolchain {
         )?;
         Toolchain::find().with_context(|| {
             format!(
-                "{} are installed, and still no compiler for {TARGET} was found: {} must be 1.{LEAST_MINOR} or later, and \
+                "{} are installed, and still no compiler for {TARGET} was found: {} must be {MIN_RUST} or later, and \
                  rust-lld and wasm-component-ld must stand beside rustup's rustc",
                 DEBIAN_PACKAGES.join(", "),
                 DEBIAN_RUSTC
@@ -65,11 +65,11 @@ impl Toolchain {
         if Path::new(&libraries).is_dir() {
             return Some(Toolchain::Own);
         }
-        let minor: u32 = output(DEBIAN_RUSTC, &["--version"])?.split('.').nth(1)?.parse().ok()?;
+        let version = output(DEBIAN_RUSTC, &["--version"])?;
         let sources = Path::new(&output(DEBIAN_RUSTC, &["--print", "sysroot"])?).join("lib/rustlib/src/rust/library");
         let host = output("rustc", &["--print", "host-tuple"])?;
         let linkers = Path::new(&output("rustc", &["--print", "sysroot"])?).join("lib/rustlib").join(host).join("bin");
-        let complete = minor >= LEAST_MINOR
+        let complete = is_recent(&version)
             && sources.is_dir()
             && Path::new(DEBIAN_WASI_LIBRARIES).is_dir()
             && linkers.join("wasm-component-ld").is_file();
@@ -112,10 +112,13 @@ const DEBIAN_WASI_LIBRARIES: &str = "/usr/lib/wasm32-wasi";
 pub(crate) fn check_rust() -> Result<()> {
     let version =
         output("rustc", &["--version"]).context("rustc is not on the path: install Rust from https://rustup.rs")?;
-    let minor: Option<u32> = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
-    ensure!(
-        minor.is_some_and(|minor| minor >= 95),
-        "{version} is too old: Rust 1.95 or later is needed (`rustup update stable`)"
-    );
+    ensure!(is_recent(&version), "{version} is too old: Rust {MIN_RUST} or later is needed (`rustup update stable`)");
     Ok(())
+}
+
+/// Returns whether a compiler, by what its `--version` prints, is [`MIN_RUST`] or later.
+fn is_recent(version: &str) -> bool {
+    // "1.95" and "rustc 1.95.0 (59807616e 2026-04-14)" have their minor version in the same place.
+    let minor = |text: &str| text.split('.').nth(1)?.parse::<u32>().ok();
+    minor(version).zip(minor(MIN_RUST)).is_some_and(|(found, needed)| found >= needed)
 }
