@@ -1,13 +1,13 @@
 //! `cargo xtask test`: every check and every test.
 
-use crate::build::{self, target};
+use crate::build::{self, COMPONENT_PACKAGE, target};
 use crate::load;
 use crate::npm;
 use crate::python;
 use crate::server::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, REDIS, Server};
+use crate::spin;
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
-use crate::up::spin_is_here;
 use anyhow::{Result, ensure};
 use std::process::Command;
 use std::time::Instant;
@@ -98,10 +98,11 @@ pub(crate) fn run() -> Result<()> {
         ]),
     )?;
     if toolchain.has_clippy() {
-        for more in [&["--package", "guest"][..], &["--features", "bipolar-edge/otel"]] {
+        let otel = format!("{COMPONENT_PACKAGE}/otel");
+        for more in [["--package", "guest"], ["--features", &otel]] {
             let mut clippy = cargo();
             clippy
-                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", "bipolar-edge"])
+                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", COMPONENT_PACKAGE])
                 .args(more);
             step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
         }
@@ -126,7 +127,7 @@ pub(crate) fn run() -> Result<()> {
         "examples in the documentation",
         cargo().args(["test", "--locked", "--profile", "native", "--workspace", "--doc"]),
     )?;
-    if spin_is_here() {
+    if spin::is_installed() {
         let mut on_spin = self::tests();
         on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(["--package", "bipolar-edge"]);
         for file in ON_ANY_HOST {

@@ -5,27 +5,32 @@ use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) const TARGET: &str = "wasm32-wasip2";
+/// The Wasm target of the module.
+pub const TARGET: &str = "wasm32-wasip2";
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "wasi-libc"];
 /// The Rust version that the workspace needs, from its `Cargo.toml`.
-pub(crate) const MIN_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
+pub const MIN_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// How the Wasm module is compiled.
-pub(crate) enum Toolchain {
-    /// The target is in the toolchain that cargo uses.
+/// A compiler for the Wasm module.
+#[derive(Clone, Debug)]
+pub enum Toolchain {
+    /// The toolchain that cargo uses, with the target in it.
     Own,
     /// Debian's compiler and standard library sources, with the linker that came with ours.
-    Debian { linkers: PathBuf },
+    Debian {
+        /// The folder of our own toolchain's linkers.
+        linkers: PathBuf,
+    },
 }
 
 impl Toolchain {
-    /// Finds the toolchain, or installs what is missing.
-    pub(crate) fn set_up() -> Result<Toolchain> {
+    /// Returns the toolchain. Installs what is missing.
+    pub fn set_up() -> Result<Toolchain> {
         if let Some(found) = Toolchain::find() {
             return Ok(found);
         }
         println!("==> the Wasm target {TARGET} is not installed");
-        let by_rustup = if on_path("rustup") {
+        let rustup_error = if on_path("rustup") {
             match step::run(
                 "rustup target add",
                 Command::new("rustup").env("RUST_BACKTRACE", "0").args(["target", "add", TARGET]),
@@ -38,11 +43,11 @@ impl Toolchain {
         };
         if !on_path("apt-get") {
             bail!(
-                "the Wasm target {TARGET} is missing and could not be installed ({by_rustup}): run `rustup target add {TARGET}` \
+                "the Wasm target {TARGET} is missing and could not be installed ({rustup_error}): run `rustup target add {TARGET}` \
                  where rustup reaches its server"
             );
         }
-        println!("    {by_rustup}; taking Debian's packages instead");
+        println!("    {rustup_error}; taking Debian's packages instead");
         apt_get(
             &DEBIAN_PACKAGES,
             &format!(
@@ -59,8 +64,8 @@ impl Toolchain {
         })
     }
 
-    /// The one that is installed.
-    pub(crate) fn find() -> Option<Toolchain> {
+    /// Returns the toolchain that is installed, if one is complete.
+    pub fn find() -> Option<Toolchain> {
         let libraries = output("rustc", &["--print", "target-libdir", "--target", TARGET])?;
         if Path::new(&libraries).is_dir() {
             return Some(Toolchain::Own);
@@ -76,8 +81,8 @@ impl Toolchain {
         complete.then_some(Toolchain::Debian { linkers })
     }
 
-    /// `cargo build --release` for the Wasm target.
-    pub(crate) fn cargo_build(&self) -> Result<Command> {
+    /// Returns the command `cargo build --release` for the Wasm target.
+    pub fn cargo_build(&self) -> Result<Command> {
         let mut build = cargo();
         build.args(["build", "--release", "--locked", "--target", TARGET]);
         if let Toolchain::Debian { linkers } = self {
@@ -97,19 +102,19 @@ impl Toolchain {
         Ok(build)
     }
 
-    /// Whether clippy can check the code that only the Wasm module has.
-    pub(crate) fn has_clippy(&self) -> bool {
+    /// Returns whether clippy can check the code that only the Wasm module has.
+    pub fn has_clippy(&self) -> bool {
         matches!(self, Toolchain::Own)
     }
 }
 
-/// As in .cargo/config.toml, which the variable may replace.
+/// The flags of `.cargo/config.toml`, which the variable replaces.
 const SIMD: &str = "-Ctarget-feature=+simd128";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_WASI_LIBRARIES: &str = "/usr/lib/wasm32-wasi";
 
-/// Errors if the Rust that runs us is too old, before anything is installed.
-pub(crate) fn check_rust() -> Result<()> {
+/// Errors if Rust is too old. Called before anything is installed.
+pub fn check_rust() -> Result<()> {
     let version =
         output("rustc", &["--version"]).context("rustc is not on the path: install Rust from https://rustup.rs")?;
     ensure!(is_recent(&version), "{version} is too old: Rust {MIN_RUST} or later is needed (`rustup update stable`)");
