@@ -1,40 +1,41 @@
-//! `cargo xtask simulate`: what a cache is worth to people who check in once a day and look in now and then: how many answers come from
-//! it, and what the database is asked in the busiest hour. Plotted into `docs/plots`.
+//! `cargo xtask simulate`: the share of answers that a cache gives people who check in once a day and open the app now and then,
+//! and the number of database queries in the busiest hour. Plotted into `docs/plots`.
 //!
-//! Nothing here is measured on people: how often they look in is an assumption, stated in [`Habits`], and the table shows how much
-//! depends on it.
+//! Nothing here is measured on people: how often they open the app is an assumption, stated in [`Habits`], and the table shows how
+//! much depends on it.
 
+use crate::PLOTS;
 use crate::plot::{Plot, Scale, Series};
 use anyhow::Result;
 use fastrand::Rng;
 use std::path::Path;
 
-const PLOTS: &str = "docs/plots";
 const PEOPLE: usize = 5_000;
 const DAYS: usize = 7;
 const DAY: f64 = 86_400.0;
 const HOUR: f64 = 3_600.0;
 const SEED: u64 = 20_260_131;
+/// Times to live of an entry in the cache, in seconds.
 const TTLS: [f64; 8] = [60.0, 300.0, 900.0, 3_600.0, 4.0 * HOUR, 12.0 * HOUR, DAY, 7.0 * DAY];
-/// What Fermyon Cloud lets an application ask others in an hour.
+/// The outbound requests that Fermyon Cloud allows an application in an hour.
 const OUTBOUND_AN_HOUR: f64 = 500.0;
 
-/// What people do.
+/// The habits of people and their clinicians.
 #[derive(Clone, Copy)]
 struct Habits {
     /// Times a day that somebody opens the app beside checking in, from 7 to 23 o'clock.
     opens: f64,
-    /// Requests of each: the app asks again when a view is opened.
+    /// Requests of each visit: the app asks again when a view is opened.
     requests: usize,
     /// Times a week that a clinician looks at somebody, with a token of their own, which is answered past the cache.
     clinicians: f64,
-    /// Whether people check in, which makes the service forget what it predicted.
+    /// Whether people check in, which removes their predictions from the cache.
     check_in: bool,
 }
 
 const HABITS: Habits = Habits { opens: 3.0, requests: 2, clinicians: 1.0, check_in: true };
 
-/// Where answers are kept.
+/// The regions that answer, and their stores.
 #[derive(Clone, Copy)]
 struct Stores {
     regions: usize,
@@ -43,14 +44,20 @@ struct Stores {
 }
 
 const ONE_REGION: Stores = Stores { regions: 1, shared: true };
-/// The share of what somebody asks that reaches their own region.
+/// The deployments of the table.
+const DEPLOYMENTS: [(&str, Stores); 3] = [
+    ("1 region", ONE_REGION),
+    ("3 regions, own stores", Stores { regions: 3, shared: false }),
+    ("3 regions, one store", Stores { regions: 3, shared: true }),
+];
+/// The share of somebody's requests that reach their own region.
 const AT_HOME: f64 = 0.95;
 
-/// What came of it.
+/// The result of a simulation.
 struct Outcome {
     /// The share of answers to people that came from the cache.
     hit_rate: f64,
-    /// Questions to the database for one person, in a mean day and in the busiest hour of one.
+    /// Database queries for one person, in a mean day and in the busiest hour of one.
     upstream_a_day: f64,
     upstream_in_busiest_hour: f64,
     /// Requests for one person in the busiest hour.
@@ -69,26 +76,13 @@ pub(crate) fn run() -> Result<()> {
          for {OUTBOUND_AN_HOUR} outbound requests an hour | requests/s of 100,000 people, busiest hour |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    let places = [("1 region", ONE_REGION), ("3 regions, own stores", Stores { regions: 3, shared: false })];
-    let places = [places[0], places[1], ("3 regions, one store", Stores { regions: 3, shared: true })];
-    let mut rates: Vec<Series> = places.iter().map(|(name, _)| ((*name).to_owned(), Vec::new())).collect();
+    let mut rates: Vec<Series> = DEPLOYMENTS.iter().map(|(name, _)| ((*name).to_owned(), Vec::new())).collect();
     for ttl in TTLS {
-        let outcomes = places.map(|(_, stores)| simulate(HABITS, stores, ttl));
+        let outcomes = DEPLOYMENTS.map(|(_, stores)| simulate(HABITS, stores, ttl));
         for ((_, points), outcome) in rates.iter_mut().zip(&outcomes) {
             points.push((ttl, outcome.hit_rate));
         }
-        let [one, own, shared] = outcomes;
-        println!(
-            "| {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3} | {:.0} | {:.0} |",
-            in_words(ttl),
-            one.hit_rate,
-            own.hit_rate,
-            shared.hit_rate,
-            one.upstream_a_day,
-            one.upstream_in_busiest_hour,
-            OUTBOUND_AN_HOUR / one.upstream_in_busiest_hour,
-            one.requests_in_busiest_hour * 100_000.0 / HOUR,
-        );
+        print_row(ttl, &outcomes);
     }
     let plot = Plot {
         title: "Answers from the cache",
@@ -96,6 +90,25 @@ pub(crate) fn run() -> Result<()> {
         y: ("share", Scale::Linear),
     };
     plot.draw(&Path::new(PLOTS).join("hit-rate.svg"), &rates)?;
+    plot_people_served()
+}
+
+fn print_row(ttl: f64, [one, own, shared]: &[Outcome; 3]) {
+    println!(
+        "| {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3} | {:.0} | {:.0} |",
+        in_words(ttl),
+        one.hit_rate,
+        own.hit_rate,
+        shared.hit_rate,
+        one.upstream_a_day,
+        one.upstream_in_busiest_hour,
+        OUTBOUND_AN_HOUR / one.upstream_in_busiest_hour,
+        one.requests_in_busiest_hour * 100_000.0 / HOUR,
+    );
+}
+
+/// Plots the number of people that the allowed outbound requests serve, by how often they open the app.
+fn plot_people_served() -> Result<()> {
     let served = [1.0, 3.0, 10.0].map(|opens| {
         let people = TTLS.map(|ttl| {
             let outcome = simulate(Habits { opens, ..HABITS }, ONE_REGION, ttl);
@@ -111,6 +124,7 @@ pub(crate) fn run() -> Result<()> {
     plot.draw(&Path::new(PLOTS).join("people-served.svg"), &served)
 }
 
+/// Formats a time to live in its largest unit.
 fn in_words(ttl: f64) -> String {
     match ttl {
         ttl if ttl < HOUR => format!("{:.0} min", ttl / 60.0),
@@ -119,19 +133,20 @@ fn in_words(ttl: f64) -> String {
     }
 }
 
-/// Something that happens to a person.
+/// An event in a person's week.
 enum Event {
-    /// They ask, through a region.
-    Ask(usize),
-    /// They check in; the database's webhook reaches every region.
+    /// A request of theirs through a region.
+    Request(usize),
+    /// A check-in; the database's webhook reaches every region.
     CheckIn,
-    /// A clinician asks.
+    /// A clinician's request.
     Clinician,
 }
 
+/// Simulates a week of all people with a cache that keeps answers for `ttl` seconds.
 fn simulate(habits: Habits, stores: Stores, ttl: f64) -> Outcome {
     let mut random = Rng::with_seed(SEED);
-    let (mut asked, mut hits, mut upstream) = (0_usize, 0_usize, 0_usize);
+    let (mut requests, mut hits, mut upstream) = (0_usize, 0_usize, 0_usize);
     let (mut upstream_by_hour, mut requests_by_hour) = ([0_usize; 24], [0_usize; 24]);
     for _ in 0..PEOPLE {
         let home = random.usize(..stores.regions);
@@ -146,11 +161,11 @@ fn simulate(habits: Habits, stores: Stores, ttl: f64) -> Outcome {
                     continue;
                 }
                 Event::Clinician => None,
-                Event::Ask(region) => Some(if stores.shared { 0 } else { region }),
+                Event::Request(region) => Some(if stores.shared { 0 } else { region }),
             };
             requests_by_hour[hour] += 1;
             if let Some(store) = store {
-                asked += 1;
+                requests += 1;
                 if expires[store] > time {
                     hits += 1;
                     continue;
@@ -161,16 +176,16 @@ fn simulate(habits: Habits, stores: Stores, ttl: f64) -> Outcome {
             upstream_by_hour[hour] += 1;
         }
     }
-    let of_one = |count: usize| count as f64 / (PEOPLE * DAYS) as f64;
+    let per_person_day = |count: usize| count as f64 / (PEOPLE * DAYS) as f64;
     Outcome {
-        hit_rate: hits as f64 / asked as f64,
-        upstream_a_day: of_one(upstream),
-        upstream_in_busiest_hour: of_one(upstream_by_hour.into_iter().max().unwrap_or(0)),
-        requests_in_busiest_hour: of_one(requests_by_hour.into_iter().max().unwrap_or(0)),
+        hit_rate: hits as f64 / requests as f64,
+        upstream_a_day: per_person_day(upstream),
+        upstream_in_busiest_hour: per_person_day(upstream_by_hour.into_iter().max().unwrap_or(0)),
+        requests_in_busiest_hour: per_person_day(requests_by_hour.into_iter().max().unwrap_or(0)),
     }
 }
 
-/// A week of one person.
+/// Returns the events of one person's week, in no order.
 fn events(habits: Habits, stores: Stores, home: usize, random: &mut Rng) -> Vec<(f64, Event)> {
     let mut events = Vec::new();
     for day in 0..DAYS {
@@ -194,7 +209,7 @@ fn events(habits: Habits, stores: Stores, home: usize, random: &mut Rng) -> Vec<
         }
         for visit in visits {
             let region = if random.f64() < AT_HOME { home } else { random.usize(..stores.regions) };
-            events.extend((0..habits.requests).map(|request| (visit + 5.0 * request as f64, Event::Ask(region))));
+            events.extend((0..habits.requests).map(|request| (visit + 5.0 * request as f64, Event::Request(region))));
         }
         if random.f64() < habits.clinicians / 7.0 {
             events.push((midnight + (8.0 + 10.0 * random.f64()) * HOUR, Event::Clinician));
