@@ -111,7 +111,7 @@ pub(crate) struct CacheSlot {
 struct PersonKeys(String);
 
 impl PersonKeys {
-    async fn of<P: Platform>(store: &Store<P>, user_id: UserId) -> Result<PersonKeys, Failure> {
+    async fn hash<P: Platform>(store: &Store<P>, user_id: UserId) -> Result<PersonKeys, Failure> {
         Ok(PersonKeys(store.hash_person(user_id).await?))
     }
 
@@ -161,7 +161,7 @@ impl<P: Platform> PredictionCache<P> {
     }
 
     async fn try_look_up(&self, settings: &Settings, request: &PredictionRequest) -> Result<Lookup, Failure> {
-        let person = PersonKeys::of(&self.store, request.user_id).await?;
+        let person = PersonKeys::hash(&self.store, request.user_id).await?;
         let key = person.entry(request.options.window, &self.fingerprint(settings));
         let generation_key = person.generation();
         let [entry, generation] = self.store.get_both([&key, &generation_key]).await?;
@@ -193,7 +193,7 @@ impl<P: Platform> PredictionCache<P> {
             log::warning("not_invalidated", message, failure.cause());
             Problem::StoreUnavailable
         };
-        let person = PersonKeys::of(&self.store, user_id).await.map_err(failed)?;
+        let person = PersonKeys::hash(&self.store, user_id).await.map_err(failed)?;
         let generation = Uuid::new_v4().to_string();
         self.store.set(&person.generation(), generation.as_bytes()).await.map_err(failed)?;
         // None of these can be served any more: to delete them is to keep no more of a person than is needed.
@@ -353,7 +353,7 @@ mod tests {
         let key = |query: &str, variable: (&'static str, &str), release: &str| {
             let secret = ("cache_key_secret", "a secret of sixteen bytes or more");
             let ((cache, settings), request) = (cache(&[secret, variable], release), request(query));
-            let person = block_on(PersonKeys::of(&cache.store, request.user_id)).expect("hashed");
+            let person = block_on(PersonKeys::hash(&cache.store, request.user_id)).expect("hashed");
             person.entry(request.options.window, &cache.fingerprint(&settings))
         };
         let resources = ("crisis_resources", "CVV 188");

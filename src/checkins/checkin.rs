@@ -46,7 +46,7 @@ pub(crate) fn parse(value: &Value, at: &str) -> Result<ParsedCheckIn, Vec<FieldE
     let (id, user_id) = (text("id"), text("user_id"));
     let mut values = [f32::NAN; FIELDS.len()];
     for (field, value) in FIELDS.iter().zip(&mut values) {
-        match answer(object, field) {
+        match parse_answer(object, field) {
             Ok(found) => *value = found,
             Err((place, message)) => {
                 let field = format!("{at}.{place}");
@@ -73,7 +73,7 @@ pub(crate) fn parse_row(row: &Value) -> (Option<ParsedCheckIn>, usize) {
     let Some((date, moment)) = date(object) else { return (None, 1) };
     let mut faults = 0;
     let values = FIELDS.each_ref().map(|field| {
-        answer(object, field).unwrap_or_else(|_| {
+        parse_answer(object, field).unwrap_or_else(|_| {
             faults += 1;
             f32::NAN
         })
@@ -133,7 +133,7 @@ fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
 
 /// Parses the answer to one field, NaN where there is none. Errors with the place of the wrong one and the rule that it
 /// breaks.
-fn answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, String)> {
+fn parse_answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, String)> {
     // Only a wrong answer has to be named: a batch has half a million right ones.
     let nested = || format!("{}.{}", field.group, field.name);
     let group = match object.get(field.group) {

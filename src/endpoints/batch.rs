@@ -1,7 +1,7 @@
 //! `POST /data/predictions/batch`: up to 256 questions with their check-ins, answered in order. One that is wrong
 //! spoils no other: its place has its problem.
 
-use super::posted_predictions::answer;
+use super::posted_predictions;
 use super::predictions::predict_all;
 use crate::context::{EndpointRequest, RequestContext};
 use crate::http::Response;
@@ -86,7 +86,7 @@ async fn answer_item<P: Platform>(context: &RequestContext<P>, asked: Result<Pos
         Ok(asked) => {
             let predictions = predict_all(context, &asked.checkins, &asked.options).await;
             let generated_at = rfc3339_seconds(Timestamp::now());
-            let body = answer(&asked, &predictions, &generated_at);
+            let body = posted_predictions::response_body(&asked, &predictions, &generated_at);
             serde_json::value::to_raw_value(&body).map_err(|_| Problem::Internal)
         }
         Err(problem) => Err(problem),

@@ -23,12 +23,16 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
     context.timing.set_source(CheckInSource::Request);
     let predictions = predict_all(context, &asked.checkins, &asked.options).await;
     let generated_at = rfc3339_seconds(Timestamp::now());
-    let body = answer(&asked, &predictions, &generated_at);
+    let body = response_body(&asked, &predictions, &generated_at);
     Ok(Response::json(200, &body).with_cache_status(CacheStatus::Bypass))
 }
 
 /// The body that answers one question of this kind.
-pub(super) fn answer<'a>(asked: &'a PostedRequest, predictions: &'a PredictionSet, generated_at: &'a str) -> Body<'a> {
+pub(super) fn response_body<'a>(
+    asked: &'a PostedRequest,
+    predictions: &'a PredictionSet,
+    generated_at: &'a str,
+) -> Body<'a> {
     let mut body = Body::new(&asked.options, generated_at, &predictions.predictions, &predictions.per_checkin);
     body.user_id = asked.user_id.map(|id| id.to_string());
     body.warnings = &asked.warnings;

@@ -121,7 +121,7 @@ fn stable(body: &Value, part: &str) -> Value {
 
 /// The responses that the clients saw.
 #[derive(Default)]
-struct Seen {
+struct Observations {
     wrong: Vec<String>,
     answers: BTreeMap<(&'static str, &'static str, u16), u64>,
     statuses: BTreeMap<u16, u64>,
@@ -182,7 +182,7 @@ impl Drop for Over<'_, '_> {
 }
 
 /// One client, until it is over. `random` is where its choices start.
-fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: &Mutex<Seen>) {
+fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: &Mutex<Observations>) {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     let agent = ureq::Agent::from(config.timeout_global(Some(Duration::from_secs(10))).build());
     loop {
@@ -255,7 +255,8 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
     let mut host = Some(Host::start(&state, &flags));
     let address = |host: &Option<Host>| host.as_ref().map(|host| host.address.clone()).unwrap_or_default();
     let now = RwLock::new(Now { phase: &phases[0], address: address(&host), over: false });
-    let (seen, mut wrong, mut after_calm, mut after) = (Mutex::new(Seen::default()), Vec::new(), (0.0, 0), (0.0, 0));
+    let (seen, mut wrong, mut after_calm, mut after) =
+        (Mutex::new(Observations::default()), Vec::new(), (0.0, 0), (0.0, 0));
     println!("| while | answers | by status | broken | hung up | by cache | memory MiB | descriptors |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     std::thread::scope(|scope| {

@@ -116,7 +116,7 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
     }
     metrics::add(&INFERENCE_ROWS, &[model.name], inference.count(model) as u64);
     context.timing.lap("inference");
-    Ok(answer(model, &inference, &tensors))
+    Ok(response(model, &inference, &tensors))
 }
 
 fn append_row(model: &Model, row: &[f64], outputs: &[SelectedOutput], tensors: &mut [Vec<f64>]) -> Result<(), Problem> {
@@ -131,7 +131,7 @@ pub fn predict(model: &Model, json: &[u8], binary: &[u8]) -> Result<Vec<Vec<f64>
     Ok(tensors)
 }
 
-fn answer(model: &Model, inference: &Inference, tensors: &[Vec<f64>]) -> Response {
+fn response(model: &Model, inference: &Inference, tensors: &[Vec<f64>]) -> Response {
     let rows = inference.count(model);
     let shape = |output: &SelectedOutput| [vec![rows], output.kind.row_shape(model)].concat();
     let shapes: Vec<Vec<usize>> = inference.outputs.iter().map(shape).collect();
