@@ -211,6 +211,7 @@ fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: 
             None => {
                 seen.broken += 1;
                 drop((seen, now));
+                // A host that was killed is not asked as fast as it refuses.
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
@@ -268,7 +269,8 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
             std::fs::write(&faults, phase.store).expect("written");
             supabase.set_reply(phase.database.clone());
             if phase.exact && !settled {
-                // What instances have counted and could not tell is told, or they end.
+                // What instances have counted and could not flush is flushed, or they end. No condition tells: some of these counts
+                // are lost for good, and nobody knows how many.
                 std::thread::sleep(Duration::from_millis(2500));
             }
             let before = if phase.exact { host.as_ref().map(counters) } else { None };
@@ -285,6 +287,8 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
                 std::thread::sleep(lasts);
             }
             silence = now.write().expect("nobody failed");
+            // Counts are flushed within a tenth of a second. A condition that is waited for would miss what is counted twice, and
+            // memory is measured at rest.
             std::thread::sleep(Duration::from_millis(500));
             let seen = std::mem::take(&mut *seen.lock().expect("nobody failed"));
             wrong.extend(seen.wrong);
