@@ -163,7 +163,8 @@ fn missing_or_malformed_authorization_is_401_and_reaches_no_database() {
         assert_eq!(host.get(open).status, 200, "{open}");
     }
     assert!(supabase.requests().is_empty());
-    // Two credentials are one too many to know whose the request is: neither the first nor the last is taken for granted.
+    // Two credentials are one too many to know whose the request is: neither the first nor the last is taken for
+    // granted.
     let both = [bearer(&token(&supabase.url, MANIC)), bearer(&token(&supabase.url, DEPRESSED))].concat();
     let answer = request(&host, "GET", &path, &both);
     assert_eq!(answer.status, 401, "{}", answer.body);
@@ -337,7 +338,8 @@ fn cache_serves_only_callers_who_may_see_all_rows_of_the_person() {
     let therapist = with(&claims(&supabase.url, DEPRESSED), &json!({ "role": "therapist" }));
     let therapist = hs256(&therapist, SECRET.as_bytes());
 
-    // Poisoning: what another saw of the person, nothing, must not become what the person sees; nor the other way round.
+    // Poisoning: what another saw of the person, nothing, must not become what the person sees; nor the other way
+    // round.
     let answer = ask(&host, &other, DEPRESSED);
     assert_eq!((answer.status, answer.header("x-cache")), (200, "BYPASS"));
     let of_nobody = ask(&host, &other, NOBODY);

@@ -40,7 +40,8 @@ fn output(answer: &Response, name: &str) -> Vec<f64> {
     found["data"].as_array().expect("data").iter().map(|number| number.as_f64().expect("a number")).collect()
 }
 
-/// What the models say natively. Their `exp` is another library's than Wasm's: the last digits may differ.
+/// Compares with what the models give natively. Their `exp` is another library's than Wasm's: the last digits may
+/// differ.
 fn close(ours: &[f64], theirs: &[f64]) {
     assert_eq!(ours.len(), theirs.len());
     for (ours, theirs) in ours.iter().zip(theirs) {
@@ -100,7 +101,8 @@ fn inference_equals_the_native_model_row_by_row() {
         let probabilities: Vec<f64> = rows.iter().flat_map(|row| model().probabilities(row).expect("a row")).collect();
         close(&output(&answer, "probabilities"), &probabilities);
     }
-    // Flat as well as nested, one row without its list, in another datatype, and in Python's own words for what is no number.
+    // Flat as well as nested, one row without its list, in another datatype, and in Python's own words for what is no
+    // number.
     let rows = rows(3);
     let flat: Vec<f64> = rows.concat();
     let word = |number: &f64| match number {
@@ -282,7 +284,8 @@ fn margins(head: &str, body: &[u8]) -> Vec<f64> {
     panic!("no margin: {json}")
 }
 
-/// Every file is what a client of another model server sent about the same three rows: `tests/fixtures/inference/make.py`.
+/// Every file is what a client of another model server sent about the same three rows:
+/// `tests/fixtures/inference/make.py`.
 #[test]
 fn recorded_requests_of_other_clients_are_understood() {
     let host = Host::demo();

@@ -1,4 +1,4 @@
-//! What the service says of itself.
+//! The inventory of models, health, and the home page.
 
 use harness::{Host, TYPES};
 

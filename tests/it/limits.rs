@@ -1,4 +1,4 @@
-//! How often and how much a caller may ask, which pages may ask from a browser, and the headers that guard an answer.
+//! Rate limits, size limits, CORS, security headers, and encryption at rest.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, API_KEY, SECRET, WEBHOOK_SECRET, token};
@@ -80,8 +80,8 @@ fn window_slides_and_retry_after_is_long_enough() {
             other => panic!("{other}"),
         }
     }
-    // Never more than the limit's double within a second, which is what no window but a fixed one would allow at its edge; the
-    // sliding one allows half as much again at the very worst.
+    // Never more than the limit's double within a second, which is what no window but a fixed one would allow at its
+    // edge; the sliding one allows half as much again at the very worst.
     for (index, first) in let_in.iter().enumerate() {
         let within = let_in[index..].iter().take_while(|time| **time - *first < Duration::from_millis(990)).count();
         assert!(within <= 6, "{let_in:?}");

@@ -1,7 +1,7 @@
-//! What the component does on any host: run on the project's own and, where Spin is installed, on Spin.
+//! Tests of the component that any host must pass: run on the project's own and, where Spin is installed, on Spin.
 //!
-//! One file is one part of its behaviour. A test that needs a program which may be missing stands in a module named after it,
-//! `needs_redis`: `cargo xtask test` leaves modules out by that name.
+//! One file is one part of its behaviour. A test that needs a program which may be missing stands in a module named
+//! after it, `needs_redis`: `cargo xtask test` leaves modules out by that name.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 

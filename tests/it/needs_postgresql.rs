@@ -1,5 +1,5 @@
-//! The schema for a Supabase project, in a real PostgreSQL, and the component reading from it through a stand-in for PostgREST
-//! that runs the very query it is asked, as the caller's role.
+//! The schema for a Supabase project, in a real PostgreSQL, and the component reading from it through a stand-in for
+//! PostgREST that runs the very query it is asked, as the caller's role.
 
 use demo_project::{Project, THERAPIST, WEBHOOK_SECRET, token};
 use harness::{DEPRESSED, Host, MANIC, state, wait_until};
@@ -45,7 +45,8 @@ fn row_level_security_decides_and_rows_give_the_predictions_of_the_demo() {
     for (caller, person) in [(MANIC, DEPRESSED), (THERAPIST, MANIC)] {
         assert_eq!(ask(caller, person, "").prediction("mood_state")["label"], "insufficient_data", "{caller}");
     }
-    // What a person's own token showed is kept until the database's webhook says otherwise; what another's showed never is.
+    // What a person's own token showed is kept until the database's webhook says otherwise; what another's showed never
+    // is.
     wait_until(|| ask(DEPRESSED, DEPRESSED, query).header("x-cache") == "HIT");
     database.batch_execute(&format!("delete from check_ins where user_id = '{DEPRESSED}'")).expect("deleted");
     assert_eq!(ask(THERAPIST, DEPRESSED, query).prediction("mood_state")["label"], "insufficient_data");

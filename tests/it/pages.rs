@@ -5,7 +5,7 @@ use harness::tokens::token;
 use harness::{DEPRESSED, Host, TYPES, built, state};
 use std::process::Command;
 
-/// What Chromium says that it takes.
+/// The `accept` header that Chromium sends.
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
 
 #[test]
@@ -53,8 +53,8 @@ fn drive(host: &Host, arguments: &[&str]) {
         .env("TYPES", TYPES.len().to_string())
         .output()
         .expect("Python runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}: {}", host.log());
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}: {}", host.log());
 }
 
 /// Python drives the browser.

@@ -20,7 +20,7 @@ fn checkins(user_id: &str, count: usize) -> Vec<Value> {
     all.split_off(all.len().saturating_sub(count))
 }
 
-/// The same check-in with its fields in their groups, numbers as text and the time of day.
+/// Returns the check-in with its fields in their groups, numbers as text and the time of day.
 fn nested(checkin: &Value) -> Value {
     let mut out = Map::new();
     for (name, value) in checkin.as_object().expect("an object") {
@@ -160,8 +160,8 @@ fn wrong_content_type_or_oversized_body_is_refused_before_it_is_read() {
     // The head alone is enough where it says the length; else reading stops at the limit.
     let (small, batch) = (256 << 10, 4 << 20);
     for (path, limit) in [("/data/predictions", small), ("/data/predictions/batch", batch)] {
-        let said = format!("content-length: {}\r\n\r\n", limit + 1);
-        assert!(raw(&host, path, &said, b"").starts_with("HTTP/1.1 413"), "{path}");
+        let head = format!("content-length: {}\r\n\r\n", limit + 1);
+        assert!(raw(&host, path, &head, b"").starts_with("HTTP/1.1 413"), "{path}");
         let piece = format!("{limit:x}\r\n{}\r\n", " ".repeat(limit));
         let body = [piece.as_bytes(), b"10\r\n                \r\n"].concat();
         assert!(raw(&host, path, "transfer-encoding: chunked\r\n\r\n", &body).starts_with("HTTP/1.1 413"), "{path}");
@@ -170,7 +170,7 @@ fn wrong_content_type_or_oversized_body_is_refused_before_it_is_read() {
     assert_eq!(host.post_text("/data/predictions", "application/json", &padded).status, 200, "just below the limit");
 }
 
-/// What comes back for a request by hand; the connection stays open behind it.
+/// Sends a request by hand and returns what comes back; the connection stays open behind it.
 fn raw(host: &Host, path: &str, rest_of_head: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(&host.address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
@@ -240,8 +240,8 @@ fn batch_size_is_bounded() {
 fn batch_beyond_its_deadline_keeps_what_it_has_and_labels_the_rest_timeout() {
     let item = json!({ "checkins": checkins(MIXED, 3), "limit_checkins": 3, "explain": true, "window_days": 30 });
     let batch = json!({ "items": vec![&item; 256] });
-    // How much of the batch a machine can do in how long is its own affair: one of these is enough for the body and the first
-    // item, and not for the last.
+    // How much of the batch a machine can do in how long is its own affair: one of these is enough for the body and the
+    // first item, and not for the last.
     let answers = ["0.05", "0.1", "0.2", "0.4"].iter().find_map(|seconds| {
         let host = Host::with_flags(&["--variable", &format!("inference_timeout_seconds={seconds}")]);
         let answer = host.post("/data/predictions/batch", &batch);

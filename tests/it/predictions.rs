@@ -1,4 +1,4 @@
-//! What the service predicts, through HTTP.
+//! Predictions about a person, through HTTP.
 
 use bipolar_edge_models::{MODELS, Output};
 use features::{CheckIn, FIELDS};

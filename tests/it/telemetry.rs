@@ -1,4 +1,4 @@
-//! What operators see: the log's lines, the metrics, and traces.
+//! Telemetry: the log's lines, the metrics, and traces.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{API_KEY, token};
@@ -161,7 +161,8 @@ fn metrics_require_an_api_key() {
     assert_eq!(host.request("GET", "/metrics", &[("x-api-key", API_KEY)]).status, 200);
 }
 
-/// An hour's traffic in less than a minute, by instances that live for four requests, or until nobody has asked for 50 ms.
+/// An hour's traffic in less than a minute, by instances that live for four requests, or until nobody has asked for 50
+/// ms.
 #[test]
 fn counters_equal_the_clients_counts_across_short_lived_instances() {
     let flags = ["--max-instance-reuse-count", "4", "--idle-instance-timeout", "50ms"];
@@ -289,8 +290,8 @@ mod needs_promtool {
             .expect("promtool is there");
         promtool.stdin.take().expect("piped").write_all(text.body.as_bytes()).expect("written");
         let output = promtool.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{said}");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && printed.is_empty(), "{printed}");
         let rules =
             Command::new("promtool").args(["check", "rules", "tests/load/alerts.yml"]).output().expect("it runs");
         assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stdout));

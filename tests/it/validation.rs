@@ -1,4 +1,4 @@
-//! What the service refuses, and how it says so.
+//! Requests and configurations that are refused, and the problems that name what is wrong.
 
 use harness::{EUTHYMIC, Host, TYPES};
 use serde_json::json;

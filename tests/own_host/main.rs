@@ -1,4 +1,5 @@
-//! What only the project's own host can do: run any guest, make the store fail, export telemetry, be killed at will.
+//! Tests of what only the project's own host can do: run any guest, make the store fail, export telemetry, be killed at
+//! will.
 //!
 //! Programs that may be missing are needed by modules named after them, as in `tests/it`.
 

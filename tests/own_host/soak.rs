@@ -1,5 +1,6 @@
-//! Mixed traffic while the store errs, the database is slow or silent, instances trap, clients hang up and the host is killed: no wrong
-//! answer ever, nothing that grows, no count that is made up. `SOAK_SECONDS` says for how long, `cargo xtask soak` for ten minutes.
+//! Mixed traffic while the store errs, the database is slow or silent, instances trap, clients hang up and the host is
+//! killed: no wrong answer ever, nothing that grows, no count that is made up. `SOAK_SECONDS` says for how long, `cargo
+//! xtask soak` for ten minutes.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY};
@@ -15,15 +16,16 @@ const PEOPLE: [&str; 5] = [EUTHYMIC, MANIC, DEPRESSED, MIXED, WITHOUT_CHECK_INS]
 const CLIENTS: u64 = 6;
 /// The shortest of it, in a test run among others.
 const SECONDS: u64 = 22;
-/// How much more memory the host may have at the end than after the first calm: its allocators keep what the busiest moment took.
+/// The most memory that the host may have gained between the first calm and the end: its allocators keep what the
+/// busiest moment took.
 const GROWTH_MIB: f64 = 48.0;
 
-/// What goes wrong for a while.
+/// A time in which something goes wrong.
 struct Phase {
     name: &'static str,
     store: &'static str,
     database: Reply,
-    /// What may be answered beside 200.
+    /// Statuses that may be answered beside 200.
     statuses: &'static [u16],
     /// Connections may break.
     breaks: bool,
@@ -117,9 +119,9 @@ fn stable(body: &Value, part: &str) -> Value {
     part
 }
 
-/// What the clients saw.
+/// A count of what the clients saw.
 #[derive(Default)]
-struct Seen {
+struct Tally {
     wrong: Vec<String>,
     answers: BTreeMap<(&'static str, &'static str, u16), u64>,
     statuses: BTreeMap<u16, u64>,
@@ -139,7 +141,8 @@ fn ask(agent: &ureq::Agent, address: &str, question: &Question) -> Option<(u16, 
     Some((answer.status().as_u16(), cache, answer.body_mut().read_to_string().ok()?))
 }
 
-/// Sends a part of a request, or all of it, and goes away. What it asks is asked by nobody else, so that counts stay what they are.
+/// Sends a part of a request, or all of it, and goes away. What it asks is asked by nobody else, so that counts stay
+/// what they are.
 fn hang_up(address: &str, at: usize) {
     let request = "POST /models HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
     if let Ok(mut stream) = TcpStream::connect(address) {
@@ -147,7 +150,7 @@ fn hang_up(address: &str, at: usize) {
     }
 }
 
-/// How often each was answered, by the service's own count.
+/// Returns how often each route was answered, by the service's own count.
 fn counters(host: &Host) -> BTreeMap<String, u64> {
     // An instance for which the store was too slow leaves it alone for a while.
     let text = wait_for(|| Some(host.get("/metrics")).filter(|answer| answer.status == 200)).body;
@@ -160,17 +163,17 @@ fn series((route, method, status): &(&str, &str, u16)) -> String {
     format!("bipolar_edge_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}")
 }
 
-/// What clients ask, and whom, while they hold it to read; whoever holds it to write has silence.
-struct Now<'a> {
+/// The traffic as it is now. Clients hold it to read while they ask; whoever holds it to write has silence.
+struct Traffic<'a> {
     phase: &'a Phase,
     address: String,
     over: bool,
 }
 
 /// Ends the clients when it is dropped, by a failure too.
-struct Over<'a, 'b>(&'a RwLock<Now<'b>>);
+struct EndTraffic<'a, 'b>(&'a RwLock<Traffic<'b>>);
 
-impl Drop for Over<'_, '_> {
+impl Drop for EndTraffic<'_, '_> {
     fn drop(&mut self) {
         if let Ok(mut now) = self.0.write() {
             now.over = true;
@@ -179,7 +182,7 @@ impl Drop for Over<'_, '_> {
 }
 
 /// One client, until it is over. `random` is where its choices start.
-fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: &Mutex<Seen>) {
+fn client(now: &RwLock<Traffic<'_>>, questions: &[Question], mut random: u64, tally: &Mutex<Tally>) {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     let agent = ureq::Agent::from(config.timeout_global(Some(Duration::from_secs(10))).build());
     loop {
@@ -193,24 +196,24 @@ fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: 
         random ^= random << 17;
         if random.is_multiple_of(16) {
             hang_up(&now.address, (random >> 8) as usize);
-            seen.lock().expect("nobody failed").hung_up += 1;
+            tally.lock().expect("nobody failed").hung_up += 1;
             continue;
         }
         let question = &questions[(random >> 16) as usize % questions.len()];
         let answer = ask(&agent, &now.address, question);
-        let mut seen = seen.lock().expect("nobody failed");
+        let mut tally = tally.lock().expect("nobody failed");
         if let Some(fault) = fault(now.phase, question, answer.as_ref()) {
-            seen.wrong.push(format!("while {}: {} {}: {fault}", now.phase.name, question.method, question.path));
+            tally.wrong.push(format!("while {}: {} {}: {fault}", now.phase.name, question.method, question.path));
         }
         match answer {
             Some((status, cache, _)) => {
-                *seen.answers.entry((question.route, question.method, status)).or_default() += 1;
-                *seen.statuses.entry(status).or_default() += 1;
-                *seen.caches.entry(cache).or_default() += 1;
+                *tally.answers.entry((question.route, question.method, status)).or_default() += 1;
+                *tally.statuses.entry(status).or_default() += 1;
+                *tally.caches.entry(cache).or_default() += 1;
             }
             None => {
-                seen.broken += 1;
-                drop((seen, now));
+                tally.broken += 1;
+                drop((tally, now));
                 // A host that was killed is not asked as fast as it refuses.
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -218,7 +221,7 @@ fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: 
     }
 }
 
-/// What is wrong with an answer.
+/// Returns what is wrong with an answer.
 fn fault(phase: &Phase, question: &Question, answer: Option<&(u16, String, String)>) -> Option<String> {
     match answer {
         None => (!phase.breaks).then(|| "no answer".to_owned()),
@@ -252,16 +255,16 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
     let flags: Vec<&str> = flags.chain(["--store-fault", store_fault.as_str()]).collect();
     let mut host = Some(Host::start(&state, &flags));
     let address = |host: &Option<Host>| host.as_ref().map(|host| host.address.clone()).unwrap_or_default();
-    let now = RwLock::new(Now { phase: &phases[0], address: address(&host), over: false });
-    let (seen, mut wrong, mut after_calm, mut after) = (Mutex::new(Seen::default()), Vec::new(), (0.0, 0), (0.0, 0));
+    let now = RwLock::new(Traffic { phase: &phases[0], address: address(&host), over: false });
+    let (tally, mut wrong, mut after_calm, mut after) = (Mutex::new(Tally::default()), Vec::new(), (0.0, 0), (0.0, 0));
     println!("| while | answers | by status | broken | hung up | by cache | memory MiB | descriptors |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     std::thread::scope(|scope| {
         for number in 1..=CLIENTS {
-            let (now, seen, questions) = (&now, &seen, &questions);
-            scope.spawn(move || client(now, questions, number.wrapping_mul(0x9e37_79b9_7f4a_7c15), seen));
+            let (now, tally, questions) = (&now, &tally, &questions);
+            scope.spawn(move || client(now, questions, number.wrapping_mul(0x9e37_79b9_7f4a_7c15), tally));
         }
-        let _over = Over(&now);
+        let _over = EndTraffic(&now);
         let mut settled = true;
         let mut silence = now.write().expect("nobody failed");
         for phase in &phases {
@@ -269,8 +272,8 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
             std::fs::write(&faults, phase.store).expect("written");
             supabase.set_reply(phase.database.clone());
             if phase.exact && !settled {
-                // What instances have counted and could not flush is flushed, or they end. No condition tells: some of these counts
-                // are lost for good, and nobody knows how many.
+                // What instances have counted and could not flush is flushed, or they end. No condition tells: some of
+                // these counts are lost for good, and nobody knows how many.
                 std::thread::sleep(Duration::from_millis(2500));
             }
             let before = if phase.exact { host.as_ref().map(counters) } else { None };
@@ -287,13 +290,13 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
                 std::thread::sleep(lasts);
             }
             silence = now.write().expect("nobody failed");
-            // Counts are flushed within a tenth of a second. A condition that is waited for would miss what is counted twice, and
-            // memory is measured at rest.
+            // Counts are flushed within a tenth of a second. A condition that is waited for would miss what is counted
+            // twice, and memory is measured at rest.
             std::thread::sleep(Duration::from_millis(500));
-            let seen = std::mem::take(&mut *seen.lock().expect("nobody failed"));
-            wrong.extend(seen.wrong);
+            let tally = std::mem::take(&mut *tally.lock().expect("nobody failed"));
+            wrong.extend(tally.wrong);
             let host = host.as_ref().expect("it was started again");
-            for (key, answered) in seen.answers.iter().filter(|_| phase.exact) {
+            for (key, answered) in tally.answers.iter().filter(|_| phase.exact) {
                 let (name, counts) = (series(key), counters(host));
                 let of = |counts: &BTreeMap<String, u64>| counts.get(&name).copied().unwrap_or(0);
                 let counted = of(&counts) - before.as_ref().map_or(0, of);
@@ -306,10 +309,10 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
             if phase.name == CALM {
                 after_calm = after;
             }
-            let answers: u64 = seen.statuses.values().sum();
+            let answers: u64 = tally.statuses.values().sum();
             println!(
                 "| {} | {answers} | {:?} | {} | {} | {:?} | {:.0} | {} |",
-                phase.name, seen.statuses, seen.broken, seen.hung_up, seen.caches, after.0, after.1
+                phase.name, tally.statuses, tally.broken, tally.hung_up, tally.caches, after.0, after.1
             );
         }
     });

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long anything that must happen may take before a test gives up on it.
+/// The longest time that anything that must happen may take before a test gives up on it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What may never be found in a log or a store: the people that tests ask about, and every secret that they configure. A
-/// token is told by how it begins.
+/// The texts that may never be found in a log or a store: the people that tests ask about, and every secret that they
+/// configure. A token is told by how it begins.
 const SECRETS: [&str; 11] = [
     EUTHYMIC,
     MANIC,

@@ -25,11 +25,11 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// How long a server may take until it listens, unless [`Launch::start_timeout`] says otherwise.
+/// The longest time that a server may take until it listens, unless [`Launch::start_timeout`] says otherwise.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a server that is dropped may take to end by itself.
+/// The longest time that a server that is dropped may take to end by itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-/// What a server prints before its address.
+/// The text that a server prints before its address.
 const SCHEME: &str = "http://";
 
 /// Returns a port of 127.0.0.1 that nobody listened on a moment ago.
@@ -37,8 +37,8 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Asks again and again until there is an answer. Errors after `timeout`, or as soon as asking does; `what` says what was
-/// waited for.
+/// Asks again and again until there is an answer. Errors after `timeout`, or as soon as asking does; `what` says what
+/// was waited for.
 pub fn poll<T>(what: &str, timeout: Duration, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();
     loop {
@@ -63,7 +63,7 @@ pub enum Output {
     Discard,
 }
 
-/// What tells that a server listens.
+/// The sign that a server listens.
 #[derive(Clone, Debug)]
 enum Ready {
     /// The first line of its output that has `http://` and an address in it.
@@ -72,7 +72,7 @@ enum Ready {
     Connection(String),
 }
 
-/// How a server is started.
+/// A server that is about to be started.
 #[derive(Debug)]
 pub struct Launch {
     command: Command,

@@ -1,4 +1,5 @@
-//! A Supabase project that answers as a test tells it to: its database's REST interface, and the keys that it publishes.
+//! A Supabase project that answers as a test tells it to: its database's REST interface, and the keys that it
+//! publishes.
 
 #![allow(clippy::expect_used, reason = "a test ends there")]
 
@@ -11,13 +12,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How a project answers a request.
+/// The way in which a project answers a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// With a status and a body.
     Respond(u16, String),
-    /// With the demo people's check-ins, each to whom row-level security shows them: the person's own token and whatever sees
-    /// everything. Others get no rows.
+    /// With the demo people's check-ins, each to whom row-level security shows them: the person's own token and
+    /// whatever sees everything. Others get no rows.
     Rows,
     /// As [`Reply::Rows`], after a while.
     RowsAfter(Duration),

@@ -1,5 +1,5 @@
-//! Access tokens as Supabase's authentication server makes them, and as it never would. Made by hand, not by the library that
-//! reads them.
+//! Access tokens as Supabase's authentication server makes them, and as it never would. Made by hand, not by the
+//! library that reads them.
 
 #![allow(clippy::expect_used, reason = "a test ends there")]
 

@@ -1,4 +1,5 @@
-//! `cargo xtask up --supabase-demo`, as somebody who tries it would: ask with a printed token, change a check-in, ask again.
+//! `cargo xtask up --supabase-demo`, as somebody who tries it would: ask with a printed token, change a check-in, ask
+//! again.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 
