@@ -32,7 +32,7 @@ const SECRETS: [&str; 11] = [
     tokens::WEBHOOK_SECRET,
 ];
 
-/// A running host. When it is dropped, its log, its metrics and its store are searched for [`SECRETS`].
+/// A running host. When it is dropped, its log, its metrics and its store are searched for secrets and people.
 #[derive(Debug)]
 pub struct Host {
     process: Process,
