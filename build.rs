@@ -1,5 +1,8 @@
-//! Lays the demo cohort out as static data, from the file that the trainer wrote, completes the description of what can be asked, and
-//! puts the pages together; both are compressed here, once.
+//! Lays the demo cohort out as static data, from the file that the trainer wrote, completes the description of the API,
+//! puts the pages together, and computes the fingerprint of the code. Description and pages are compressed here, once.
+
+#[path = "src/fingerprint.rs"]
+mod fingerprint;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::Compression;
@@ -17,12 +20,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     openapi()?;
     page("PAGE", "page.html", &["words.js", "elements.js", "page.js"])?;
     page("DOCS", "docs.html", &["elements.js", "docs.js"])?;
+    code_fingerprint()?;
     demo_cohort()
 }
 
-/// Without the blanks that make it readable, and with the version that is built.
+/// The hash of the code, which keys of the prediction cache carry.
+fn code_fingerprint() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=src");
+    let sources = fingerprint::sources(Path::new("src"))?;
+    let hash = fingerprint::fingerprint(&std::env::var("CARGO_PKG_VERSION")?, &sources);
+    println!("cargo::rustc-env=CODE_FINGERPRINT={hash}");
+    Ok(())
+}
+
+/// Strips the description of the blanks that make it readable, and completes it with the version and the prediction
+/// types.
 fn openapi() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed={OPENAPI}");
     let mut document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(OPENAPI)?)?;
     document["info"]["version"] = std::env::var("CARGO_PKG_VERSION")?.into();
     // The registry that models/build.rs compiles.
@@ -40,12 +53,12 @@ fn openapi() -> Result<(), Box<dyn std::error::Error>> {
     let alternatives = format!("({})", types.join("|"));
     document["components"]["schemas"]["Type"]["enum"] = types.into();
     let text = document.to_string().replace("TYPES", &alternatives);
-    stored("OPENAPI", &text)
+    asset("OPENAPI", &text)
 }
 
-/// One file with its style and its scripts in it, and the policy by which a browser runs those and nothing else.
+/// Puts a page together: one file with its style and its scripts in it, and the policy by which a browser runs those
+/// and nothing else.
 fn page(name: &str, html: &str, scripts: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed={PAGES}");
     let read = |file: &str| std::fs::read_to_string(Path::new(PAGES).join(file));
     let style = read("style.css")?;
     let script = scripts.iter().map(|file| read(file)).collect::<Result<String, _>>()?;
@@ -57,11 +70,11 @@ fn page(name: &str, html: &str, scripts: &[&str]) -> Result<(), Box<dyn std::err
         digest(&script),
         digest(&style)
     );
-    stored(name, &text)
+    asset(name, &text)
 }
 
-/// Compresses a text that is answered as it is, and gives it a tag that changes with it.
-fn stored(name: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// Compresses a text that is answered unchanged, and gives it a tag that changes with it.
+fn asset(name: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text.as_bytes())?;
     std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join(format!("{name}.gz")), encoder.finish()?)?;
@@ -70,15 +83,20 @@ fn stored(name: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Lays the demo cohort out. A field that the file has no column for is missing, so that a field can be added without
+/// training anew.
 fn demo_cohort() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed={FILE}");
     let text = std::fs::read_to_string(FILE)?;
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().ok_or("demo.csv is empty")?.split(',').collect();
-    let expected = ["user_id", "id", "checkin_date"].into_iter().chain(features::FIELDS.iter().map(|field| field.name));
-    if !expected.eq(header.iter().copied()) {
-        return Err(format!("{FILE} has other columns than a check-in has fields: run `cargo xtask train`").into());
+    let ["user_id", "id", "checkin_date", columns @ ..] = header.as_slice() else {
+        return Err(format!("{FILE} must begin with user_id, id and checkin_date: run `cargo xtask train`").into());
+    };
+    if let Some(unknown) = columns.iter().find(|column| features::field_index(column).is_none()) {
+        return Err(format!("{FILE}: {unknown} is no field of a check-in: run `cargo xtask train`").into());
     }
+    let column_of = |name: &str| columns.iter().position(|column| *column == name);
+    let places: Vec<Option<usize>> = features::FIELDS.iter().map(|field| column_of(field.name)).collect();
     let mut out = String::from("static DEMO: &[DemoCheckIn] = &[\n");
     for (number, line) in lines.enumerate() {
         let cells: Vec<&str> = line.split(',').collect();
@@ -88,11 +106,10 @@ fn demo_cohort() -> Result<(), Box<dyn std::error::Error>> {
         let date: jiff::civil::Date = date.parse()?;
         let (year, month, day) = (date.year(), date.month(), date.day());
         write!(out, "({user:?}, {id:?}, Date::constant({year}, {month}, {day}), [")?;
-        for value in values {
-            if value.is_empty() {
-                out.push_str("f32::NAN,");
-            } else {
-                write!(out, "{:?},", value.parse::<f32>()?)?;
+        for place in &places {
+            match place.and_then(|place| values.get(place)).filter(|value| !value.is_empty()) {
+                None => out.push_str("f32::NAN,"),
+                Some(value) => write!(out, "{:?},", value.parse::<f32>()?)?,
             }
         }
         out.push_str("]),\n");

@@ -4,15 +4,19 @@
 #[path = "src/card.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the card is documented as a whole, and the build reads what it needs")]
 mod card;
+#[path = "src/label.rs"]
+#[allow(unreachable_pub, reason = "the labels are the library's")]
+mod label;
 
 use anyhow::{Context, Result, bail, ensure};
 use card::{Card, Output};
 use forest::Number;
-use forest::import::{Forests, Imported, Options, OwnedForest, read};
+use forest::import::{FILE_ENDINGS, Forests, Imported, Options, OwnedForest, listed_endings, read};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use strsim::levenshtein;
 
 fn main() -> Result<()> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -57,7 +61,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A hash of everything that a prediction depends on.
+/// Returns a hash of everything that a prediction depends on.
 fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
     let mut hash = Sha256::new();
     for model in models {
@@ -75,16 +79,15 @@ fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
     for source in sources.iter().filter(|source| source.is_file()) {
         hash.update(std::fs::read(source)?);
     }
-    Ok(hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    let hash = hash.finalize();
+    let start = hash.first_chunk().context("a hash has more than 8 bytes")?;
+    Ok(format!("{:016x}", u64::from_be_bytes(*start)))
 }
-
-/// The endings that a model file may have.
-const ENDINGS: [&str; 3] = ["json", "txt", "ubj"];
 
 struct Model {
     name: String,
     card: Card,
-    /// One file, or one a class.
+    /// Models of one file, or of one file a class.
     imported: Vec<Imported>,
     files: Vec<PathBuf>,
 }
@@ -94,7 +97,7 @@ impl Model {
         let name = folder.file_name().and_then(|name| name.to_str()).context("the folder's name is not UTF-8")?;
         let mut files = vec![folder.join("card.toml")];
         let card: Card = toml::from_str(&std::fs::read_to_string(&files[0])?).context("card.toml")?;
-        check(&card).context("card.toml")?;
+        card.check().context("card.toml")?;
         let stems = match &card.output {
             Output::Classes { classes, .. } if model_file(folder, "model")?.is_none() => {
                 classes.iter().map(|class| format!("model.{class}")).collect()
@@ -103,7 +106,8 @@ impl Model {
         };
         let mut imported = Vec::new();
         for stem in stems {
-            let file = model_file(folder, &stem)?.with_context(|| format!("there is no {stem}.json, .txt or .ubj"))?;
+            let file = model_file(folder, &stem)?;
+            let file = file.with_context(|| format!("there is no {stem}{}", listed_endings()))?;
             let covers = folder.join(format!("{}.json", stem.replacen("model", "covers", 1)));
             files.push(file.clone());
             let covers = if covers.is_file() {
@@ -193,12 +197,12 @@ impl Model {
         Ok(())
     }
 
-    /// A count over all files.
+    /// Returns the sum of a count over all files.
     fn sum(&self, of: fn(&Forests) -> usize) -> usize {
         self.imported.iter().map(|model| of(&model.forests)).sum()
     }
 
-    /// What `GET /models` says of the model, and with `whole` what `GET /models/{name}` says.
+    /// Returns the JSON of the model in `GET /models`, or with `whole` in `GET /models/{name}`.
     fn inventory(&self, whole: bool) -> serde_json::Value {
         let card = &self.card;
         let mut inventory = json!({
@@ -207,7 +211,7 @@ impl Model {
             "version": card.version,
             "title": card.title,
             "format": card.format,
-            "library": self.imported.first().map(|model| &model.library),
+            "library": self.imported.first().map(Imported::library_and_version),
             "objective": self.imported.first().map(|model| &model.objective),
             "trees": self.sum(Forests::trees),
             "nodes": self.sum(Forests::nodes),
@@ -230,19 +234,26 @@ impl Model {
     }
 }
 
-/// The file with this stem, if there is one.
+/// Returns the file with this stem, if there is one.
 fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
-    let files: Vec<PathBuf> =
-        ENDINGS.iter().map(|ending| folder.join(format!("{stem}.{ending}"))).filter(|file| file.is_file()).collect();
+    let files: Vec<PathBuf> = FILE_ENDINGS
+        .iter()
+        .map(|ending| folder.join(format!("{stem}.{ending}")))
+        .filter(|file| file.is_file())
+        .collect();
     ensure!(files.len() < 2, "there are several model files: {files:?}");
     Ok(files.into_iter().next())
 }
 
-/// Reads a model file and holds it against its card.
+/// Reads a model file and checks it against its card.
 fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Imported> {
     let model = read(&std::fs::read(file)?, &Options { rounds: card.rounds, covers })?;
-    let format = model.library.split(' ').next().unwrap_or_default().to_lowercase();
-    ensure!(card.format == format, "card.toml: format is {:?}, and this is a file of {format}", card.format);
+    ensure!(
+        card.format == model.library,
+        "card.toml: format is {:?}, and this is a file of {}",
+        card.format.format(),
+        model.library.format()
+    );
     let features = model.forests.features();
     ensure!(
         features == card.features.len(),
@@ -263,8 +274,8 @@ fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Impo
     Ok(model)
 }
 
-/// Writes a forest as static data, which the compiler checks as it does. `{:?}` prints the shortest text that reads back to
-/// the same bits.
+/// Writes a forest as static data, which the compiler checks. `{:?}` prints the shortest text that reads back to the
+/// same bits.
 fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest: &OwnedForest<T>) -> Result<()> {
     let forest = forest.forest();
     let parts = forest.parts();
@@ -298,60 +309,14 @@ fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest
     Ok(())
 }
 
-fn check(card: &Card) -> Result<()> {
-    let levels = &card.risk_levels;
-    ensure!(
-        0.0 < levels.medium && levels.medium < levels.high && levels.high < levels.critical && levels.critical <= 1.0,
-        "risk_levels: medium {} < high {} < critical {} must rise between 0 and 1",
-        levels.medium,
-        levels.high,
-        levels.critical
-    );
-    match &card.output {
-        Output::Classes { classes, reference_class } => {
-            ensure!(classes.len() >= 2, "output.classes: {} given, at least 2 are needed", classes.len());
-            ensure!(
-                classes.contains(reference_class),
-                "output.reference_class {reference_class:?} is none of {classes:?}"
-            );
-        }
-        Output::Risk { decision_threshold, .. } => {
-            ensure!(
-                (0.0..=1.0).contains(decision_threshold),
-                "output.decision_threshold {decision_threshold} is no probability"
-            );
-        }
-    }
-    for name in &card.critical {
-        ensure!(card.features.contains(name), "critical: {name:?} is none of the model's features");
-    }
-    Ok(())
-}
-
-/// Where the service's feature row has a feature.
+/// Returns the place of a feature in the service's feature row.
 fn place(name: &str) -> Result<usize> {
     let Some(place) = features::feature_index(name) else {
-        let nearest = features::FEATURES.iter().min_by_key(|feature| distance(feature.name, name));
+        let nearest = features::FEATURES.iter().min_by_key(|feature| levenshtein(feature.name, name));
         bail!(
             "card.toml: features: {name:?} is not a feature; did you mean {:?}?",
             nearest.map(|feature| feature.name)
         );
     };
     Ok(place)
-}
-
-/// Levenshtein's edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -1,45 +1,49 @@
-//! Who asks, and what they may.
+//! Access: who asks, and what they may see.
 
-mod key_set;
+pub mod key_set;
 pub(crate) mod rate_limit;
 mod signature;
-mod token;
+pub mod token;
 
+use crate::config::{AuthMode, Settings};
 use crate::deadline::Deadline;
-use crate::instance::Instance;
+use crate::http::headers::{bearer_token, single_header};
+use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::request::{Token, UserId, only};
-use crate::settings::{AuthMode, Settings};
+use crate::store::Store;
+use crate::supabase::{Credential, Token};
 use http::HeaderMap;
+use key_set::KeySetCache;
 use sha2::{Digest, Sha256};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use subtle::ConstantTimeEq;
-use token::Holder;
-
-pub(crate) use key_set::KeySet;
-pub(crate) use token::Remembered;
+use token::{Holder, TokenCache};
 
 /// The header that an API key comes in.
 const API_KEY_HEADER: &str = "x-api-key";
+/// The header in which the database's webhook sends the secret that it shares with this service.
+const WEBHOOK_SECRET_HEADER: &str = "x-webhook-secret";
 
-/// Who must be let in where.
+/// The callers that a route lets in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Guard {
     /// Everyone.
     Open,
-    /// Whoever `protect_operations` says.
+    /// Those whom `protect_operations` names.
     Operations,
-    /// Whoever the access mode says.
+    /// Those whom the access mode lets in.
     Data,
-    /// The endpoint looks at a secret of its own.
-    OwnSecret,
+    /// The database, with the webhook's secret.
+    WebhookSecret,
 }
 
-/// Who asks, as far as this service knows.
+/// The one who asks, as far as this service knows.
 pub(crate) struct Caller {
     who: Who,
     token: Option<Token>,
-    /// What requests are counted by. It names a person: it is hashed before it goes anywhere.
+    /// The text that requests are counted by. It names a person: it is hashed before it goes anywhere.
     identity: String,
 }
 
@@ -51,83 +55,100 @@ enum Who {
     Server,
 }
 
-/// How a caller may see what there is about a person.
-pub(crate) struct Sight<'a> {
-    /// Everything there is: what was predicted for others who see everything is the same, and is shared.
-    pub(crate) whole: bool,
-    /// What the database is asked with.
+/// The part of a person's data that a caller may see.
+pub(crate) struct Visibility<'a> {
+    /// Everything: predictions for others who see everything are the same, and are shared.
+    pub(crate) is_whole: bool,
+    /// The credential for the database.
     pub(crate) credential: Option<Credential<'a>>,
 }
 
-/// What the database judges by.
-#[derive(Clone, Copy)]
-pub(crate) enum Credential<'a> {
-    /// The caller's own token.
-    Token(&'a Token),
-    /// This deployment's service key, which sees everything.
-    ServiceKey(&'a str),
+/// The access checks of one instance, with the keys and tokens that it knows.
+pub(crate) struct Access<P> {
+    platform: P,
+    key_set: KeySetCache<P>,
+    tokens: TokenCache,
 }
 
-/// Finds out who asks. Errors if they must say and do not, or not so that it can be believed.
-pub(crate) async fn caller<P: Platform>(
-    instance: &Instance<P>,
-    settings: &Settings,
-    guard: Guard,
-    headers: &HeaderMap,
-    deadline: Deadline,
-) -> Result<Caller, Problem> {
-    let open = match guard {
-        Guard::Open | Guard::OwnSecret => true,
-        Guard::Operations => !settings.protect_operations,
-        Guard::Data => false,
-    };
-    let token = Token::of(headers);
-    let (who, identity) = match &settings.auth_mode {
-        _ if open => (Who::Anyone, address(settings, headers)),
-        AuthMode::Off => (Who::Anyone, address(settings, headers)),
-        AuthMode::ApiKey(keys) => {
-            let given = only(headers, API_KEY_HEADER).ok_or(Problem::NoApiKey)?;
-            let digest = Sha256::digest(given.as_bytes());
-            // Every key is looked at, so that the time says nothing of which it was.
-            let known = keys.iter().fold(subtle::Choice::from(0), |known, key| known | key.ct_eq(digest.as_slice()));
-            if !bool::from(known) {
-                return Err(Problem::NoApiKey);
-            }
-            (Who::Server, format!("key:{digest:x?}"))
-        }
-        AuthMode::Jwt(signing, supabase) => {
-            let token = token.as_ref().ok_or(Problem::NoToken)?;
-            let holder = token::check(instance, settings, signing, supabase, token, deadline).await?;
-            let identity = match &holder {
-                Holder::Person(user_id) => format!("subject:{user_id}"),
-                Holder::Other(subject) => format!("subject:{subject}"),
-                Holder::Service => "service".to_owned(),
-            };
-            (Who::Holder(holder), identity)
-        }
-    };
-    Ok(Caller { who, token, identity })
-}
-
-/// Where a request comes from, for those who do not say who they are: the host's word, or a proxy's where the configuration
-/// names its header. Of an IPv6 address the network counts, of which a caller has all addresses.
-pub(crate) fn address(settings: &Settings, headers: &HeaderMap) -> String {
-    let text = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
-    let said = match &settings.client_ip_header {
-        // A proxy adds what it saw at the end; what stands before is the caller's own word.
-        Some(name) => text(name.as_str()).and_then(|addresses| addresses.rsplit(',').next()).map(str::trim),
-        None => text("spin-client-addr"),
-    };
-    let said = said.unwrap_or_default();
-    let address = said.parse().ok().or_else(|| said.parse().ok().map(|socket: std::net::SocketAddr| socket.ip()));
-    match address.map(|address: std::net::IpAddr| address.to_canonical()) {
-        Some(std::net::IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("address:{a:x}:{b:x}:{c:x}:{d:x}")
-        }
-        Some(address) => format!("address:{address}"),
-        None => "address:unknown".to_owned(),
+impl<P: Platform> Access<P> {
+    pub(crate) fn new(platform: P, store: Rc<Store<P>>) -> Access<P> {
+        Access { key_set: KeySetCache::new(platform.clone(), store), platform, tokens: TokenCache::default() }
     }
+
+    /// Finds out who asks. Errors if they must say and do not, or not so that it can be believed.
+    pub(crate) async fn authenticate(
+        &self,
+        settings: &Settings,
+        guard: Guard,
+        headers: &HeaderMap,
+        deadline: Deadline,
+    ) -> Result<Caller, Problem> {
+        let is_open = match guard {
+            Guard::Open => true,
+            Guard::Operations => !settings.protect_operations,
+            Guard::Data => false,
+            Guard::WebhookSecret => {
+                check_webhook_secret(settings, headers)?;
+                true
+            }
+        };
+        let token = bearer_token(headers);
+        let (who, identity) = match &settings.auth_mode {
+            _ if is_open => (Who::Anyone, self.address_identity(settings, headers)),
+            AuthMode::Off => (Who::Anyone, self.address_identity(settings, headers)),
+            AuthMode::ApiKey(keys) => (Who::Server, check_api_key(keys, headers)?),
+            AuthMode::Jwt(signing, project) => {
+                let token = token.as_ref().ok_or(Problem::NoToken)?;
+                let holder = self.tokens.check(&self.key_set, signing, project, token, deadline).await?;
+                let identity = match &holder {
+                    Holder::Person(user_id) => format!("subject:{user_id}"),
+                    Holder::Other(subject) => format!("subject:{subject}"),
+                    Holder::Service => "service".to_owned(),
+                };
+                (Who::Holder(holder), identity)
+            }
+        };
+        Ok(Caller { who, token, identity })
+    }
+
+    /// Names the address that a request comes from, for those who do not say who they are: the host's word, or a
+    /// proxy's where the configuration names its header. Of an IPv6 address the network counts, of which a caller has
+    /// all addresses.
+    pub(crate) fn address_identity(&self, settings: &Settings, headers: &HeaderMap) -> String {
+        let last = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
+        let given = match &settings.client_ip_header {
+            // A proxy adds the address that it saw at the end; everything before it is the caller's own word.
+            Some(name) => last(name.as_str()).and_then(|addresses| addresses.rsplit(',').next()).map(str::trim),
+            None => self.platform.client_address(headers),
+        };
+        let given = given.unwrap_or_default();
+        let address = given.parse().ok().or_else(|| given.parse().ok().map(|socket: SocketAddr| socket.ip()));
+        match address.map(|address: IpAddr| address.to_canonical()) {
+            Some(IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("address:{a:x}:{b:x}:{c:x}:{d:x}")
+            }
+            Some(address) => format!("address:{address}"),
+            None => "address:unknown".to_owned(),
+        }
+    }
+}
+
+/// Errors if the request has not one of this deployment's API keys; else returns the caller's identity.
+fn check_api_key(keys: &[[u8; 32]], headers: &HeaderMap) -> Result<String, Problem> {
+    let given = single_header(headers, API_KEY_HEADER).ok_or(Problem::NoApiKey)?;
+    let digest = Sha256::digest(given.as_bytes());
+    // Every key is looked at, so that the time says nothing of which it was.
+    let known = keys.iter().fold(subtle::Choice::from(0), |known, key| known | key.ct_eq(digest.as_slice()));
+    if bool::from(known) { Ok(format!("key:{digest:x?}")) } else { Err(Problem::NoApiKey) }
+}
+
+fn check_webhook_secret(settings: &Settings, headers: &HeaderMap) -> Result<(), Problem> {
+    let secret = settings.webhook_secret.as_ref().ok_or_else(|| {
+        Problem::not_configured("The variable webhook_secret is not set, so no webhook can be believed.")
+    })?;
+    let given = single_header(headers, WEBHOOK_SECRET_HEADER).map_or(&[][..], |value| value.as_bytes());
+    if bool::from(given.ct_eq(secret.as_bytes())) { Ok(()) } else { Err(Problem::BadWebhookSecret) }
 }
 
 impl Caller {
@@ -135,16 +156,16 @@ impl Caller {
         &self.identity
     }
 
-    /// How the caller may see what there is about a person. With a database, whoever is neither the person nor a server sees
-    /// what the database shows to their token.
-    pub(crate) fn sight<'a>(&'a self, settings: &'a Settings, person: UserId) -> Result<Sight<'a>, Problem> {
+    /// The part of a person's data that the caller may see. With a database, whoever is neither the person nor a server
+    /// sees the rows that the database shows to their token.
+    pub(crate) fn visibility<'a>(&'a self, settings: &'a Settings, person: UserId) -> Result<Visibility<'a>, Problem> {
         let own_token = self.token.as_ref().map(Credential::Token);
-        let Some(supabase) = &settings.supabase else {
+        let Some(project) = &settings.supabase else {
             // The demo cohort has no row-level security to ask: `auth_mode` is off, or a server asks.
-            return Ok(Sight { whole: true, credential: None });
+            return Ok(Visibility { is_whole: true, credential: None });
         };
-        let service_key = supabase.service_key.as_deref().map(Credential::ServiceKey);
-        let (whole, credential) = match &self.who {
+        let service_key = project.service_key.as_deref().map(Credential::ServiceKey);
+        let (is_whole, credential) = match &self.who {
             Who::Anyone if own_token.is_some() => (false, own_token),
             Who::Anyone => (true, service_key),
             Who::Server => (true, service_key),
@@ -155,26 +176,15 @@ impl Caller {
         if credential.is_none() {
             return Err(Problem::NoToken);
         }
-        Ok(Sight { whole, credential })
+        Ok(Visibility { is_whole, credential })
     }
 
-    /// Errors if the caller may not have a person's predictions dropped. It says the same of a person that nobody knows.
-    pub(crate) fn may_invalidate(&self, person: UserId) -> Result<(), Problem> {
+    /// Errors if the caller may not have a person's predictions dropped: the same of a person that nobody knows.
+    pub(crate) fn check_may_invalidate(&self, person: UserId) -> Result<(), Problem> {
         match &self.who {
             Who::Anyone | Who::Server | Who::Holder(Holder::Service) => Ok(()),
             Who::Holder(Holder::Person(own)) if *own == person => Ok(()),
             Who::Holder(Holder::Person(_) | Holder::Other(_)) => Err(Problem::Forbidden),
-        }
-    }
-}
-
-/// What the fuzzer calls: a token under every key of a set, and under a secret.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn fuzz(token: &str, key_set: &[u8]) {
-    token::fuzz(token, &jsonwebtoken::DecodingKey::from_secret(b"secret"));
-    for key in key_set::read(key_set).unwrap_or_default() {
-        if let Some((_, key)) = key_set::usable(key.get()) {
-            token::fuzz(token, &key);
         }
     }
 }

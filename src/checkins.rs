@@ -1,49 +1,54 @@
-//! Where a person's check-ins come from.
+//! The sources of a person's check-ins: a Supabase project, or the demo cohort.
 
 pub(crate) mod checkin;
+mod coalescer;
 mod demo;
+mod query;
 mod supabase;
 
-use crate::access::Credential;
-use crate::deadline::Deadline;
-use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::request::PredictionRequest;
-use crate::settings::Settings;
-use crate::telemetry::trace::Trace;
+use crate::supabase::Project;
+use crate::telemetry::timing::CheckInSource;
+use coalescer::Coalescer;
 use features::CheckIn;
 use std::rc::Rc;
 
-pub(crate) use supabase::Flights;
-
-/// A person's check-ins, latest first, at least as many as the question needs. Empty for a person nobody knows: an answer that
-/// differs would tell a stranger who is known.
-pub(crate) async fn of<P: Platform>(
-    instance: &Instance<P>,
-    settings: &Settings,
-    request: &PredictionRequest,
-    credential: Option<Credential<'_>>,
-    generation: Option<&str>,
-    deadline: Deadline,
-    trace: Option<&Trace>,
-) -> Result<Rc<[CheckIn]>, Problem> {
-    let Some(supabase) = &settings.supabase else {
-        let mut checkins = demo::checkins(&request.user_id.to_string());
-        checkins.sort_by_key(|checkin| std::cmp::Reverse(checkin.date));
-        return Ok(checkins.into());
-    };
-    let credential = credential.ok_or(Problem::NoToken)?;
-    supabase::checkins(instance, supabase, request, credential, generation, deadline, trace)
-        .await
-        .map_err(Problem::Source)
-}
+pub(crate) use query::CheckInQuery;
+pub use supabase::parse_rows;
 
 /// The demo cohort's ids, for the page that greets a newcomer.
 pub(crate) use demo::PEOPLE;
 
-/// What the fuzzer calls.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn fuzz(bytes: &[u8]) {
-    supabase::fuzz(bytes);
+/// The source of check-ins of one instance.
+pub(crate) struct CheckIns<P> {
+    platform: P,
+    coalescer: Coalescer,
+}
+
+impl<P: Platform> CheckIns<P> {
+    pub(crate) fn new(platform: P) -> CheckIns<P> {
+        CheckIns { platform, coalescer: Coalescer::default() }
+    }
+
+    /// Fetches a person's check-ins, latest first, at least as many as the question needs. Empty for a person nobody
+    /// knows: an answer that differs would tell a stranger who is known.
+    pub(crate) async fn fetch(
+        &self,
+        project: Option<&Project>,
+        query: &CheckInQuery<'_>,
+    ) -> Result<Rc<[CheckIn]>, Problem> {
+        let Some(project) = project else {
+            let mut checkins = demo::checkins(&query.user_id.to_string());
+            checkins.sort_by_key(|checkin| std::cmp::Reverse(checkin.date));
+            return Ok(checkins.into());
+        };
+        let credential = query.credential.ok_or(Problem::NoToken)?;
+        supabase::fetch(&self.platform, &self.coalescer, project, query, credential).await.map_err(Problem::Source)
+    }
+}
+
+/// The source that a deployment with this project has.
+pub(crate) fn source(project: Option<&Rc<Project>>) -> CheckInSource {
+    if project.is_some() { CheckInSource::Supabase } else { CheckInSource::Demo }
 }

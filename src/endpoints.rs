@@ -1,93 +1,217 @@
-//! One file an endpoint: what is asked, the work, the answer.
+//! The endpoints: one file each, and one row each in the table of routes.
 
-mod batch;
+pub mod batch;
 mod check_ins;
+mod check_ins_hook;
+mod docs;
 mod health;
 mod home;
-mod inference_protocol;
+pub mod inference_protocol;
 mod invalidation;
 mod job;
 mod metrics;
 mod models;
 mod openapi;
-mod page;
 mod posted_predictions;
 mod prediction_of_day;
 mod predictions;
 
-use crate::access::Caller;
-use crate::deadline::Deadline;
-use crate::instance::Instance;
-use crate::platform::{Platform, RequestBody};
+use crate::access::Guard;
+use crate::context::EndpointRequest;
+use crate::http::Response;
+use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::response::Response;
-use crate::route::Route;
-use crate::settings::Settings;
-use crate::telemetry::Record;
-use std::rc::Rc;
+use crate::quota::LimitGroup;
+use crate::routes::{PathMatch, Route, RouteMethod, find_path};
+use futures::future::LocalBoxFuture;
 
-pub(crate) use health::live;
+/// The function that answers the requests of a route.
+pub(crate) enum Handler<P: Platform> {
+    /// Answers whatever the configuration is, to everyone.
+    Unconfigured(fn() -> Response),
+    Configured(for<'a> fn(EndpointRequest<'a, P>) -> LocalBoxFuture<'a, Result<Response, Problem>>),
+}
 
-/// Hands a request to its endpoint.
-#[allow(clippy::too_many_arguments, reason = "what was found out about the request, each once")]
-pub(crate) async fn answer<P: Platform>(
-    instance: &Rc<Instance<P>>,
-    settings: &Rc<Settings>,
-    route: Route<'_>,
-    request: &http::request::Parts,
-    body: impl RequestBody,
-    caller: &Rc<Caller>,
-    deadline: Deadline,
-    record: &mut Record,
-) -> Result<Response, Problem> {
-    let asked = Asked { instance, settings, headers: &request.headers, caller, deadline };
-    let query = request.uri.query().unwrap_or("");
-    match route {
-        Route::Home if page::is_wanted(asked.headers) => Ok(page::answer(asked.headers).varying("accept")),
-        Route::Home => Ok(home::answer(settings).varying("accept")),
-        Route::Docs => Ok(page::docs(asked.headers)),
-        Route::Live => Ok(health::live()),
-        Route::Ready => health::ready(instance).await,
-        Route::Metrics => metrics::answer(&asked).await,
-        Route::OpenApi => Ok(openapi::answer(asked.headers)),
-        Route::Models => Ok(models::all().of_models(asked.headers)),
-        Route::Model { name } => models::one(name).map(|found| found.of_models(asked.headers)),
-        Route::CheckIns { user_id } => check_ins::answer(&asked, user_id, query, record).await,
-        Route::Predictions { user_id } => predictions::answer(&asked, user_id, query, record).await,
-        Route::Invalidation { user_id } => invalidation::of_person(&asked, user_id, query).await,
-        Route::CheckInsHook => invalidation::of_change(&asked, body).await,
-        Route::Job { id } => job::answer(&asked, id, query).await,
-        Route::PostedPredictions => posted_predictions::answer(&asked, body, record).await,
-        Route::Batch => batch::answer(&asked, body, record).await,
-        Route::InferenceServer => Ok(inference_protocol::server().of_models(asked.headers)),
-        Route::InferenceLive => Ok(inference_protocol::live()),
-        Route::InferenceReady => Ok(inference_protocol::ready()),
-        Route::InferenceModel { name, version } => {
-            inference_protocol::model(name, version).map(|found| found.of_models(asked.headers))
+/// Finds the routes of a path, or `None` if there is nothing at it.
+pub(crate) fn find<P: Platform>(path: &str) -> Option<PathMatch<'static, '_, Handler<P>>> {
+    find_path(Routes::<P>::TABLE, path)
+}
+
+const DEFAULT: Option<LimitGroup> = Some(LimitGroup::Default);
+const PREDICTIONS: Option<LimitGroup> = Some(LimitGroup::Predictions);
+
+/// The routes on a platform.
+struct Routes<P>(std::marker::PhantomData<P>);
+
+impl<P: Platform> Routes<P> {
+    const TABLE: &'static [Route<Handler<P>>] = &[
+        Route {
+            templates: &["/"],
+            method: RouteMethod::Get,
+            guard: Guard::Open,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(home::get(request))),
+        },
+        Route {
+            templates: &["/health/live"],
+            method: RouteMethod::Get,
+            guard: Guard::Open,
+            limit: None,
+            handler: Handler::Unconfigured(health::live),
+        },
+        Route {
+            templates: &["/health/ready"],
+            method: RouteMethod::Get,
+            guard: Guard::Open,
+            limit: None,
+            handler: Handler::Configured(|request| Box::pin(health::ready(request))),
+        },
+        Route {
+            templates: &["/metrics"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(metrics::get(request))),
+        },
+        Route {
+            templates: &["/openapi.json"],
+            method: RouteMethod::Get,
+            guard: Guard::Open,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(openapi::get(request))),
+        },
+        Route {
+            templates: &["/docs"],
+            method: RouteMethod::Get,
+            guard: Guard::Open,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(docs::get(request))),
+        },
+        Route {
+            templates: &["/models"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(models::list(request))),
+        },
+        Route {
+            templates: &["/models/{name}"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(models::get(request))),
+        },
+        Route {
+            templates: &["/data/predictions"],
+            method: RouteMethod::Post,
+            guard: Guard::Data,
+            limit: PREDICTIONS,
+            handler: Handler::Configured(|request| Box::pin(posted_predictions::post(request))),
+        },
+        Route {
+            templates: &["/data/predictions/batch"],
+            method: RouteMethod::Post,
+            guard: Guard::Data,
+            limit: PREDICTIONS,
+            handler: Handler::Configured(|request| Box::pin(batch::post(request))),
+        },
+        Route {
+            templates: &["/data/predictions/{user_id}"],
+            method: RouteMethod::Get,
+            guard: Guard::Data,
+            limit: PREDICTIONS,
+            handler: Handler::Configured(|request| Box::pin(predictions::get(request))),
+        },
+        Route {
+            templates: &["/data/predictions/{user_id}"],
+            method: RouteMethod::Delete,
+            guard: Guard::Data,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(invalidation::delete(request))),
+        },
+        Route {
+            templates: &["/data/jobs/{id}"],
+            method: RouteMethod::Get,
+            guard: Guard::Data,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(job::get(request))),
+        },
+        Route {
+            templates: &["/data/prediction_of_day/{user_id}"],
+            method: RouteMethod::Get,
+            guard: Guard::Data,
+            limit: PREDICTIONS,
+            handler: Handler::Configured(|request| Box::pin(prediction_of_day::get(request))),
+        },
+        Route {
+            templates: &["/data/check-ins/{user_id}"],
+            method: RouteMethod::Get,
+            guard: Guard::Data,
+            limit: PREDICTIONS,
+            handler: Handler::Configured(|request| Box::pin(check_ins::get(request))),
+        },
+        Route {
+            templates: &["/hooks/check-ins"],
+            method: RouteMethod::Post,
+            guard: Guard::WebhookSecret,
+            limit: None,
+            handler: Handler::Configured(|request| Box::pin(check_ins_hook::post(request))),
+        },
+        Route {
+            templates: &["/v2"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::server(request))),
+        },
+        Route {
+            templates: &["/v2/health/live"],
+            method: RouteMethod::Get,
+            guard: Guard::Open,
+            limit: None,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::live(request))),
+        },
+        Route {
+            templates: &["/v2/health/ready"],
+            method: RouteMethod::Get,
+            guard: Guard::Open,
+            limit: None,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::ready(request))),
+        },
+        Route {
+            templates: &["/v2/models/{name}", "/v2/models/{name}/versions/{version}"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::model(request))),
+        },
+        Route {
+            templates: &["/v2/models/{name}/ready", "/v2/models/{name}/versions/{version}/ready"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::model_ready(request))),
+        },
+        Route {
+            templates: &["/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"],
+            method: RouteMethod::Post,
+            guard: Guard::Operations,
+            limit: PREDICTIONS,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::infer(request))),
+        },
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_platform::Fake;
+
+    #[test]
+    fn nothing_about_people_is_open() {
+        for route in Routes::<Fake>::TABLE {
+            let is_open = route.guard == Guard::Open;
+            assert!(!(is_open && route.templates[0].starts_with("/data")), "{}", route.templates[0]);
         }
-        Route::InferenceModelReady { name, version } => inference_protocol::model_ready(name, version),
-        Route::Infer { name, version } => inference_protocol::infer(&asked, name, version, body, record).await,
-        Route::PredictionOfDay { user_id } => prediction_of_day::answer(&asked, user_id, query, record).await,
     }
-}
-
-/// What an endpoint is given beside path, query and body.
-struct Asked<'a, P> {
-    instance: &'a Rc<Instance<P>>,
-    settings: &'a Rc<Settings>,
-    headers: &'a http::HeaderMap,
-    caller: &'a Rc<Caller>,
-    deadline: Deadline,
-}
-
-/// What the fuzzer calls.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn fuzz_batch(bytes: &[u8]) {
-    batch::fuzz(bytes);
-}
-
-/// The same for an inference request.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn fuzz_inference(bytes: &[u8]) {
-    inference_protocol::fuzz(bytes);
 }

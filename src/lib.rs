@@ -1,130 +1,195 @@
-//! Predictions for people with bipolar disorder, at the edge.
+//! Predictions for people with bipolar disorder, at the edge: the service, without the world that it runs in.
 //!
-//! The flow of a request: [`route`] finds its endpoint, [`access`] who asks and how often they may, the endpoint reads it into types that cannot be wrong
-//! ([`request`]), asks the [`cache`], else the person's check-ins ([`checkins`]), turns them into features (the
-//! `features` crate) and those into predictions ([`predict`]), and [`response`] builds the answer. Cache writes
-//! happen after the response. Only [`platform`] knows what runs the component.
+//! The flow of a request, in [`answer`]: [`routes`] finds its row in the table of [`endpoints`], [`access`] the caller
+//! and the limit that they have left, the endpoint parses it into types that cannot be wrong ([`request`]), asks the
+//! [`cache`], else fetches the person's check-ins ([`checkins`]), turns them into features (the `features` crate) and
+//! those into predictions (`predict`), and `http/response.rs` builds the answer. Cache writes happen after the
+//! response. The folder `platform/` is a crate of its own, which has the worlds that the service runs in.
+//!
+//! **Architecture invariant:** a file imports from lower floors only; `tests/tidy.rs` has the floors.
 
-// The entry point is in the Wasm module only: natively, where the unit tests run, nothing calls most of this.
-#![cfg_attr(not(target_family = "wasm"), allow(dead_code))]
-
-mod access;
-mod cache;
-mod checkins;
-mod compression;
-mod cors;
+pub mod access;
+pub mod cache;
+pub mod checkins;
+mod config;
+mod context;
 mod deadline;
-mod endpoints;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
+pub mod endpoints;
+#[cfg(test)]
+mod fake_platform;
+#[cfg(test)]
+mod fingerprint;
+mod http;
+pub mod ids;
 mod instance;
-mod jobs;
-mod platform;
+pub mod jobs;
+mod limits;
+pub mod platform;
 mod predict;
-mod problem;
-mod request;
-mod response;
-mod route;
-mod settings;
+pub mod problem;
+pub mod quota;
+pub mod request;
+pub mod routes;
+mod sealing;
 mod store;
-mod telemetry;
+mod supabase;
+pub mod telemetry;
+mod time;
 
-use access::rate_limit;
-use http::Method;
-use http::request::Parts;
-use instance::Instance;
-use platform::{Platform, RequestBody};
+pub use crate::http::Response;
+pub use instance::Instance;
+
+use crate::http::problem_response::problem_response;
+use crate::http::{cors, headers};
+use ::http::request::Parts;
+use ::http::{HeaderMap, Method};
+use access::Caller;
+use config::Settings;
+use context::{EndpointRequest, RequestContext};
+use deadline::Deadline;
+use endpoints::Handler;
+use ids::RequestId;
+use platform::Platform;
 use problem::Problem;
-use response::Response;
+use quota::{LimitGroup, RateLimitStatus};
+use routes::PathMatch;
 use std::rc::Rc;
+use telemetry::metrics::{self, STARTED};
+use telemetry::request_log::{FinishedRequest, RequestInfo, finish_request, method_name};
+use telemetry::timing::Timing;
 use telemetry::trace::Trace;
-use telemetry::{Record, totals};
 
-/// Answers one request. Whatever happens in between, every answer leaves through here with its id and timing, counted and logged.
-async fn answer<P: Platform>(instance: &Rc<Instance<P>>, request: &Parts, body: impl RequestBody) -> Response {
-    let mut record = Record::start(request);
-    if P::EXPORTS {
-        let trace = instance.platform.outer_step().or(record.trace.take());
-        record.trace = Some(trace.unwrap_or_else(Trace::begin));
-    }
-    let response = respond(instance, request, body, &mut record).await;
-    let response = response.unwrap_or_else(|problem| told(problem, request.uri.path(), &mut record));
-    let response = match instance.settings().await {
-        Ok(settings) => {
-            let response = cors::allow(response, &settings, &request.method, &request.headers);
-            response.of_deployment(&settings, &request.headers)
-        }
-        Err(_) => response,
-    };
-    let response = compression::compress(response, &request.headers);
-    record.lap("compression");
-    record.end(instance, &response);
-    record.export(instance, Some(&response));
-    totals::tell_later(instance);
-    let response = response.with_id_and_timing(record);
-    if request.method == Method::HEAD { response.without_body() } else { response }
+/// A request while it is answered.
+struct Exchange<'a, P: Platform> {
+    instance: &'a Rc<Instance<P>>,
+    parts: &'a Parts,
+    path: Option<PathMatch<'static, 'a, Handler<P>>>,
+    info: Rc<RequestInfo>,
+    trace: Option<Trace>,
+    timing: Rc<Timing>,
 }
 
-/// Limits, route, access, endpoint.
-async fn respond<P: Platform>(
-    instance: &Rc<Instance<P>>,
-    request: &Parts,
-    body: impl RequestBody,
-    record: &mut Record,
-) -> Result<Response, Problem> {
-    request::within_limits(request)?;
-    let path = request.uri.path();
-    if let Some(name) = route::name(path) {
-        record.route(name);
+/// The result of the steps from the route to the endpoint, and the facts that the answer carries besides.
+struct Outcome {
+    result: Result<Response, Problem>,
+    deadline: Option<Deadline>,
+    rate_limit: Option<RateLimitStatus>,
+}
+
+/// Answers one request. Every answer leaves through here with its id and timing, counted and logged.
+pub async fn answer<P: Platform>(instance: &Rc<Instance<P>>, parts: &Parts, body: P::Body) -> Response {
+    metrics::add(&STARTED, &[], 1);
+    let timing = Rc::new(Timing::start());
+    // A request that is too large is counted under no route.
+    let path = request::check_size(parts).ok().and_then(|()| endpoints::find(parts.uri.path()));
+    let info = Rc::new(RequestInfo {
+        id: RequestId::from_headers(&parts.headers),
+        method: method_name(&parts.method),
+        route: path.as_ref().map_or("none", PathMatch::name),
+    });
+    let exchange = Exchange { instance, parts, path, info, trace: trace(&instance.platform, &parts.headers), timing };
+    let outcome = exchange.respond(body).await;
+    exchange.finish(outcome).await
+}
+
+/// The trace that a request is part of. With a host that exports telemetry every request is part of one.
+fn trace<P: Platform>(platform: &P, headers: &HeaderMap) -> Option<Trace> {
+    let given = Trace::from_headers(headers);
+    match P::EXPORTS {
+        true => Some(platform.parent_span().or(given).unwrap_or_else(Trace::root)),
+        false => given,
     }
-    if request.method == Method::OPTIONS {
-        return cors::options(path).ok_or(Problem::NoSuchRoute);
+}
+
+impl<P: Platform> Exchange<'_, P> {
+    /// Finds the route, the caller and the limit, and has the endpoint answer.
+    async fn respond(&self, body: P::Body) -> Outcome {
+        let mut outcome = Outcome { result: Err(Problem::Internal), deadline: None, rate_limit: None };
+        outcome.result = self.try_respond(body, &mut outcome.deadline, &mut outcome.rate_limit).await;
+        outcome
     }
-    let route = route::find(&request.method, path)?;
-    if route == route::Route::Live {
-        // The process answers, whatever its configuration.
-        return Ok(endpoints::live());
+
+    async fn try_respond(
+        &self,
+        body: P::Body,
+        deadline: &mut Option<Deadline>,
+        rate_limit: &mut Option<RateLimitStatus>,
+    ) -> Result<Response, Problem> {
+        request::check_size(self.parts)?;
+        let Parts { method, headers, uri, .. } = self.parts;
+        let path = self.path.as_ref().ok_or(Problem::NoSuchRoute)?;
+        if method == Method::OPTIONS {
+            return Ok(cors::options_response(&path.allow()));
+        }
+        let route = path.route(method)?;
+        let handler = match route.handler {
+            Handler::Unconfigured(answer) => return Ok(answer()),
+            Handler::Configured(handler) => handler,
+        };
+        let settings = self.instance.settings().await?;
+        let due = Deadline::new(self.timing.started_at(), settings.inference_timeout);
+        *deadline = Some(due);
+        let caller = self.instance.access.authenticate(&settings, route.guard, headers, due).await;
+        self.timing.lap("access");
+        *rate_limit = self.check_limit(&settings, route.limit, caller.as_ref()).await?;
+        self.timing.lap("limit");
+        let context = RequestContext {
+            instance: self.instance.clone(),
+            settings,
+            caller: Rc::new(caller?),
+            deadline: due,
+            trace: self.trace.clone(),
+            timing: self.timing.clone(),
+            info: self.info.clone(),
+        };
+        let (path, query) = (path.parameters.clone(), uri.query().unwrap_or(""));
+        handler(EndpointRequest { context: &context, headers, path, query, body }).await
     }
-    let settings = instance.settings().await?;
-    let deadline = record.deadline(settings.inference_timeout);
-    let caller = access::caller(instance, &settings, route.guard(), &request.headers, deadline).await;
-    record.lap("access");
-    let standing = match route.class() {
-        None => None,
-        Some(class) => match &caller {
-            Ok(caller) => rate_limit::count(instance, &settings, class, caller.identity()).await?,
-            // Whoever is not let in is counted by where they ask from.
-            Err(_) => {
-                let address = access::address(&settings, &request.headers);
-                rate_limit::count(instance, &settings, rate_limit::Class::Other, &address).await?
+
+    /// Counts the request against the caller's limit. Returns the status if the route has a limit to tell of.
+    async fn check_limit(
+        &self,
+        settings: &Settings,
+        limit: Option<LimitGroup>,
+        caller: Result<&Caller, &Problem>,
+    ) -> Result<Option<RateLimitStatus>, Problem> {
+        let limiter = &self.instance.rate_limiter;
+        match (caller, limit) {
+            (Ok(caller), Some(group)) => limiter.check(settings, group, caller.identity()).await,
+            // A deployment's own fault is nobody's request too many.
+            (Ok(_), None) | (Err(Problem::NotConfigured { .. }), _) => Ok(None),
+            // Whoever is not let in is counted by the address that they ask from.
+            (Err(_), limit) => {
+                let address = self.instance.access.address_identity(settings, &self.parts.headers);
+                let status = limiter.check(settings, LimitGroup::Default, &address).await?;
+                Ok(status.filter(|_| limit.is_some()))
             }
-        },
-    };
-    record.lap("limit");
-    let answered = match caller {
-        Ok(caller) => {
-            let caller = Rc::new(caller);
-            endpoints::answer(instance, &settings, route, request, body, &caller, deadline, record).await
         }
-        Err(problem) => Err(problem),
-    };
-    if let Err(Problem::BadWebhookSecret) = &answered {
-        // The database calls as often as it has to; whoever guesses does not.
-        let address = access::address(&settings, &request.headers);
-        rate_limit::count(instance, &settings, rate_limit::Class::Other, &address).await?;
     }
-    let response = answered.unwrap_or_else(|problem| told(problem, path, record));
-    Ok(match &standing {
-        Some(standing) => response.with_standing(standing),
-        None => response,
-    })
-}
 
-/// A problem, in the form that a path's callers read.
-fn told(problem: Problem, path: &str, record: &mut Record) -> Response {
-    record.problem(&problem);
-    match path == "/v2" || path.starts_with("/v2/") {
-        true => problem.into_inference_response(),
-        false => problem.into_response(),
+    /// Completes the answer, counts and logs it.
+    async fn finish(&self, outcome: Outcome) -> Response {
+        let Exchange { instance, parts, info, timing, .. } = self;
+        let Outcome { result, deadline, rate_limit } = outcome;
+        let (mut response, problem) = match result {
+            Ok(response) => (response, None),
+            Err(problem) => (problem_response(&problem, parts.uri.path()), Some(problem)),
+        };
+        if let Some(status) = &rate_limit {
+            response = response.with_rate_limit_status(status);
+        }
+        if let Ok(settings) = instance.settings().await {
+            let is_https = headers::is_forwarded_https(&parts.headers) || instance.platform.is_https(&parts.headers);
+            response = cors::allow_origin(response, &settings, &parts.method, &parts.headers)
+                .with_security_headers(is_https, settings.is_unprotected());
+        }
+        let response = response.compressed(&parts.headers);
+        timing.lap("compression");
+        let (trace, problem, response_ref) = (self.trace.as_ref(), problem.as_ref(), &response);
+        let finished = FinishedRequest { info, trace, timing, deadline, problem, response: response_ref };
+        finish_request(&instance.platform, &instance.store, &finished);
+        instance.totals.schedule_flush();
+        let response = response.with_id_and_timing(&info.id, timing);
+        if parts.method == Method::HEAD { response.without_body() } else { response }
     }
 }

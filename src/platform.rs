@@ -1,144 +1,195 @@
-//! What the service needs from what runs it. Nothing above this module knows Spin.
-
-#[cfg(test)]
-pub(crate) mod fake;
-#[cfg(all(target_family = "wasm", feature = "otel"))]
-mod otel;
-#[cfg(target_family = "wasm")]
-mod predictor;
-#[cfg(target_family = "wasm")]
-mod spin;
+//! The interfaces between the service and the world that it runs in, as small as what is called. The folder `platform/`
+//! has the implementations, a crate of its own.
+//!
+//! **Architecture invariant:** nothing but that crate knows Spin: the service does not depend on its SDK.
 
 use crate::telemetry::export::Span;
 use crate::telemetry::metrics::Exported;
 use crate::telemetry::trace::Trace;
+use http::HeaderMap;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// Why the store did not do what it was asked. Its own words may quote a key, so they go no further.
+/// A world that the service runs in. Cloning it is cheap.
+pub trait Platform: Inbound + Variables + KeyValue + OutboundHttp + Tasks + Exporter + Clone + 'static {}
+
+impl<T: Inbound + Variables + KeyValue + OutboundHttp + Tasks + Exporter + Clone + 'static> Platform for T {}
+
+/// The way in which requests come in.
+pub trait Inbound {
+    /// The body of a request, not yet read.
+    type Body: RequestBody;
+    /// The address that a request comes from, with or without a port, as the host knows it.
+    fn client_address<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str>;
+    /// Returns true if the caller spoke TLS to the host.
+    fn is_https(&self, headers: &HeaderMap) -> bool;
+}
+
+/// The body of a request, not yet read.
+#[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
+pub trait RequestBody {
+    /// Reads the whole body, and no further than one piece beyond `max` bytes.
+    async fn read(self, max: usize) -> Result<Vec<u8>, BodyError>;
+}
+
+/// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum StoreError {
+pub enum BodyError {
+    /// It is longer than it may be.
+    TooLong,
+    /// It ended before it was complete.
+    Incomplete,
+}
+
+/// Configuration variables.
+#[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
+pub trait Variables {
+    /// The value of a variable, or `None` if it is not set.
+    async fn variable(&self, name: &'static str) -> Option<String>;
+}
+
+/// The key-value store.
+#[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
+pub trait KeyValue {
+    /// Gets the value of a key.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Sets the value of a key.
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+    /// Returns true if there is such a key.
+    async fn exists(&self, key: &str) -> Result<bool, StoreError>;
+    /// Deletes a key, if it is there.
+    async fn delete(&self, key: &str) -> Result<(), StoreError>;
+    /// Adds to a counter atomically and returns the sum. Holds up the instance meanwhile. A counter's bytes are the
+    /// store's own.
+    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError>;
+    /// Returns true if there is such a counter. Holds up the instance meanwhile.
+    fn counter_exists(&self, key: &str) -> Result<bool, StoreError>;
+}
+
+/// The reason why the store did not do what it was asked. Its own words may quote a key, so they go no further.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StoreError {
+    /// The component may use no such store.
     NoSuchStore,
+    /// The component may not use the store.
     AccessDenied,
-    Full,
+    /// Too many stores are open.
+    TooManyOpen,
+    /// Anything else.
     Other,
 }
 
 impl StoreError {
+    /// The error's name, in the log and in metrics.
     pub(crate) fn name(self) -> &'static str {
         match self {
             StoreError::NoSuchStore => "no such store",
             StoreError::AccessDenied => "access denied",
-            StoreError::Full => "too many open stores",
+            StoreError::TooManyOpen => "too many open stores",
             StoreError::Other => "store error",
         }
     }
 }
 
-/// The platform, as small as what is called. Cloning it is cheap.
+/// Requests to other servers.
 #[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
-pub(crate) trait Platform: Clone + 'static {
-    /// A configuration variable, or `None` if it is not set.
-    async fn variable(&self, name: &'static str) -> Option<String>;
-    /// Reads the prediction cache.
-    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Writes the prediction cache.
-    async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
-    /// Whether the prediction cache has a key.
-    async fn exists(&self, key: &str) -> Result<bool, StoreError>;
-    /// Removes a key from the prediction cache, if it is there.
-    async fn delete(&self, key: &str) -> Result<(), StoreError>;
-    /// Adds to a number in the prediction cache, at once, and gives the sum. Holds up the instance meanwhile. How a number is
-    /// written there is the store's own affair.
-    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError>;
-    /// Whether there is such a number. Holds up the instance meanwhile.
-    fn counter_exists(&self, key: &str) -> Result<bool, StoreError>;
-    /// Asks another server. Reads no further than one piece beyond `most` bytes of its answer.
-    async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError>;
-    /// The same, and once more if there was no connection: one that was kept too long, or a server that was just replaced.
-    async fn fetch_twice(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError> {
-        match self.fetch(fetch, most).await {
-            Err(FetchError::Unreachable) => self.fetch(fetch, most).await,
-            other => other,
-        }
-    }
-    /// Waits.
-    async fn sleep(&self, duration: Duration);
-    /// Lets the host act and other requests of this instance run.
-    async fn yield_now(&self);
-    /// Runs something after the response has left.
-    fn spawn(&self, task: impl Future<Output = ()> + 'static);
-
-    /// Whether the host takes spans and counts. The default is a host that does not.
-    const EXPORTS: bool = false;
-    /// The host's own step that the request is a part of.
-    fn outer_step(&self) -> Option<Trace> {
-        None
-    }
-    /// Hands spans to the host.
-    fn export_spans(&self, _spans: &[Span]) {}
-    /// Hands the host what was counted from one time to another. Errors with the host's reason.
-    fn export_counts(&self, _counts: &[Exported<'_>], _from: Timestamp, _to: Timestamp) -> Result<(), &'static str> {
-        Ok(())
-    }
+pub trait OutboundHttp {
+    /// Asks another server. Reads no further than one piece beyond `max` bytes of its answer.
+    async fn fetch(&self, fetch: &Fetch, max: usize) -> Result<Fetched, FetchError>;
 }
 
 /// A GET to another server.
-pub(crate) struct Fetch {
-    pub(crate) url: String,
-    pub(crate) headers: Vec<(&'static str, String)>,
+pub struct Fetch {
+    /// The whole URL.
+    pub url: String,
+    /// Headers by name, in lower case.
+    pub headers: Vec<(&'static str, String)>,
 }
 
-/// What another server answered.
-pub(crate) struct Fetched {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+/// Another server's answer.
+pub struct Fetched {
+    /// The status.
+    pub status: u16,
+    /// The whole body.
+    pub body: Vec<u8>,
 }
 
-/// Why another server's answer could not be had.
+/// The reason why another server's answer could not be had.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum FetchError {
-    /// No connection, or one that ended before the answer began.
+pub enum FetchError {
+    /// There was no connection, or one that ended before the answer began.
     Unreachable,
+    /// There was no secure connection.
     Tls,
-    /// The host forbids it.
+    /// The host forbids the request.
     Denied,
+    /// The answer is longer than it may be.
     TooLong,
     /// The answer began, and ended before it was complete.
-    BrokenOff,
+    Incomplete,
 }
 
 impl FetchError {
-    /// For the log.
+    /// The error's name, in the log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             FetchError::Unreachable => "no connection",
             FetchError::Tls => "no secure connection",
             FetchError::Denied => "the host forbids it",
             FetchError::TooLong => "too long an answer",
-            FetchError::BrokenOff => "an answer that broke off",
+            FetchError::Incomplete => "an answer that broke off",
         }
     }
 }
 
-/// The body of a request, not yet read.
+/// Tasks and time.
 #[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
-pub(crate) trait RequestBody {
-    /// The whole body. Reads no further than one piece beyond `most` bytes.
-    async fn read(self, most: usize) -> Result<Vec<u8>, BodyError>;
+pub trait Tasks {
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+    /// Lets the host act and other requests of this instance run.
+    async fn yield_now(&self);
+    /// Runs a task after the response has left.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
 }
 
-/// Why a body could not be had.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum BodyError {
-    TooLong,
-    BrokenOff,
+/// The host's own exporter of telemetry. The defaults are those of a host without one.
+pub trait Exporter {
+    /// The host takes spans and counts.
+    const EXPORTS: bool = false;
+    /// The host's own span that the request is a part of.
+    fn parent_span(&self) -> Option<Trace> {
+        None
+    }
+    /// Hands spans to the host.
+    fn export_spans(&self, _spans: &[Span]) {}
+    /// Hands the host the counts from one time to another. Errors with the reason, for the log.
+    fn export_counts(&self, _counts: &[Exported<'_>], _from: Timestamp, _to: Timestamp) -> Result<(), &'static str> {
+        Ok(())
+    }
 }
 
-/// The output of a future, or `None` if it takes longer than `limit`, when it is dropped.
-pub(crate) async fn within<T>(platform: &impl Platform, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+/// Asks another server, and once more if there was no connection: one that was kept too long, or a server that was just
+/// replaced.
+pub(crate) async fn fetch_with_retry(
+    platform: &impl OutboundHttp,
+    fetch: &Fetch,
+    max: usize,
+) -> Result<Fetched, FetchError> {
+    match platform.fetch(fetch, max).await {
+        Err(FetchError::Unreachable) => platform.fetch(fetch, max).await,
+        other => other,
+    }
+}
+
+/// Awaits a future, or drops it and returns `None` if it takes longer than `timeout`.
+pub(crate) async fn with_timeout<T>(
+    platform: &impl Tasks,
+    timeout: Duration,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     use futures::future::{Either, select};
-    match select(std::pin::pin!(work), std::pin::pin!(platform.sleep(limit))).await {
+    match select(std::pin::pin!(work), std::pin::pin!(platform.sleep(timeout))).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(((), _)) => None,
     }

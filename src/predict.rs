@@ -1,11 +1,11 @@
 //! From a feature row to predictions: probability, label, risk level, and why.
 
 use crate::deadline::Deadline;
-use crate::settings::Settings;
-use bipolar_edge_models::{MODELS, Model, Output};
+use bipolar_edge_models::{INSUFFICIENT_DATA_LABEL, MODELS, Model, Output, RiskLevel, TIMEOUT_LABEL};
 use features::Row;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// How many contributions the explanation in words names.
@@ -14,42 +14,47 @@ const NAMED_CONTRIBUTIONS: usize = 3;
 const DISCLAIMER: &str = "This is a statistical estimate from a model trained on a synthetic cohort, not a diagnosis. \
                           If you or someone else may be in danger, contact one of these services now.";
 
-/// One prediction, as answers give it.
-#[derive(Debug, Serialize)]
+/// One model's prediction about one person.
+#[derive(Debug)]
 pub(crate) struct Prediction<'a> {
-    #[serde(rename = "type")]
-    pub(crate) kind: &'static str,
-    pub(crate) label: &'static str,
-    probability: Option<f64>,
-    pub(crate) risk_level: &'static str,
+    pub(crate) model: &'static Model,
+    pub(crate) outcome: Outcome,
+    basis: Basis,
+    /// The time that it took.
+    pub(crate) duration: Duration,
+    crisis_resources: &'a [String],
+}
+
+/// The result of asking a model.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Predicted(Predicted),
+    /// The answers that the model cannot do without are missing; empty if there are no check-ins at all.
+    Insufficient {
+        missing: Vec<&'static str>,
+    },
+    /// The model's turn came after the deadline.
+    OutOfTime,
+}
+
+/// A model's own words.
+#[derive(Debug)]
+pub(crate) struct Predicted {
+    label: &'static str,
+    probability: f64,
+    risk_level: RiskLevel,
     details: Details,
-    model_version: &'static str,
     explanation: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Strongest first; `None` unless they were asked for.
     contributions: Option<Vec<Contribution>>,
-    source: &'static str,
-    /// How long it took.
-    #[serde(skip)]
-    pub(crate) took: Duration,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    sensitive: Option<Sensitive<'a>>,
 }
 
-/// What must stand beside a prediction that could do harm.
-#[derive(Debug, Serialize)]
-struct Sensitive<'a> {
-    sensitive: bool,
-    disclaimer: &'static str,
-    resources: &'a [String],
-}
-
-/// What a type of prediction adds.
+/// The part of a prediction that depends on its model's kind.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Details {
     Classes { class_probs: ClassProbabilities },
     Risk { decision_threshold: f64, horizon_days: u32 },
-    Insufficient { missing: Vec<&'static str> },
 }
 
 #[derive(Debug)]
@@ -74,118 +79,172 @@ struct Contribution {
     impact: f32,
 }
 
-/// What a prediction was made from.
+/// The check-ins that a prediction was made from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Source {
+pub(crate) enum Basis {
     /// The latest check-in and the history before it.
-    AggregatedLastCheckIn,
+    LatestCheckIn,
     /// One of the latest check-ins and the history before it.
     CheckIn,
 }
 
-/// The predictions of every model, in the registry's order. `row` is `None` without check-ins. A model whose turn comes after
-/// the deadline answers `timeout`.
-pub(crate) fn all<'a>(
+/// Predicts with every model, in the registry's order. `row` is `None` without check-ins. A model whose turn comes
+/// after the deadline is out of time.
+pub(crate) fn predict_all<'a>(
     row: Option<&Row>,
-    source: Source,
+    basis: Basis,
     explain: bool,
-    settings: &'a Settings,
+    crisis_resources: &'a [String],
     deadline: Deadline,
 ) -> Vec<Prediction<'a>> {
-    let one = |model| {
+    let predict = |model| {
         let start = Instant::now();
-        match deadline.is_before(start) {
-            true => timeout(model, settings),
-            false => {
-                let prediction = one(model, row, source, explain, settings);
-                Prediction { took: start.elapsed(), ..prediction }
-            }
-        }
+        let outcome = match deadline.has_passed_at(start) {
+            true => Outcome::OutOfTime,
+            false => predict(model, row, explain),
+        };
+        Prediction { model, outcome, basis, duration: start.elapsed(), crisis_resources }
     };
-    MODELS.iter().map(one).collect()
+    MODELS.iter().map(predict).collect()
 }
 
-impl Prediction<'_> {
-    pub(crate) fn ran_out_of_time(&self) -> bool {
-        self.label == TIMEOUT
-    }
-}
-
-/// The label of a prediction for which no time was left.
-const TIMEOUT: &str = "timeout";
-
-/// What is said of a model whose turn came too late.
-fn timeout<'a>(model: &'static Model, settings: &'a Settings) -> Prediction<'a> {
-    let explanation = "There was no time left for this prediction: ask again";
-    Prediction { label: TIMEOUT, explanation: explanation.to_owned(), ..nothing(model, "error", settings) }
-}
-
-/// A prediction that says nothing yet.
-fn nothing<'a>(model: &'static Model, source: &'static str, settings: &'a Settings) -> Prediction<'a> {
-    Prediction {
-        kind: model.name,
-        label: "insufficient_data",
-        probability: None,
-        risk_level: "unknown",
-        details: Details::Insufficient { missing: Vec::new() },
-        model_version: model.version,
-        explanation: "There are no check-ins to predict from".to_owned(),
-        contributions: None,
-        source,
-        took: Duration::ZERO,
-        sensitive: model.sensitive.then_some(Sensitive {
-            sensitive: true,
-            disclaimer: DISCLAIMER,
-            resources: &settings.crisis_resources,
-        }),
-    }
-}
-
-fn one<'a>(
-    model: &'static Model,
-    row: Option<&Row>,
-    source: Source,
-    explain: bool,
-    settings: &'a Settings,
-) -> Prediction<'a> {
-    let source = match source {
-        Source::AggregatedLastCheckIn => "aggregated_last_checkin",
-        Source::CheckIn => "checkin",
-    };
-    let mut prediction = nothing(model, source, settings);
-    let Some(row) = row else { return prediction };
+fn predict(model: &'static Model, row: Option<&Row>, explain: bool) -> Outcome {
+    let nothing = Outcome::Insufficient { missing: Vec::new() };
+    let Some(row) = row else { return nothing };
     let missing = model.missing_critical(row);
     if !missing.is_empty() {
-        prediction.explanation = format!("Not enough answers: {} missing", missing.join(", "));
-        prediction.details = Details::Insufficient { missing };
-        return prediction;
+        return Outcome::Insufficient { missing };
     }
     let inputs = model.inputs(row);
     // `inputs` is as long as the model asks for, so there always is a probability.
-    let Some(probabilities) = model.probabilities(&inputs) else { return prediction };
+    let Some(probabilities) = model.probabilities(&inputs) else { return nothing };
     let judged = judge(model, &probabilities);
-    prediction.label = judged.label;
-    prediction.probability = Some(judged.probability);
-    prediction.risk_level = model.risk_level(judged.risk).as_str();
-    prediction.details = judged.details;
     let contributions = contributions(model, judged.forest, &inputs);
-    prediction.explanation = in_words(&contributions);
-    prediction.contributions = explain.then_some(contributions);
-    prediction
+    Outcome::Predicted(Predicted {
+        label: judged.label,
+        probability: judged.probability,
+        risk_level: model.risk_level(judged.risk),
+        details: judged.details,
+        explanation: explain_in_words(&contributions),
+        contributions: explain.then_some(contributions),
+    })
 }
 
-/// What a model's probabilities amount to.
-struct Judged {
+impl Prediction<'_> {
+    /// The label, as answers give it.
+    pub(crate) fn label(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Predicted(predicted) => predicted.label,
+            Outcome::Insufficient { .. } => INSUFFICIENT_DATA_LABEL,
+            Outcome::OutOfTime => TIMEOUT_LABEL,
+        }
+    }
+
+    /// The probability of the label, if there is one.
+    pub(crate) fn probability(&self) -> Option<f64> {
+        if let Outcome::Predicted(predicted) = &self.outcome { Some(predicted.probability) } else { None }
+    }
+
+    /// The risk level, as answers give it.
+    pub(crate) fn risk_level(&self) -> &'static str {
+        if let Outcome::Predicted(predicted) = &self.outcome { predicted.risk_level.as_str() } else { "unknown" }
+    }
+
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        matches!(self.outcome, Outcome::OutOfTime)
+    }
+}
+
+/// A prediction as JSON.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    prediction_type: &'static str,
+    label: &'static str,
+    probability: Option<f64>,
+    risk_level: &'static str,
+    details: DetailsBody<'a>,
+    model_version: &'static str,
+    explanation: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contributions: Option<&'a [Contribution]>,
+    source: &'static str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    sensitive: Option<Sensitive<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum DetailsBody<'a> {
+    Predicted(&'a Details),
+    Missing { missing: &'a [&'static str] },
+}
+
+/// The words that must stand beside a prediction that could do harm.
+#[derive(Serialize)]
+struct Sensitive<'a> {
+    sensitive: bool,
+    disclaimer: &'static str,
+    resources: &'a [String],
+}
+
+impl Serialize for Prediction<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (details, explanation, contributions) = match &self.outcome {
+            Outcome::Predicted(predicted) => (
+                DetailsBody::Predicted(&predicted.details),
+                Cow::Borrowed(predicted.explanation.as_str()),
+                predicted.contributions.as_deref(),
+            ),
+            Outcome::Insufficient { missing } => {
+                let explanation = match missing.as_slice() {
+                    [] => "There are no check-ins to predict from".into(),
+                    missing => format!("Not enough answers: {} missing", missing.join(", ")).into(),
+                };
+                (DetailsBody::Missing { missing }, explanation, None)
+            }
+            Outcome::OutOfTime => {
+                let explanation = "There was no time left for this prediction: ask again".into();
+                (DetailsBody::Missing { missing: &[] }, explanation, None)
+            }
+        };
+        let source = match self.basis {
+            _ if self.is_out_of_time() => "error",
+            Basis::LatestCheckIn => "aggregated_last_checkin",
+            Basis::CheckIn => "checkin",
+        };
+        let body = Body {
+            prediction_type: self.model.name,
+            label: self.label(),
+            probability: self.probability(),
+            risk_level: self.risk_level(),
+            details,
+            model_version: self.model.version,
+            explanation,
+            contributions,
+            source,
+            sensitive: self.model.sensitive.then_some(Sensitive {
+                sensitive: true,
+                disclaimer: DISCLAIMER,
+                resources: self.crisis_resources,
+            }),
+        };
+        body.serialize(serializer)
+    }
+}
+
+/// The meaning of a model's probabilities.
+struct Judgement {
     label: &'static str,
     probability: f64,
-    /// What the risk level is read from.
+    /// The number that the risk level is read from.
     risk: f64,
     details: Details,
     /// The forest whose margin is explained.
     forest: usize,
 }
 
-fn judge(model: &Model, probabilities: &[f64]) -> Judged {
+fn judge(model: &Model, probabilities: &[f64]) -> Judgement {
     match model.output {
         Output::Classes { classes, reference } => {
             let probabilities: Vec<(&'static str, f64)> =
@@ -198,19 +257,14 @@ fn judge(model: &Model, probabilities: &[f64]) -> Judged {
             }
             let (label, probability) = probabilities[best];
             let risk = 1.0 - probabilities[reference].1;
-            Judged {
-                label,
-                probability,
-                risk,
-                details: Details::Classes { class_probs: ClassProbabilities(probabilities) },
-                forest: best,
-            }
+            let details = Details::Classes { class_probs: ClassProbabilities(probabilities) };
+            Judgement { label, probability, risk, details, forest: best }
         }
         Output::Risk { event, no_event, decision_threshold, horizon_days } => {
             let probability = probabilities.first().copied().unwrap_or(f64::NAN);
             let label = if probability >= decision_threshold { event } else { no_event };
             let details = Details::Risk { decision_threshold, horizon_days };
-            Judged { label, probability, risk: probability, details, forest: 0 }
+            Judgement { label, probability, risk: probability, details, forest: 0 }
         }
     }
 }
@@ -237,7 +291,7 @@ fn contributions(model: &'static Model, forest: usize, inputs: &[f64]) -> Vec<Co
     contributions
 }
 
-fn in_words(contributions: &[Contribution]) -> String {
+fn explain_in_words(contributions: &[Contribution]) -> String {
     if contributions.is_empty() {
         return "This model's file does not say what its trees were trained on, so there is no explanation".to_owned();
     }
@@ -250,4 +304,28 @@ fn in_words(contributions: &[Contribution]) -> String {
         })
         .collect();
     format!("Mostly: {}", named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prediction_that_was_not_made_says_why() {
+        let resources = ["CVV 188".to_owned()];
+        let body = |outcome| {
+            let (basis, duration) = (Basis::LatestCheckIn, Duration::ZERO);
+            let prediction = Prediction { model: &MODELS[0], outcome, basis, duration, crisis_resources: &resources };
+            serde_json::to_value(prediction).expect("JSON")
+        };
+        let late = body(Outcome::OutOfTime);
+        assert_eq!((&late["label"], &late["source"]), (&"timeout".into(), &"error".into()));
+        let none = body(Outcome::Insufficient { missing: Vec::new() });
+        assert_eq!((&none["label"], &none["risk_level"]), (&"insufficient_data".into(), &"unknown".into()));
+        assert_eq!(none["explanation"], "There are no check-ins to predict from");
+        let some = body(Outcome::Insufficient { missing: vec!["a", "b"] });
+        assert_eq!(some["details"], serde_json::json!({ "missing": ["a", "b"] }));
+        assert_eq!(some["explanation"], "Not enough answers: a, b missing");
+        assert_eq!(some["probability"], serde_json::Value::Null);
+    }
 }

@@ -1,80 +1,95 @@
-//! Every error a caller can see, as RFC 9457 problem details.
+//! Every error that a caller can see. `http/problem_response.rs` renders them: as RFC 9457 problem details, or as the
+//! Open Inference Protocol has errors.
 
-use crate::access::rate_limit::Standing;
-use crate::request::ITEM_LIMIT;
-use crate::response::Response;
+use crate::limits::{
+    Bytes, MAX_BATCH_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_ITEM_BYTES, MAX_UPSTREAM_BYTES, MAX_URL_BYTES,
+};
+use crate::quota::RateLimitStatus;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
-/// What went wrong, in the caller's terms.
+/// An error, in the caller's terms.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Problem {
+pub enum Problem {
     /// Parameters that are malformed or out of range: all of them.
     Invalid(Vec<FieldError>),
+    /// There is nothing at the path.
     NoSuchRoute,
+    /// The registry has no model of this name and version.
     NoSuchModel,
-    /// No background prediction of this id that this caller started.
+    /// There is no background prediction of this id that this caller started.
     NoSuchJob,
     /// The instance that made a background prediction is gone.
     JobLost,
+    /// The path does not take this method.
     MethodNotAllowed {
-        allow: &'static str,
+        /// The methods that it takes, as the header `allow` lists them.
+        allow: String,
     },
     /// The body is longer than may be sent here.
     TooLarge {
+        /// The most bytes that may be sent.
         limit: usize,
     },
-    /// The body is not said to be JSON.
-    NotSaidToBeJson,
-    /// The body is compressed in a way that is not read here.
-    CompressedBody,
+    /// The body is not declared as JSON.
+    UnsupportedMediaType,
+    /// The body is compressed in a way that is not supported.
+    UnsupportedContentEncoding,
     /// The body did not arrive within the time that an answer may take.
-    TooSlow,
-    /// The body broke off.
-    BrokenOff,
+    RequestTimeout,
+    /// The body ended before it was complete.
+    IncompleteBody,
+    /// The path with its query is too long.
     UrlTooLong,
+    /// The headers are too many or too long.
     HeadersTooLarge,
-    /// A request without a bearer token, where one is needed.
+    /// A request has no bearer token, where one is needed.
     NoToken,
-    /// A token that is not this project's, or not meant for this.
+    /// A token is not this project's, or not meant for this.
     BadToken,
-    /// A token that was sound, and is no more.
+    /// A token was valid, and has expired.
     ExpiredToken,
-    /// A request without one of this deployment's API keys.
+    /// A request has none of this deployment's API keys.
     NoApiKey,
     /// The caller is known, and may not do this.
     Forbidden,
-    /// The keys that tokens are checked with could not be had.
+    /// The keys that tokens are checked with are not available.
     KeysUnavailable,
     /// The caller has asked too often.
-    TooManyRequests(Standing),
+    TooManyRequests(RateLimitStatus),
     /// The rows to predict could not all be predicted in time.
     OutOfTime,
-    /// Check-ins could not be had from the database.
+    /// The database did not give the check-ins.
     Source(SourceFailure),
-    /// A webhook without the secret that it shares with this service.
+    /// A webhook has not the secret that it shares with this service.
     BadWebhookSecret,
     /// The store did not take what had to be written.
     StoreUnavailable,
     /// The deployment lacks, or contradicts, something that the request needs.
     NotConfigured {
-        detail: &'static str,
+        /// The variable and its allowed values.
+        detail: Cow<'static, str>,
     },
+    /// This service is at fault.
+    Internal,
 }
 
-/// Why check-ins could not be had. Nothing here is the database's own text, which may quote a row.
+/// The reason why the database did not give check-ins. Nothing here is the database's own text, which may quote a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum SourceFailure {
+pub enum SourceFailure {
     /// It did not take the caller's token, or this deployment's key.
     Refused,
     /// There is no table of check-ins.
     NoTable,
     /// It answered something else than rows of this person.
     Malformed,
+    /// Its answer is too long.
     Oversized,
     /// It did not answer before the deadline.
     Slow,
+    /// There was no connection.
     Unreachable,
+    /// There was no secure connection.
     Tls,
     /// The host does not let this component call it.
     Denied,
@@ -83,294 +98,287 @@ pub(crate) enum SourceFailure {
 }
 
 impl SourceFailure {
-    /// For the log.
-    pub(crate) fn name(self) -> &'static str {
-        let kind = self.told().1;
-        kind.rsplit(':').next().unwrap_or(kind)
-    }
-
     /// The database is away, and says nothing about the caller or this deployment: an older answer will do.
     pub(crate) fn is_outage(self) -> bool {
         matches!(self, SourceFailure::Slow | SourceFailure::Unreachable | SourceFailure::Tls | SourceFailure::Failing)
     }
 
-    /// Status, kind and detail.
-    const fn told(self) -> (u16, &'static str, &'static str) {
+    /// The kind of the problem that it becomes.
+    pub(crate) fn kind(self) -> ProblemKind {
         match self {
-            SourceFailure::Refused => (
-                502,
-                "urn:bipolar-edge:problem:source-refused",
-                "The database did not accept the token or this service's key.",
-            ),
-            SourceFailure::NoTable => (
-                503,
-                "urn:bipolar-edge:problem:source-without-table",
-                "The database has no table check_ins that can be read.",
-            ),
-            SourceFailure::Malformed => (
-                502,
-                "urn:bipolar-edge:problem:source-malformed",
-                "The database did not answer with this person's check-ins.",
-            ),
-            SourceFailure::Oversized => {
-                (502, "urn:bipolar-edge:problem:source-oversized", "The database answered more than 1 MiB.")
-            }
-            SourceFailure::Slow => (
-                504,
-                "urn:bipolar-edge:problem:source-slow",
-                "The database did not answer within the time that an answer may take.",
-            ),
-            SourceFailure::Unreachable => {
-                (503, "urn:bipolar-edge:problem:source-unreachable", "The database could not be reached.")
-            }
-            SourceFailure::Tls => {
-                (502, "urn:bipolar-edge:problem:source-tls", "No secure connection to the database could be made.")
-            }
-            SourceFailure::Denied => (
-                503,
-                "urn:bipolar-edge:problem:source-not-allowed",
-                "The host does not allow this component to call the database.",
-            ),
-            SourceFailure::Failing => (503, "urn:bipolar-edge:problem:source-failing", "The database is out of order."),
+            SourceFailure::Refused => ProblemKind::SourceRefused,
+            SourceFailure::NoTable => ProblemKind::SourceWithoutTable,
+            SourceFailure::Malformed => ProblemKind::SourceMalformed,
+            SourceFailure::Oversized => ProblemKind::SourceOversized,
+            SourceFailure::Slow => ProblemKind::SourceSlow,
+            SourceFailure::Unreachable => ProblemKind::SourceUnreachable,
+            SourceFailure::Tls => ProblemKind::SourceTls,
+            SourceFailure::Denied => ProblemKind::SourceNotAllowed,
+            SourceFailure::Failing => ProblemKind::SourceFailing,
         }
+    }
+
+    fn detail(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            SourceFailure::Refused => "The database did not accept the token or this service's key.",
+            SourceFailure::NoTable => "The database has no table check_ins that can be read.",
+            SourceFailure::Malformed => "The database did not answer with this person's check-ins.",
+            SourceFailure::Oversized => {
+                return Cow::Owned(format!("The database answered more than {}.", Bytes(MAX_UPSTREAM_BYTES)));
+            }
+            SourceFailure::Slow => "The database did not answer within the time that an answer may take.",
+            SourceFailure::Unreachable => "The database could not be reached.",
+            SourceFailure::Tls => "No secure connection to the database could be made.",
+            SourceFailure::Denied => "The host does not allow this component to call the database.",
+            SourceFailure::Failing => "The database is out of order.",
+        })
     }
 }
 
 /// One wrong parameter.
 #[derive(Debug, PartialEq, Serialize)]
-pub(crate) struct FieldError {
-    pub(crate) field: String,
-    pub(crate) message: String,
+pub struct FieldError {
+    /// The parameter's name, or its place in the body: `checkins[3].hoursSlept`.
+    pub field: String,
+    /// The rule that it breaks.
+    pub message: String,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    title: &'a str,
+/// The type of a problem (RFC 9457, section 3.1.1). Problems of one kind have one status and one title.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ProblemKind {
+    InvalidRequest,
+    NotFound,
+    NoSuchModel,
+    NoSuchJob,
+    JobLost,
+    MethodNotAllowed,
+    TooLarge,
+    UnsupportedMediaType,
+    UnsupportedContentEncoding,
+    RequestTimeout,
+    IncompleteBody,
+    UrlTooLong,
+    HeadersTooLarge,
+    Unauthorized,
+    TokenExpired,
+    Forbidden,
+    KeysUnavailable,
+    TooManyRequests,
+    OutOfTime,
+    SourceRefused,
+    SourceWithoutTable,
+    SourceMalformed,
+    SourceOversized,
+    SourceSlow,
+    SourceUnreachable,
+    SourceTls,
+    SourceNotAllowed,
+    SourceFailing,
+    StoreUnavailable,
+    NotConfigured,
+    InternalError,
+}
+
+/// A kind's status, the last part of its URN, and its title.
+struct Facts {
     status: u16,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
+    name: &'static str,
+    title: &'static str,
+}
+
+const fn facts(status: u16, name: &'static str, title: &'static str) -> Facts {
+    Facts { status, name, title }
+}
+
+impl ProblemKind {
+    const fn facts(self) -> Facts {
+        const CHECK_INS: &str = "Check-ins not available";
+        match self {
+            ProblemKind::InvalidRequest => facts(400, "invalid-request", "Invalid request"),
+            ProblemKind::NotFound => facts(404, "not-found", "Not found"),
+            ProblemKind::NoSuchModel => facts(404, "no-such-model", "No such model"),
+            ProblemKind::NoSuchJob => facts(404, "no-such-job", "No such job"),
+            ProblemKind::JobLost => facts(503, "job-lost", "Job lost"),
+            ProblemKind::MethodNotAllowed => facts(405, "method-not-allowed", "Method not allowed"),
+            ProblemKind::TooLarge => facts(413, "too-large", "Too large"),
+            ProblemKind::UnsupportedMediaType => facts(415, "unsupported-media-type", "Unsupported media type"),
+            ProblemKind::UnsupportedContentEncoding => {
+                facts(415, "unsupported-content-encoding", "Unsupported content encoding")
+            }
+            ProblemKind::RequestTimeout => facts(408, "request-timeout", "Request timeout"),
+            ProblemKind::IncompleteBody => facts(400, "broken-off", "Broken off"),
+            ProblemKind::UrlTooLong => facts(414, "url-too-long", "URI too long"),
+            ProblemKind::HeadersTooLarge => facts(431, "headers-too-large", "Request header fields too large"),
+            ProblemKind::Unauthorized => facts(401, "unauthorized", "Unauthorized"),
+            ProblemKind::TokenExpired => facts(401, "token-expired", "Unauthorized"),
+            ProblemKind::Forbidden => facts(403, "forbidden", "Forbidden"),
+            ProblemKind::KeysUnavailable => facts(503, "keys-unavailable", "Keys not available"),
+            ProblemKind::TooManyRequests => facts(429, "too-many-requests", "Too many requests"),
+            ProblemKind::OutOfTime => facts(504, "out-of-time", "Out of time"),
+            ProblemKind::SourceRefused => facts(502, "source-refused", CHECK_INS),
+            ProblemKind::SourceWithoutTable => facts(503, "source-without-table", CHECK_INS),
+            ProblemKind::SourceMalformed => facts(502, "source-malformed", CHECK_INS),
+            ProblemKind::SourceOversized => facts(502, "source-oversized", CHECK_INS),
+            ProblemKind::SourceSlow => facts(504, "source-slow", CHECK_INS),
+            ProblemKind::SourceUnreachable => facts(503, "source-unreachable", CHECK_INS),
+            ProblemKind::SourceTls => facts(502, "source-tls", CHECK_INS),
+            ProblemKind::SourceNotAllowed => facts(503, "source-not-allowed", CHECK_INS),
+            ProblemKind::SourceFailing => facts(503, "source-failing", CHECK_INS),
+            ProblemKind::StoreUnavailable => facts(503, "store-unavailable", "Store unavailable"),
+            ProblemKind::NotConfigured => facts(503, "not-configured", "Not configured"),
+            ProblemKind::InternalError => facts(500, "internal-error", "Internal error"),
+        }
+    }
+
+    /// The last part of the URN, which is also the label in metrics and in the log.
+    pub(crate) const fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    pub(crate) const fn status(self) -> u16 {
+        self.facts().status
+    }
+
+    pub(crate) const fn title(self) -> &'static str {
+        self.facts().title
+    }
+
+    /// The URN that answers carry as `type`.
+    pub(crate) fn urn(self) -> String {
+        format!("urn:bipolar-edge:problem:{}", self.name())
+    }
 }
 
 impl Problem {
-    /// One thing that is wrong with a request.
+    /// An invalid request with one wrong parameter.
     pub(crate) fn invalid(field: &str, message: &str) -> Problem {
         Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
     }
 
-    /// The answer that tells it.
-    pub(crate) fn into_response(self) -> Response {
-        let (status, kind, title, detail) = self.told();
-        let errors = if let Problem::Invalid(errors) = &self { errors.as_slice() } else { &[] };
-        let response = Response::json(status, &Body { kind, title, status, detail, errors });
-        self.with_headers(response.with_header("content-type", "application/problem+json"))
+    /// A deployment whose configuration is incomplete or contradicts itself.
+    pub(crate) fn not_configured(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::NotConfigured { detail: detail.into() }
     }
 
-    /// The same, to be kept as what became of a background prediction.
-    pub(crate) fn into_json(self) -> Box<RawValue> {
-        let body = String::from_utf8(self.into_response().body).unwrap_or_default();
-        // What is no JSON is no body of this module's.
-        RawValue::from_string(body).unwrap_or_else(|_| RawValue::NULL.to_owned())
-    }
-
-    /// The same as the Open Inference Protocol has it: one sentence.
-    pub(crate) fn into_inference_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Error {
-            error: String,
-        }
-        let (status, _, _, detail) = self.told();
-        let error = match &self {
-            Problem::Invalid(errors) => {
-                let error = |error: &FieldError| format!("{} {}", error.field, error.message);
-                errors.iter().map(error).collect::<Vec<_>>().join("; ")
-            }
-            _ => detail.to_owned(),
-        };
-        let response = Response::json(status, &Error { error });
-        self.with_headers(response)
-    }
-
-    /// What the deadline came before, if that is the problem.
-    pub(crate) fn waited_for(&self) -> Option<&'static str> {
+    pub(crate) fn kind(&self) -> ProblemKind {
         match self {
-            Problem::TooSlow => Some("body"),
+            Problem::Invalid(_) => ProblemKind::InvalidRequest,
+            Problem::NoSuchRoute => ProblemKind::NotFound,
+            Problem::NoSuchModel => ProblemKind::NoSuchModel,
+            Problem::NoSuchJob => ProblemKind::NoSuchJob,
+            Problem::JobLost => ProblemKind::JobLost,
+            Problem::MethodNotAllowed { .. } => ProblemKind::MethodNotAllowed,
+            Problem::TooLarge { .. } => ProblemKind::TooLarge,
+            Problem::UnsupportedMediaType => ProblemKind::UnsupportedMediaType,
+            Problem::UnsupportedContentEncoding => ProblemKind::UnsupportedContentEncoding,
+            Problem::RequestTimeout => ProblemKind::RequestTimeout,
+            Problem::IncompleteBody => ProblemKind::IncompleteBody,
+            Problem::UrlTooLong => ProblemKind::UrlTooLong,
+            Problem::HeadersTooLarge => ProblemKind::HeadersTooLarge,
+            Problem::NoToken | Problem::BadToken | Problem::NoApiKey | Problem::BadWebhookSecret => {
+                ProblemKind::Unauthorized
+            }
+            Problem::ExpiredToken => ProblemKind::TokenExpired,
+            Problem::Forbidden => ProblemKind::Forbidden,
+            Problem::KeysUnavailable => ProblemKind::KeysUnavailable,
+            Problem::TooManyRequests(_) => ProblemKind::TooManyRequests,
+            Problem::OutOfTime => ProblemKind::OutOfTime,
+            Problem::Source(failure) => failure.kind(),
+            Problem::StoreUnavailable => ProblemKind::StoreUnavailable,
+            Problem::NotConfigured { .. } => ProblemKind::NotConfigured,
+            Problem::Internal => ProblemKind::InternalError,
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.kind().status()
+    }
+
+    pub(crate) fn title(&self) -> &'static str {
+        self.kind().title()
+    }
+
+    /// A sentence that says what to do about it.
+    pub(crate) fn detail(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Problem::Invalid(_) => "One or more parameters are malformed or out of range.",
+            Problem::NoSuchRoute => "There is nothing at this path.",
+            Problem::NoSuchModel => "GET /models lists the models.",
+            Problem::NoSuchJob => "No background prediction of this id was started by this caller, or it has expired.",
+            Problem::JobLost => "The prediction was not made in time, or what made it has ended: ask again.",
+            Problem::MethodNotAllowed { .. } => "The allow header names the methods of this path.",
+            Problem::TooLarge { limit } => return Cow::Owned(too_large(*limit)),
+            Problem::UnsupportedMediaType => "The body must be JSON, with content-type: application/json.",
+            Problem::UnsupportedContentEncoding => {
+                "The body may be sent with content-encoding gzip or deflate, or as it is."
+            }
+            Problem::RequestTimeout => "The body did not arrive within the time that an answer may take.",
+            Problem::IncompleteBody => "The body ended before it was complete.",
+            Problem::NoToken => {
+                "The header authorization must hold the caller's own token: Bearer, a space and the token."
+            }
+            Problem::BadToken => "The token is not an access token of this deployment's project.",
+            Problem::ExpiredToken => "The token has expired: refresh the session and ask again.",
+            Problem::NoApiKey => "The header x-api-key must hold one of this deployment's API keys.",
+            Problem::Forbidden => "Only the person, or the project's own server, may do this.",
+            Problem::KeysUnavailable => {
+                "The keys that tokens are checked with could not be had from the project: ask again."
+            }
+            Problem::TooManyRequests(_) => "The header retry-after says in how many seconds to ask again.",
+            Problem::UrlTooLong => {
+                return Cow::Owned(format!("The path with its query may have {}.", Bytes(MAX_URL_BYTES)));
+            }
+            Problem::HeadersTooLarge => {
+                let bytes = Bytes(MAX_HEADER_BYTES);
+                return Cow::Owned(format!("A request may have {MAX_HEADERS} headers of {bytes} in all."));
+            }
+            Problem::Source(failure) => return failure.detail(),
+            Problem::BadWebhookSecret => "The header x-webhook-secret must hold the secret of this deployment.",
+            Problem::StoreUnavailable => "The store did not answer, and without it this cannot be done: ask again.",
+            Problem::OutOfTime => "There was no time for all of these rows: ask for fewer at a time.",
+            Problem::NotConfigured { detail } => return detail.clone(),
+            Problem::Internal => "This service is at fault: ask again, and report it if it stays so.",
+        })
+    }
+
+    /// The step that the deadline interrupted, if that is the problem.
+    pub(crate) fn timed_out_step(&self) -> Option<&'static str> {
+        match self {
+            Problem::RequestTimeout => Some("body"),
             Problem::OutOfTime => Some("rows"),
             Problem::Source(SourceFailure::Slow) => Some("check_ins"),
             _ => None,
         }
     }
+}
 
-    /// Status, kind, title and detail.
-    pub(crate) fn told(&self) -> (u16, &'static str, &'static str, &'static str) {
-        match self {
-            Problem::Invalid(_) => (
-                400,
-                "urn:bipolar-edge:problem:invalid-request",
-                "Invalid request",
-                "One or more parameters are malformed or out of range.",
-            ),
-            Problem::NoSuchRoute => {
-                (404, "urn:bipolar-edge:problem:not-found", "Not found", "There is nothing at this path.")
-            }
-            Problem::NoSuchModel => {
-                (404, "urn:bipolar-edge:problem:no-such-model", "No such model", "GET /models lists the models.")
-            }
-            Problem::NoSuchJob => (
-                404,
-                "urn:bipolar-edge:problem:no-such-job",
-                "No such job",
-                "No background prediction of this id was started by this caller, or it has expired.",
-            ),
-            Problem::JobLost => (
-                503,
-                "urn:bipolar-edge:problem:job-lost",
-                "Job lost",
-                "The prediction was not made in time, or what made it has ended: ask again.",
-            ),
-            Problem::MethodNotAllowed { .. } => (
-                405,
-                "urn:bipolar-edge:problem:method-not-allowed",
-                "Method not allowed",
-                "The allow header names the methods of this path.",
-            ),
-            Problem::TooLarge { limit } => (
-                413,
-                "urn:bipolar-edge:problem:too-large",
-                "Too large",
-                match *limit {
-                    ITEM_LIMIT => "The body, or an item of a batch, may have 256 KiB.",
-                    _ => "The body of a batch, or of an inference request, may have 4 MiB.",
-                },
-            ),
-            Problem::NotSaidToBeJson => (
-                415,
-                "urn:bipolar-edge:problem:unsupported-media-type",
-                "Unsupported media type",
-                "The body must be JSON, with content-type: application/json.",
-            ),
-            Problem::CompressedBody => (
-                415,
-                "urn:bipolar-edge:problem:unsupported-content-encoding",
-                "Unsupported content encoding",
-                "The body may be sent with content-encoding gzip or deflate, or as it is.",
-            ),
-            Problem::TooSlow => (
-                408,
-                "urn:bipolar-edge:problem:request-timeout",
-                "Request timeout",
-                "The body did not arrive within the time that an answer may take.",
-            ),
-            Problem::BrokenOff => {
-                (400, "urn:bipolar-edge:problem:broken-off", "Broken off", "The body ended before it was complete.")
-            }
-            Problem::NoToken => (
-                401,
-                "urn:bipolar-edge:problem:unauthorized",
-                "Unauthorized",
-                "The header authorization must hold the caller's own token: Bearer, a space and the token.",
-            ),
-            Problem::BadToken => (
-                401,
-                "urn:bipolar-edge:problem:unauthorized",
-                "Unauthorized",
-                "The token is not an access token of this deployment's project.",
-            ),
-            Problem::ExpiredToken => (
-                401,
-                "urn:bipolar-edge:problem:token-expired",
-                "Unauthorized",
-                "The token has expired: refresh the session and ask again.",
-            ),
-            Problem::NoApiKey => (
-                401,
-                "urn:bipolar-edge:problem:unauthorized",
-                "Unauthorized",
-                "The header x-api-key must hold one of this deployment's API keys.",
-            ),
-            Problem::Forbidden => (
-                403,
-                "urn:bipolar-edge:problem:forbidden",
-                "Forbidden",
-                "Only the person, or the project's own server, may do this.",
-            ),
-            Problem::KeysUnavailable => (
-                503,
-                "urn:bipolar-edge:problem:keys-unavailable",
-                "Keys not available",
-                "The keys that tokens are checked with could not be had from the project: ask again.",
-            ),
-            Problem::TooManyRequests(_) => (
-                429,
-                "urn:bipolar-edge:problem:too-many-requests",
-                "Too many requests",
-                "The header retry-after says in how many seconds to ask again.",
-            ),
-            Problem::UrlTooLong => (
-                414,
-                "urn:bipolar-edge:problem:url-too-long",
-                "URI too long",
-                "The path with its query may have 4 KiB.",
-            ),
-            Problem::HeadersTooLarge => (
-                431,
-                "urn:bipolar-edge:problem:headers-too-large",
-                "Request header fields too large",
-                "A request may have 100 headers of 32 KiB in all.",
-            ),
-            Problem::Source(failure) => {
-                let (status, kind, detail) = failure.told();
-                (status, kind, "Check-ins not available", detail)
-            }
-            Problem::BadWebhookSecret => (
-                401,
-                "urn:bipolar-edge:problem:unauthorized",
-                "Unauthorized",
-                "The header x-webhook-secret must hold the secret of this deployment.",
-            ),
-            Problem::StoreUnavailable => (
-                503,
-                "urn:bipolar-edge:problem:store-unavailable",
-                "Store unavailable",
-                "The store did not answer, and without it this cannot be done: ask again.",
-            ),
-            Problem::OutOfTime => (
-                504,
-                "urn:bipolar-edge:problem:out-of-time",
-                "Out of time",
-                "There was no time for all of these rows: ask for fewer at a time.",
-            ),
-            Problem::NotConfigured { detail } => {
-                (503, "urn:bipolar-edge:problem:not-configured", "Not configured", *detail)
-            }
-        }
+fn too_large(limit: usize) -> String {
+    match limit {
+        MAX_ITEM_BYTES => format!("The body, or an item of a batch, may have {}.", Bytes(limit)),
+        _ => format!("The body of a batch, or of an inference request, may have {}.", Bytes(MAX_BATCH_BYTES)),
     }
+}
 
-    /// What some of them say in headers too.
-    fn with_headers(self, response: Response) -> Response {
-        match self {
-            Problem::MethodNotAllowed { allow } => response.with_header("allow", allow),
-            Problem::CompressedBody => response.with_header("accept-encoding", "gzip, deflate, identity"),
-            Problem::NoToken => response.with_header("www-authenticate", "Bearer"),
-            // RFC 6750, section 3.
-            Problem::BadToken => response.with_header("www-authenticate", "Bearer error=\"invalid_token\""),
-            Problem::ExpiredToken => response.with_header(
-                "www-authenticate",
-                "Bearer error=\"invalid_token\", error_description=\"The token has expired\"",
-            ),
-            Problem::NoApiKey => response.with_header("www-authenticate", "ApiKey header=\"x-api-key\""),
-            Problem::KeysUnavailable => response.with_header("retry-after", "10"),
-            Problem::TooManyRequests(standing) => {
-                response.with_header("retry-after", standing.reset.to_string()).with_standing(&standing)
-            }
-            Problem::Source(SourceFailure::Unreachable | SourceFailure::Failing) => {
-                response.with_header("retry-after", "5")
-            }
-            Problem::BadWebhookSecret => response.with_header("www-authenticate", "Webhook-Secret"),
-            Problem::StoreUnavailable => response.with_header("retry-after", "2"),
-            _ => response,
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_give_limits_as_people_read_them() {
+        assert_eq!(
+            Problem::TooLarge { limit: MAX_ITEM_BYTES }.detail(),
+            "The body, or an item of a batch, may have 256 KiB."
+        );
+        assert_eq!(
+            Problem::TooLarge { limit: MAX_BATCH_BYTES }.detail(),
+            "The body of a batch, or of an inference request, may have 4 MiB."
+        );
+        assert_eq!(Problem::UrlTooLong.detail(), "The path with its query may have 4 KiB.");
+        assert_eq!(Problem::HeadersTooLarge.detail(), "A request may have 100 headers of 32 KiB in all.");
+        let oversized = Problem::Source(SourceFailure::Oversized);
+        assert_eq!(oversized.detail(), "The database answered more than 1 MiB.");
+        assert_eq!(oversized.kind().urn(), "urn:bipolar-edge:problem:source-oversized");
+        assert_eq!((oversized.status(), oversized.title()), (502, "Check-ins not available"));
     }
 }

@@ -1,10 +1,13 @@
-//! What operators see: a line a request, counts of everything, and how long each part took. No person is in any of it.
+//! The view of operators: a line a request, counts of everything, and how long each part took. No person is in any of
+//! it.
+//!
+//! Two floors: `log`, `metrics`, `trace`, `timing` and `export` know nothing of the service; `totals` and `request_log`
+//! stand above the store and the responses.
 
-pub(crate) mod export;
+pub mod export;
 pub(crate) mod log;
-pub(crate) mod metrics;
-mod record;
+pub mod metrics;
+pub(crate) mod request_log;
+pub(crate) mod timing;
 pub(crate) mod totals;
-pub(crate) mod trace;
-
-pub(crate) use record::Record;
+pub mod trace;

@@ -1,6 +1,9 @@
 //! A model card, `models/<name>/card.toml`: what a model is, how its numbers are to be read, and how good it is.
 
+use crate::label::RESERVED_LABELS;
+use forest::import::Library;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A model card. Unknown keys are refused, so that a misspelt one cannot go unnoticed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -10,16 +13,16 @@ pub struct Card {
     pub version: String,
     /// One line for people.
     pub title: String,
-    /// Where the type stands in answers, smallest first.
+    /// Position of the type in answers, smallest first.
     pub position: u32,
     /// The library whose file stands beside the card: `gbdt`, `lightgbm` or `xgboost`.
-    pub format: String,
-    /// Use only the first boosting rounds of the file.
+    pub format: Library,
+    /// Number of boosting rounds to use, the first ones of the file; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
     /// Licence of the model and of the data it was trained on.
     pub licence: String,
-    /// What everyone who uses the model must know.
+    /// Warnings that everyone who uses the model must know.
     pub warnings: Vec<String>,
     /// The person could be harmed by a careless display: answers carry a disclaimer and crisis lines.
     #[serde(default)]
@@ -28,20 +31,40 @@ pub struct Card {
     pub features: Vec<String>,
     /// Inputs without any one of which the answer is `insufficient_data`.
     pub critical: Vec<String>,
-    /// What the margins mean.
+    /// The meaning of the margins.
     pub output: Output,
     /// Scores at and above which a risk is no longer low: the event's probability, or for classes the probability
     /// of all classes but the reference class.
     pub risk_levels: RiskLevels,
-    /// What the model was trained on.
+    /// Data that the model was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,
-    /// How well it does on people it never saw.
+    /// Quality on people it never saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
 }
 
-/// What a model's margins mean.
+impl Card {
+    /// Checks what can be told from the card alone, without the model file.
+    pub fn check(&self) -> Result<(), CardError> {
+        let levels = &self.risk_levels;
+        let thresholds = [0.0, levels.medium, levels.high, levels.critical];
+        if !thresholds.is_sorted_by(|lower, upper| lower < upper) || levels.critical > 1.0 {
+            let reason = format!(
+                "medium {} < high {} < critical {} must rise between 0 and 1",
+                levels.medium, levels.high, levels.critical
+            );
+            return Err(CardError::new("risk_levels", reason));
+        }
+        self.output.check()?;
+        match self.critical.iter().find(|name| !self.features.contains(name)) {
+            Some(name) => Err(CardError::new("critical", format!("{name:?} is none of the model's features"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The meaning of a model's margins.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
 pub enum Output {
@@ -53,7 +76,7 @@ pub enum Output {
         /// The class that is no risk.
         reference_class: String,
     },
-    /// Whether an event happens. One file with one output.
+    /// The probability of an event. One file with one output.
     Risk {
         /// The label at and above the decision threshold.
         event: String,
@@ -66,19 +89,80 @@ pub enum Output {
     },
 }
 
+impl Output {
+    fn check(&self) -> Result<(), CardError> {
+        match self {
+            Output::Classes { classes, reference_class } => {
+                if classes.len() < 2 {
+                    let reason = format!("{} given, at least 2 are needed", classes.len());
+                    return Err(CardError::new("output.classes", reason));
+                }
+                for (index, class) in classes.iter().enumerate() {
+                    check_label(&format!("output.classes[{index}]"), class)?;
+                }
+                if !classes.contains(reference_class) {
+                    let reason = format!("{reference_class:?} is none of {classes:?}");
+                    return Err(CardError::new("output.reference_class", reason));
+                }
+            }
+            Output::Risk { event, no_event, decision_threshold, .. } => {
+                check_label("output.event", event)?;
+                check_label("output.no_event", no_event)?;
+                if !(0.0..=1.0).contains(decision_threshold) {
+                    let reason = format!("{decision_threshold} is no probability");
+                    return Err(CardError::new("output.decision_threshold", reason));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_label(field: &str, label: &str) -> Result<(), CardError> {
+    if RESERVED_LABELS.contains(&label) {
+        let reason = format!(
+            "{label:?} is a label that the service itself gives: choose another than {}",
+            RESERVED_LABELS.join(", ")
+        );
+        return Err(CardError::new(field, reason));
+    }
+    Ok(())
+}
+
+/// Reason why a card was refused, and the field in which it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CardError {
+    field: String,
+    reason: String,
+}
+
+impl CardError {
+    fn new(field: &str, reason: String) -> CardError {
+        CardError { field: field.to_owned(), reason }
+    }
+}
+
+impl fmt::Display for CardError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.field, self.reason)
+    }
+}
+
+impl std::error::Error for CardError {}
+
 /// Lower bounds of three of the four risk levels; below `medium` is low.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RiskLevels {
-    /// From here medium.
+    /// Lower bound of medium.
     pub medium: f64,
-    /// From here high.
+    /// Lower bound of high.
     pub high: f64,
-    /// From here critical.
+    /// Lower bound of critical.
     pub critical: f64,
 }
 
-/// What a model was trained on, and how.
+/// Data that a model was trained on, and how.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
@@ -102,28 +186,28 @@ pub struct Quality {
     pub people: u32,
     /// Held-out rows.
     pub rows: u32,
-    /// The model's.
+    /// The model's measures.
     pub model: Measures,
-    /// The heuristic's that it replaces.
+    /// The measures of the heuristic that it replaces.
     pub heuristic: Measures,
-    /// What the rows and columns of the confusion matrices are: true class by row, predicted by column.
+    /// Labels of the confusion matrix, in the order of its rows and columns.
     pub confusion_labels: Vec<String>,
-    /// Rows by true and predicted label: the model's.
+    /// The model's confusion matrix: true label by row, predicted label by column.
     pub confusion: Vec<Vec<u32>>,
-    /// What a calibration plot shows; for classes, of every class against the rest.
+    /// Points of a calibration plot; for classes, of every class against the rest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<CalibrationBin>,
 }
 
-/// Rows whose predicted probability was in one tenth.
+/// Rows whose predicted probability was in one tenth of the range.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationBin {
     /// Mean predicted probability.
     pub predicted: f64,
-    /// Share of the rows in which it was so.
+    /// Share of the rows in which the label was the true one.
     pub observed: f64,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u32,
 }
 
@@ -137,4 +221,84 @@ pub struct Measures {
     pub brier: f64,
     /// Expected calibration error in ten equal-width bins, 0 is best.
     pub calibration_error: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASSES: &str = r#"kind = "classes", classes = ["low", "high"], reference_class = "low""#;
+    const RISK: &str = r#"kind = "risk", event = "ill", no_event = "well", decision_threshold = 0.5, horizon_days = 7"#;
+
+    /// A card with this output, whose text is edited.
+    fn card(output: &str, from: &str, to: &str) -> Card {
+        let text = format!(
+            r#"
+            version = "v1"
+            title = "A title"
+            position = 1
+            format = "gbdt"
+            licence = "Apache-2.0"
+            warnings = []
+            features = ["hoursSlept", "energyLevel"]
+            critical = ["hoursSlept"]
+            output = {{ {output} }}
+            risk_levels = {{ medium = 0.3, high = 0.6, critical = 0.85 }}
+            "#
+        );
+        assert!(text.contains(from), "{from}");
+        toml::from_str(&text.replace(from, to)).expect("a card")
+    }
+
+    #[test]
+    fn a_card_that_is_in_order_passes() {
+        for output in [CLASSES, RISK] {
+            assert_eq!(card(output, "", "").check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_label_of_the_service_itself_is_refused() {
+        let choose = "choose another than timeout, insufficient_data, unknown, error";
+        for label in RESERVED_LABELS {
+            for (output, from, field) in [
+                (CLASSES, "\"high\"", "output.classes[1]"),
+                (CLASSES, "\"low\"", "output.classes[0]"),
+                (RISK, "\"ill\"", "output.event"),
+                (RISK, "\"well\"", "output.no_event"),
+            ] {
+                let error = card(output, from, &format!("{label:?}")).check().expect_err("a reserved label");
+                let expected = format!("{field}: {label:?} is a label that the service itself gives: {choose}");
+                assert_eq!(error.to_string(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_with_the_field() {
+        let rise = "must rise between 0 and 1";
+        for (output, from, to, error) in [
+            (RISK, "medium = 0.3", "medium = 0.0", format!("risk_levels: medium 0 < high 0.6 < critical 0.85 {rise}")),
+            (RISK, "high = 0.6", "high = 0.3", format!("risk_levels: medium 0.3 < high 0.3 < critical 0.85 {rise}")),
+            (RISK, "high = 0.6", "high = nan", format!("risk_levels: medium 0.3 < high NaN < critical 0.85 {rise}")),
+            (RISK, "0.85", "1.5", format!("risk_levels: medium 0.3 < high 0.6 < critical 1.5 {rise}")),
+            (RISK, "= 0.5", "= 1.5", "output.decision_threshold: 1.5 is no probability".to_owned()),
+            (CLASSES, r#", "high""#, "", "output.classes: 1 given, at least 2 are needed".to_owned()),
+            (
+                CLASSES,
+                r#"class = "low""#,
+                r#"class = "middle""#,
+                r#"output.reference_class: "middle" is none of ["low", "high"]"#.to_owned(),
+            ),
+            (
+                CLASSES,
+                r#"["hoursSlept"]"#,
+                r#"["libido"]"#,
+                r#"critical: "libido" is none of the model's features"#.to_owned(),
+            ),
+        ] {
+            let refused = card(output, from, to).check().expect_err("a contradiction");
+            assert_eq!(refused.to_string(), error);
+        }
+    }
 }

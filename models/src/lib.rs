@@ -6,6 +6,9 @@
 
 #[cfg(feature = "card")]
 pub mod card;
+mod label;
+
+pub use label::{INSUFFICIENT_DATA_LABEL, RESERVED_LABELS, TIMEOUT_LABEL};
 
 use features::{FEATURES, Row};
 #[allow(unused_imports, reason = "a registry without models has no nodes")]
@@ -22,11 +25,11 @@ pub struct Model {
     pub version: &'static str,
     /// Names of the inputs, in the model's own order.
     pub features: &'static [&'static str],
-    /// Where the feature row has each of them.
+    /// Places of the inputs in the feature row.
     places: &'static [usize],
-    /// Where the feature row has the inputs without which there is no prediction.
+    /// Places in the feature row of the inputs without which there is no prediction.
     critical: &'static [usize],
-    /// What the margins mean.
+    /// The meaning of the margins.
     pub output: Output,
     medium: f64,
     high: f64,
@@ -38,9 +41,9 @@ pub struct Model {
     divisor: f64,
     /// Each class has a model of its own, against the rest, so that probabilities do not add up to 1 by themselves.
     one_versus_rest: bool,
-    /// Trees of all its forests.
+    /// Number of trees of all its forests.
     pub trees: usize,
-    /// Bytes that its forests take.
+    /// Size of its forests in bytes.
     pub bytes: usize,
     /// JSON for `GET /models`.
     pub summary: &'static str,
@@ -56,7 +59,7 @@ enum Forests {
     F64(&'static [Forest<'static, f64>]),
 }
 
-/// What a model's margins mean.
+/// The meaning of a model's margins.
 #[derive(Clone, Copy, Debug)]
 pub enum Output {
     /// One of several classes, one forest each.
@@ -66,7 +69,7 @@ pub enum Output {
         /// Index of the class that is no risk.
         reference: usize,
     },
-    /// Whether an event happens within the horizon.
+    /// The probability of an event within the horizon.
     Risk {
         /// The label at and above the decision threshold.
         event: &'static str,
@@ -79,21 +82,21 @@ pub enum Output {
     },
 }
 
-/// How alarming a score is.
+/// Risk level of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RiskLevel {
-    /// Below the card's `medium`.
+    /// Scores below the card's `medium`.
     Low,
-    /// From `medium`.
+    /// Scores from `medium`.
     Medium,
-    /// From `high`.
+    /// Scores from `high`.
     High,
-    /// From `critical`.
+    /// Scores from `critical`.
     Critical,
 }
 
 impl RiskLevel {
-    /// As answers say it.
+    /// Returns the name in answers.
     pub const fn as_str(self) -> &'static str {
         match self {
             RiskLevel::Low => "low",
@@ -105,22 +108,22 @@ impl RiskLevel {
 }
 
 impl Model {
-    /// The model of a prediction type.
+    /// Returns the model of a prediction type.
     pub fn find(name: &str) -> Option<&'static Model> {
         MODELS.iter().find(|model| model.name == name)
     }
 
-    /// The inputs that the row lacks and without any one of which this model would only guess.
+    /// Returns the inputs that the row lacks and without any one of which this model would only guess.
     pub fn missing_critical(&self, row: &Row) -> Vec<&'static str> {
         self.critical.iter().filter(|&&place| row[place].is_nan()).map(|&place| FEATURES[place].name).collect()
     }
 
-    /// The row in the model's own order.
+    /// Returns the row in the model's own order.
     pub fn inputs(&self, row: &Row) -> Vec<f64> {
         self.places.iter().map(|&place| f64::from(row[place])).collect()
     }
 
-    /// How many outputs there are: the classes, or 1.
+    /// Returns the number of outputs: of the classes, or 1.
     pub fn output_count(&self) -> usize {
         match self.forests {
             Forests::F32(forests) => forests.len(),
@@ -128,8 +131,8 @@ impl Model {
         }
     }
 
-    /// The margin of each output: what the trees add up to, before the transform. `None` if `inputs` does not have the model's
-    /// length.
+    /// Returns the margin of each output: the sum of its trees, before the transform. `None` if `inputs` does not have
+    /// the model's length.
     pub fn margins(&self, inputs: &[f64]) -> Option<Vec<f64>> {
         let margins: Option<Vec<f64>> = match self.forests {
             Forests::F32(forests) => {
@@ -145,7 +148,7 @@ impl Model {
         Some(margins)
     }
 
-    /// What the library that trained the model predicts for `inputs`, one number an output: a probability each. `None`
+    /// Returns the prediction of the library that trained the model, one number an output: a probability each. `None`
     /// if `inputs` does not have the model's length.
     pub fn outputs(&self, inputs: &[f64]) -> Option<Vec<f64>> {
         let mut outputs = self.margins(inputs)?;
@@ -153,8 +156,8 @@ impl Model {
         Some(outputs)
     }
 
-    /// The probability of each class, or of the event alone: [`Model::outputs`], divided by their sum where each class has
-    /// a model of its own. `None` if `inputs` does not have the model's length.
+    /// Returns the probability of each class, or of the event alone: [`Model::outputs`], divided by their sum where
+    /// each class has a model of its own. `None` if `inputs` does not have the model's length.
     pub fn probabilities(&self, inputs: &[f64]) -> Option<Vec<f64>> {
         let mut probabilities = self.outputs(inputs)?;
         if self.one_versus_rest {
@@ -164,8 +167,8 @@ impl Model {
         Some(probabilities)
     }
 
-    /// Adds to `contributions` how much each input moved the margin of one output from its mean over the training rows.
-    /// `None` without covers, or if `inputs` does not have the model's length.
+    /// Adds to `contributions` by how much each input moved the margin of one output from its mean over the training
+    /// rows. `None` without covers, or if `inputs` does not have the model's length.
     pub fn explain(&self, output: usize, inputs: &[f64], contributions: &mut [f64]) -> Option<()> {
         match self.forests {
             Forests::F32(forests) => forests.get(output)?.explain(&narrowed(inputs), contributions),
@@ -173,7 +176,7 @@ impl Model {
         }
     }
 
-    /// The mean margin of one output over the training rows. `None` without covers.
+    /// Returns the mean margin of one output over the training rows. `None` without covers.
     pub fn mean_margin(&self, output: usize) -> Option<f64> {
         match self.forests {
             Forests::F32(forests) => forests.get(output)?.mean_margin(),
@@ -181,7 +184,7 @@ impl Model {
         }
     }
 
-    /// The level of a score.
+    /// Returns the level of a score.
     pub fn risk_level(&self, score: f64) -> RiskLevel {
         if score >= self.critical_risk {
             RiskLevel::Critical
@@ -195,7 +198,7 @@ impl Model {
     }
 }
 
-/// As XGBoost and `gbdt` take their inputs.
+/// Rounds inputs to f32, in which XGBoost and `gbdt` read them.
 fn narrowed(inputs: &[f64]) -> Vec<f32> {
     inputs.iter().map(|x| *x as f32).collect()
 }

@@ -2,10 +2,9 @@
 //! instance, and fetched anew when a token names a key that is not there, or the set has grown old.
 
 use crate::deadline::Deadline;
-use crate::instance::Instance;
-use crate::platform::{Fetch, Platform, within};
-use crate::settings::{Settings, Supabase};
-use crate::store;
+use crate::platform::{Fetch, Platform, fetch_with_retry, with_timeout};
+use crate::store::Store;
+use crate::supabase::Project;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, UPSTREAM};
 use jiff::Timestamp;
@@ -13,44 +12,45 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const STORE_KEY: &str = "key-set";
 /// A project has two or three keys.
-const MOST_KEYS: usize = 32;
+const MAX_KEYS: usize = 32;
 /// The most bytes of a set.
-const ANSWER_LIMIT: usize = 64 << 10;
-/// The longest that a set is waited for.
-const FETCH_LIMIT: Duration = Duration::from_secs(5);
+const MAX_BYTES: usize = 64 << 10;
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A set is fetched anew after ten minutes, as Supabase's own caches do, so that a revoked key does not live on.
 const FRESH_SECONDS: i64 = 600;
 /// When it cannot be fetched anew, the old one serves for a day.
-const LONGEST_SECONDS: i64 = 86_400;
-/// How often an instance looks whether another has fetched it.
-const LOOK: Duration = Duration::from_millis(25);
+const MAX_AGE_SECONDS: i64 = 86_400;
+/// The time between two looks of an instance whether another has fetched the set.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// The shortest time between one fetched set and the next fetch, whatever keys the tokens name.
-const PAUSE_SECONDS: i64 = 60;
-/// The same after a fetch that failed.
-const PAUSE_AFTER_FAILURE_SECONDS: i64 = 10;
+const MIN_REFETCH_SECONDS: i64 = 60;
+/// The shortest time between a fetch that failed and the next.
+const MIN_RETRY_SECONDS: i64 = 10;
 
-/// A key set as this service last saw it.
+/// A key set as an instance last saw it.
 #[derive(Default)]
-pub(crate) struct KeySet {
+struct KeySet {
     fetched_at: i64,
     attempted_at: i64,
     /// Whoever attempted has not said what came of it.
-    under_way: bool,
+    is_under_way: bool,
     keys: Rc<[Key]>,
 }
 
+/// A key that tokens can be checked with.
 struct Key {
     id: String,
     algorithm: Algorithm,
     key: DecodingKey,
 }
 
-/// The same in the store.
+/// A key set in the store.
 #[derive(Default, Deserialize, Serialize)]
 struct Stored {
     /// Seconds since 1970-01-01 UTC; 0 for never.
@@ -63,51 +63,26 @@ struct Stored {
     keys: Vec<Box<RawValue>>,
 }
 
+/// A key set as a project publishes it.
 #[derive(Deserialize)]
 struct Published {
     keys: Vec<Box<RawValue>>,
 }
 
-/// What came of looking for a key.
-pub(super) enum Found {
-    /// The algorithm is the key's own: what the token's header says of it is checked against this.
+/// The result of looking for a key.
+pub(super) enum FoundKey {
+    /// The algorithm is the key's own: the one in the token's header is checked against it.
     Key(Algorithm, DecodingKey),
     /// The project has no such key.
     NoSuchKey,
-    /// The project could not be asked what keys it has.
+    /// The project could not be asked for its keys.
     Unavailable,
 }
 
-/// The key that a token names.
-pub(super) async fn find<P: Platform>(
-    instance: &Instance<P>,
-    settings: &Settings,
-    supabase: &Supabase,
-    id: &str,
-    deadline: Deadline,
-) -> Found {
-    let known = instance.key_set.borrow().clone();
-    if let Some(found) = known.key(id).filter(|_| known.is_fresh()) {
-        return found;
-    }
-    let known = newest(instance, settings).await;
-    // An old set is good enough for as long as somebody fetches it anew.
-    let good_enough = known.is_fresh() || known.is_being_fetched() && age(known.fetched_at) < LONGEST_SECONDS;
-    if let Some(found) = known.key(id).filter(|_| good_enough) {
-        return found;
-    }
-    let refreshed = refresh(instance, settings, supabase, known, deadline).await;
-    match refreshed.key(id).filter(|_| age(refreshed.fetched_at) < LONGEST_SECONDS) {
-        Some(found) => found,
-        None if refreshed.fetched_at == 0 => Found::Unavailable,
-        None => Found::NoSuchKey,
-    }
-}
-
 impl KeySet {
-    fn key(&self, id: &str) -> Option<Found> {
+    fn find(&self, id: &str) -> Option<FoundKey> {
         let key = self.keys.iter().find(|key| key.id == id)?;
-        Some(Found::Key(key.algorithm, key.key.clone()))
+        Some(FoundKey::Key(key.algorithm, key.key.clone()))
     }
 
     fn is_fresh(&self) -> bool {
@@ -116,23 +91,25 @@ impl KeySet {
 
     /// Another instance is fetching it, if it still lives.
     fn is_being_fetched(&self) -> bool {
-        self.under_way && age(self.attempted_at) <= FETCH_LIMIT.as_secs() as i64
+        self.is_under_way && age(self.attempted_at) <= FETCH_TIMEOUT.as_secs() as i64
     }
 
     fn may_be_fetched(&self) -> bool {
-        age(self.fetched_at) >= PAUSE_SECONDS && age(self.attempted_at) >= PAUSE_AFTER_FAILURE_SECONDS
+        age(self.fetched_at) >= MIN_REFETCH_SECONDS && age(self.attempted_at) >= MIN_RETRY_SECONDS
     }
+}
 
-    fn of(stored: &Stored) -> KeySet {
-        let keys = stored.keys.iter().take(MOST_KEYS).filter_map(|key| Key::read(key.get())).collect();
+impl From<&Stored> for KeySet {
+    fn from(stored: &Stored) -> KeySet {
+        let keys = stored.keys.iter().take(MAX_KEYS).filter_map(|key| Key::parse(key.get())).collect();
         let Stored { fetched_at, attempted_at, under_way, .. } = *stored;
-        KeySet { fetched_at, attempted_at, under_way, keys }
+        KeySet { fetched_at, attempted_at, is_under_way: under_way, keys }
     }
 }
 
 impl Key {
-    /// A key that can be used here: for signatures, on the curve P-256 or RSA, with an id.
-    fn read(text: &str) -> Option<Key> {
+    /// Parses a key that can be used here: for signatures, on the curve P-256 or RSA, with an id.
+    fn parse(text: &str) -> Option<Key> {
         let jwk: Jwk = serde_json::from_str(text).ok()?;
         if jwk.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
             return None;
@@ -142,8 +119,8 @@ impl Key {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
             _ => return None,
         };
-        let said = jwk.common.key_algorithm;
-        if said.is_some_and(|said| said.to_string() != format!("{algorithm:?}")) {
+        let declared = jwk.common.key_algorithm;
+        if declared.is_some_and(|declared| declared.to_string() != format!("{algorithm:?}")) {
             return None;
         }
         Some(Key { id: jwk.common.key_id.clone()?, algorithm, key: DecodingKey::from_jwk(&jwk).ok()? })
@@ -156,124 +133,158 @@ fn age(time: i64) -> i64 {
     if age < 0 { i64::MAX } else { age }
 }
 
-/// The store's set, or the instance's if the store has none that is as new.
-async fn newest<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Rc<KeySet> {
-    let stored = stored(instance, settings).await;
-    let known = instance.key_set.borrow().clone();
-    match stored {
-        Some(stored) if stored.fetched_at >= known.fetched_at && stored.attempted_at >= known.attempted_at => {
-            keep(instance, &stored)
+/// The project's keys, as one instance knows them.
+pub(super) struct KeySetCache<P> {
+    platform: P,
+    store: Rc<Store<P>>,
+    known: RefCell<Rc<KeySet>>,
+}
+
+impl<P: Platform> KeySetCache<P> {
+    pub(super) fn new(platform: P, store: Rc<Store<P>>) -> KeySetCache<P> {
+        KeySetCache { platform, store, known: RefCell::default() }
+    }
+
+    /// Finds the key that a token names.
+    pub(super) async fn find(&self, project: &Project, id: &str, deadline: Deadline) -> FoundKey {
+        let known = self.known.borrow().clone();
+        if let Some(found) = known.find(id).filter(|_| known.is_fresh()) {
+            return found;
         }
-        _ => known,
+        let known = self.newest().await;
+        // An old set is good enough for as long as somebody fetches it anew.
+        let is_good_enough = known.is_fresh() || known.is_being_fetched() && age(known.fetched_at) < MAX_AGE_SECONDS;
+        if let Some(found) = known.find(id).filter(|_| is_good_enough) {
+            return found;
+        }
+        let refreshed = self.refresh(project, known, deadline).await;
+        match refreshed.find(id).filter(|_| age(refreshed.fetched_at) < MAX_AGE_SECONDS) {
+            Some(found) => found,
+            None if refreshed.fetched_at == 0 => FoundKey::Unavailable,
+            None => FoundKey::NoSuchKey,
+        }
     }
-}
 
-async fn stored<P: Platform>(instance: &Instance<P>, settings: &Settings) -> Option<Stored> {
-    let bytes = store::ask(instance, "get", instance.platform.get(STORE_KEY)).await.ok()??;
-    serde_json::from_slice(&store::open(settings, STORE_KEY, bytes)?).ok()
-}
-
-fn keep<P: Platform>(instance: &Instance<P>, stored: &Stored) -> Rc<KeySet> {
-    let set = Rc::new(KeySet::of(stored));
-    *instance.key_set.borrow_mut() = set.clone();
-    set
-}
-
-/// Fetches the set, unless it was fetched a moment ago. Of many instances that want to, one does; the others wait for what it
-/// finds.
-async fn refresh<P: Platform>(
-    instance: &Instance<P>,
-    settings: &Settings,
-    supabase: &Supabase,
-    known: Rc<KeySet>,
-    deadline: Deadline,
-) -> Rc<KeySet> {
-    let platform = &instance.platform;
-    let being_fetched = known.is_being_fetched();
-    if !being_fetched && !known.may_be_fetched() {
-        return known;
+    /// The store's set, or the instance's if the store has none that is as new.
+    async fn newest(&self) -> Rc<KeySet> {
+        let stored = self.stored().await;
+        let known = self.known.borrow().clone();
+        match stored {
+            Some(stored) if stored.fetched_at >= known.fetched_at && stored.attempted_at >= known.attempted_at => {
+                self.keep(KeySet::from(&stored))
+            }
+            _ => known,
+        }
     }
-    // Without a store each instance fetches for itself, as seldom.
-    let claimed = if being_fetched { Ok((false, String::new())) } else { store::claim(instance, STORE_KEY).await };
-    let (first, claim) = claimed.unwrap_or((true, String::new()));
-    if !first {
-        let awaited = known.attempted_at + i64::from(!being_fetched);
-        let limit = FETCH_LIMIT.min(deadline.left());
-        for _ in 0..limit.as_millis() / LOOK.as_millis() {
-            platform.sleep(LOOK).await;
-            let now = newest(instance, settings).await;
-            if now.attempted_at >= awaited && !now.under_way {
-                return now;
+
+    async fn stored(&self) -> Option<Stored> {
+        let value = self.store.get_sealed(STORE_KEY).await.ok()??;
+        serde_json::from_slice(&value).ok()
+    }
+
+    fn keep(&self, set: KeySet) -> Rc<KeySet> {
+        let set = Rc::new(set);
+        *self.known.borrow_mut() = set.clone();
+        set
+    }
+
+    /// Fetches the set, unless it was fetched a moment ago. Of many instances that want to, one does; the others wait
+    /// for what it finds.
+    async fn refresh(&self, project: &Project, known: Rc<KeySet>, deadline: Deadline) -> Rc<KeySet> {
+        let is_being_fetched = known.is_being_fetched();
+        if !is_being_fetched && !known.may_be_fetched() {
+            return known;
+        }
+        // Without a store each instance fetches for itself, as seldom.
+        let claimed = if is_being_fetched { Ok((false, String::new())) } else { self.store.claim(STORE_KEY).await };
+        let (is_first, claim) = claimed.unwrap_or((true, String::new()));
+        if !is_first {
+            let awaited = known.attempted_at + i64::from(!is_being_fetched);
+            return self.wait_for(awaited, deadline).await.unwrap_or(known);
+        }
+        let mut record = self.begin(&known, claim).await;
+        match fetch(&self.platform, project, deadline).await {
+            Ok(keys) => {
+                record.fetched_at = Timestamp::now().as_second();
+                record.keys = keys;
+            }
+            Err(cause) => log::warning("keys_not_fetched", "the project's keys could not be fetched", cause),
+        }
+        record.under_way = false;
+        self.write(&record).await;
+        if record.fetched_at >= known.fetched_at {
+            return self.keep(KeySet::from(&record));
+        }
+        // The store has forgotten a set that this instance still knows.
+        let (fetched_at, attempted_at) = (known.fetched_at, record.attempted_at);
+        self.keep(KeySet { fetched_at, attempted_at, is_under_way: known.is_under_way, keys: known.keys.clone() })
+    }
+
+    /// Waits until another instance has fetched the set; `None` if it has not in time.
+    async fn wait_for(&self, attempted_at: i64, deadline: Deadline) -> Option<Rc<KeySet>> {
+        let timeout = FETCH_TIMEOUT.min(deadline.remaining());
+        for _ in 0..timeout.as_millis() / POLL_INTERVAL.as_millis() {
+            self.platform.sleep(POLL_INTERVAL).await;
+            let now = self.newest().await;
+            if now.attempted_at >= attempted_at && !now.is_under_way {
+                return Some(now);
             }
         }
-        return known;
+        None
     }
-    let mut record = stored(instance, settings).await.unwrap_or_default();
-    let old_claim = std::mem::replace(&mut record.claim, claim);
-    record.attempted_at = Timestamp::now().as_second();
-    record.under_way = true;
-    let begun = KeySet { attempted_at: record.attempted_at, under_way: true, keys: known.keys.clone(), ..*known };
-    *instance.key_set.borrow_mut() = Rc::new(begun);
-    write(instance, settings, &record).await;
-    if !old_claim.is_empty() {
-        let _ = within(platform, store::WRITE_LIMIT, platform.delete(&old_claim)).await;
-    }
-    let fetched = fetch(platform, supabase, deadline).await;
-    record.under_way = false;
-    match fetched {
-        Ok(keys) => {
-            record.fetched_at = Timestamp::now().as_second();
-            record.keys = keys;
-        }
-        Err(cause) => log::warning("keys_not_fetched", "the project's keys could not be fetched", cause),
-    }
-    write(instance, settings, &record).await;
-    if record.fetched_at >= known.fetched_at {
-        return keep(instance, &record);
-    }
-    // The store has forgotten what this instance still knows.
-    let known = Rc::new(KeySet { attempted_at: record.attempted_at, keys: known.keys.clone(), ..*known });
-    *instance.key_set.borrow_mut() = known.clone();
-    known
-}
 
-async fn write<P: Platform>(instance: &Instance<P>, settings: &Settings, record: &Stored) {
-    let Ok(bytes) = serde_json::to_vec(record) else { return };
-    if let Err(cause) = store::write(&instance.platform, STORE_KEY, &store::seal(settings, STORE_KEY, &bytes)).await {
-        log::warning("keys_not_written", "the project's keys could not be written to the store", cause);
+    /// Tells the other instances that this one fetches the set.
+    async fn begin(&self, known: &KeySet, claim: String) -> Stored {
+        let mut record = self.stored().await.unwrap_or_default();
+        let old_claim = std::mem::replace(&mut record.claim, claim);
+        record.attempted_at = Timestamp::now().as_second();
+        record.under_way = true;
+        let (fetched_at, attempted_at) = (known.fetched_at, record.attempted_at);
+        self.keep(KeySet { fetched_at, attempted_at, is_under_way: true, keys: known.keys.clone() });
+        self.write(&record).await;
+        if !old_claim.is_empty() {
+            self.store.uncounted().delete(&old_claim).await;
+        }
+        record
+    }
+
+    async fn write(&self, record: &Stored) {
+        let Ok(value) = serde_json::to_vec(record) else { return };
+        if let Err(failure) = self.store.set_sealed(STORE_KEY, &value).await {
+            failure.warn("keys_not_written", "the project's keys could not be written to the store");
+        }
     }
 }
 
 async fn fetch(
     platform: &impl Platform,
-    supabase: &Supabase,
+    project: &Project,
     deadline: Deadline,
 ) -> Result<Vec<Box<RawValue>>, &'static str> {
     let fetch = Fetch {
-        url: format!("{}/auth/v1/.well-known/jwks.json", supabase.origin),
-        headers: vec![("accept", "application/json".to_owned()), ("apikey", supabase.anon_key.clone())],
+        url: format!("{}/auth/v1/.well-known/jwks.json", project.origin),
+        headers: vec![("accept", "application/json".to_owned()), ("apikey", project.anon_key.clone())],
     };
     let start = Instant::now();
-    let fetched = within(platform, FETCH_LIMIT.min(deadline.left()), platform.fetch_twice(&fetch, ANSWER_LIMIT)).await;
-    let keys = match fetched {
+    let timeout = FETCH_TIMEOUT.min(deadline.remaining());
+    let keys = match with_timeout(platform, timeout, fetch_with_retry(platform, &fetch, MAX_BYTES)).await {
         None => Err("the project did not answer in time"),
         Some(Err(error)) => Err(error.name()),
         Some(Ok(answer)) if answer.status != 200 => Err("the project did not answer 200"),
-        Some(Ok(answer)) => read(&answer.body).ok_or("the project did not answer with a key set"),
+        Some(Ok(answer)) => parse(&answer.body).ok_or("the project did not answer with a key set"),
     };
     let outcome = if keys.is_ok() { "ok" } else { "failed" };
     metrics::observe(&UPSTREAM, &["keys", outcome], start.elapsed());
     keys
 }
 
-/// The keys of a published set; which of them can be used is seen when they are.
-pub(super) fn read(body: &[u8]) -> Option<Vec<Box<RawValue>>> {
+/// Parses a published set into its keys; which of them are usable is decided when they are used.
+pub fn parse(body: &[u8]) -> Option<Vec<Box<RawValue>>> {
     let published: Published = serde_json::from_slice(body).ok()?;
-    Some(published.keys.into_iter().take(MOST_KEYS).collect())
+    Some(published.keys.into_iter().take(MAX_KEYS).collect())
 }
 
-/// A key of a set as it is used, for tests and the fuzzer.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn usable(text: &str) -> Option<(Algorithm, DecodingKey)> {
-    Key::read(text).map(|key| (key.algorithm, key.key))
+/// Parses a key of a set: for signatures, on the curve P-256 or RSA, with an id.
+pub fn parse_key(text: &str) -> Option<(Algorithm, DecodingKey)> {
+    Key::parse(text).map(|key| (key.algorithm, key.key))
 }

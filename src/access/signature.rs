@@ -1,5 +1,6 @@
-//! The three signatures that Supabase's tokens come with, for `jsonwebtoken`: HS256 under the project's legacy secret, ES256 and
-//! RS256 under its published keys. Every other algorithm has no verifier here, so no token can talk this service into it.
+//! The three signatures that Supabase's tokens come with, for `jsonwebtoken`: HS256 under the project's legacy secret,
+//! ES256 and RS256 under its published keys. Every other algorithm has no verifier here, so no token can talk this
+//! service into it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
@@ -9,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use rsa::{BoxedUint, Pkcs1v15Sign};
 use sha2::{Digest, Sha256};
 
-/// Tells `jsonwebtoken` to use these. Must be called before a token is read; calling it again does nothing.
+/// Makes `jsonwebtoken` use these verifiers. Must be called before a token is parsed; calling it again does nothing.
 pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }

@@ -1,49 +1,51 @@
 //! Supabase's access tokens: JSON Web Tokens (RFC 7519) that a project's authentication server signs.
 
-use super::key_set::{self, Found};
+use super::key_set::{FoundKey, KeySetCache};
 use super::signature;
+use crate::config::Signing;
 use crate::deadline::Deadline;
-use crate::instance::Instance;
+use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::request::{Token, UserId};
-use crate::settings::{Settings, Signing, Supabase};
+use crate::supabase::{Project, Token};
 use jiff::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How far this machine's clock and the authentication server's may be apart.
+/// This machine's clock and the authentication server's may be so far apart.
 const LEEWAY_SECONDS: u64 = 60;
-/// How long an instance remembers that a token's signature is sound: ES256 takes most of a millisecond to check. Short, so that a
-/// key that the project no longer publishes is not believed for long.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// The time for which an instance remembers that a token's signature is valid: ES256 takes most of a millisecond to
+/// check. Short, so that a key that the project no longer publishes is not believed for long.
+const CACHED_FOR: Duration = Duration::from_secs(60);
 /// The most tokens that an instance remembers.
-const MOST_REMEMBERED: usize = 256;
+const MAX_CACHED: usize = 256;
 
-/// Who a sound token is of.
+/// The holder of a valid token.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Holder {
+pub enum Holder {
     /// A person who signed in.
     Person(UserId),
-    /// Somebody with a role of the project's own making: what they may see is the database's affair.
+    /// Somebody with a role of the project's own making: the rows that they may see are for the database to decide.
     Other(String),
     /// The project's own server, which may see everything.
     Service,
 }
 
-/// The tokens that an instance has checked, by their SHA-256.
-pub(crate) type Remembered = HashMap<[u8; 32], Sound>;
+/// The tokens that an instance has verified, by their SHA-256.
+#[derive(Default)]
+pub(super) struct TokenCache(RefCell<HashMap<[u8; 32], VerifiedToken>>);
 
-/// What is remembered of a sound token.
-pub(crate) struct Sound {
+/// A token whose signature was verified.
+struct VerifiedToken {
     holder: Holder,
     /// Seconds since 1970-01-01 UTC.
     expires_at: f64,
-    forgotten_at: Instant,
+    cached_until: Instant,
 }
 
 #[derive(Deserialize)]
@@ -65,67 +67,85 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// Checks a token: signature under the configured algorithm, times, issuer, audience, role.
-pub(super) async fn check<P: Platform>(
-    instance: &Instance<P>,
-    settings: &Settings,
-    signing: &Signing,
-    supabase: &Supabase,
-    token: &Token,
-    deadline: Deadline,
-) -> Result<Holder, Problem> {
-    let digest: [u8; 32] = Sha256::digest(token.as_str()).into();
-    if let Some(sound) = instance.tokens.borrow().get(&digest)
-        && Instant::now() < sound.forgotten_at
-        && (Timestamp::now().as_second() as f64) < sound.expires_at + LEEWAY_SECONDS as f64
-    {
-        return Ok(sound.holder.clone());
-    }
-    signature::install();
-    let (algorithm, key) = match signing {
-        Signing::Secret(key) => (Algorithm::HS256, key.clone()),
-        Signing::KeySet => {
-            let id = key_id(token.as_str()).ok_or(Problem::BadToken)?;
-            match key_set::find(instance, settings, supabase, &id, deadline).await {
-                Found::Key(algorithm, key) => (algorithm, key),
-                Found::NoSuchKey => return Err(Problem::BadToken),
-                Found::Unavailable => return Err(Problem::KeysUnavailable),
-            }
+impl TokenCache {
+    /// Checks a token: signature under the configured algorithm, times, issuer, audience, role.
+    pub(super) async fn check<P: Platform>(
+        &self,
+        key_set: &KeySetCache<P>,
+        signing: &Signing,
+        project: &Project,
+        token: &Token,
+        deadline: Deadline,
+    ) -> Result<Holder, Problem> {
+        let digest: [u8; 32] = Sha256::digest(token.as_str()).into();
+        if let Some(holder) = self.get(&digest) {
+            return Ok(holder);
         }
-    };
-    let claims = claims(token.as_str(), algorithm, &key)?;
-    let holder = holder(&claims, &supabase.origin).ok_or(Problem::BadToken)?;
-    let mut tokens = instance.tokens.borrow_mut();
-    if tokens.len() >= MOST_REMEMBERED {
-        tokens.clear();
+        let (algorithm, key) = match signing {
+            Signing::Secret(key) => (Algorithm::HS256, key.clone()),
+            Signing::KeySet => {
+                let id = key_id(token.as_str()).ok_or(Problem::BadToken)?;
+                match key_set.find(project, &id, deadline).await {
+                    FoundKey::Key(algorithm, key) => (algorithm, key),
+                    FoundKey::NoSuchKey => return Err(Problem::BadToken),
+                    FoundKey::Unavailable => return Err(Problem::KeysUnavailable),
+                }
+            }
+        };
+        let claims = claims(token.as_str(), algorithm, &key)?;
+        let holder = holder(&claims, &project.origin).ok_or(Problem::BadToken)?;
+        let cached_until = Instant::now() + CACHED_FOR;
+        self.insert(digest, VerifiedToken { holder: holder.clone(), expires_at: claims.exp, cached_until });
+        Ok(holder)
     }
-    let sound = Sound { holder: holder.clone(), expires_at: claims.exp, forgotten_at: Instant::now() + REMEMBERED };
-    tokens.insert(digest, sound);
-    Ok(holder)
+
+    fn get(&self, digest: &[u8; 32]) -> Option<Holder> {
+        let tokens = self.0.borrow();
+        let token = tokens.get(digest)?;
+        let is_valid = Instant::now() < token.cached_until
+            && (Timestamp::now().as_second() as f64) < token.expires_at + LEEWAY_SECONDS as f64;
+        is_valid.then(|| token.holder.clone())
+    }
+
+    fn insert(&self, digest: [u8; 32], token: VerifiedToken) {
+        let mut tokens = self.0.borrow_mut();
+        if tokens.len() >= MAX_CACHED {
+            tokens.clear();
+        }
+        tokens.insert(digest, token);
+    }
 }
 
-/// The key that a token names, if it is of an algorithm whose keys are published. Not yet believed: it only says where to look.
-fn key_id(token: &str) -> Option<String> {
+/// Verifies a token under a key, and returns its holder in a project. For the fuzzer, which has no key set to look in.
+pub fn verify(token: &str, algorithm: Algorithm, key: &DecodingKey, origin: &str) -> Option<Holder> {
+    holder(&claims(token, algorithm, key).ok()?, origin)
+}
+
+/// Parses the id of the key that a token names, if it is of an algorithm whose keys are published. It is not believed
+/// yet: it only says where to look.
+pub fn key_id(token: &str) -> Option<String> {
+    signature::install();
     let header = decode_header(token).ok()?;
     let published = matches!(header.alg, Algorithm::ES256 | Algorithm::RS256);
     header.kid.filter(|id| published && id.len() <= 128)
 }
 
-/// The claims of a token whose signature and times are sound.
+/// Verifies a token's signature and times, and returns its claims.
 fn claims(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Claims, Problem> {
+    signature::install();
     let mut validation = Validation::new(algorithm);
     validation.leeway = LEEWAY_SECONDS;
     validation.validate_nbf = true;
-    // Which audience and issuer are right depends on the role: `holder` looks at them.
+    // The right audience and issuer depend on the role: `holder` checks them.
     validation.validate_aud = false;
     match decode::<Claims>(token, key, &validation) {
-        Ok(sound) => Ok(sound.claims),
+        Ok(token) => Ok(token.claims),
         Err(error) if *error.kind() == ErrorKind::ExpiredSignature => Err(Problem::ExpiredToken),
         Err(_) => Err(Problem::BadToken),
     }
 }
 
-/// Who claims are of, or `None` if they are not meant for this project or this use of it.
+/// The holder of a token with these claims, or `None` if they are not meant for this project or this use of it.
 fn holder(claims: &Claims, origin: &str) -> Option<Holder> {
     let from_authentication = claims.iss.as_deref() == Some(&format!("{origin}/auth/v1"));
     let for_the_signed_in = match &claims.aud {
@@ -147,21 +167,10 @@ fn holder(claims: &Claims, origin: &str) -> Option<Holder> {
     }
 }
 
-/// What the fuzzer calls: a token of any text, under a key of each kind.
-#[cfg(feature = "fuzzing")]
-pub(super) fn fuzz(token: &str, key: &DecodingKey) {
-    signature::install();
-    let _ = key_id(token);
-    for algorithm in [Algorithm::HS256, Algorithm::ES256, Algorithm::RS256] {
-        if let Ok(claims) = claims(token, algorithm, key) {
-            let _ = holder(&claims, "https://project.supabase.co");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::key_set;
     use serde_json::json;
 
     const PERSON: &str = "11111111-1111-4111-8111-111111111111";
@@ -169,11 +178,10 @@ mod tests {
     /// Tokens that another implementation made; `make.py` stands beside them.
     #[test]
     fn recorded_tokens_are_read_under_their_own_key_and_algorithm_and_no_other() {
-        signature::install();
         let fixture: serde_json::Value =
             serde_json::from_str(include_str!("../../tests/fixtures/access/tokens.json")).expect("JSON");
-        let published = key_set::read(fixture["key_set"].to_string().as_bytes()).expect("a key set");
-        let published: Vec<_> = published.iter().filter_map(|key| key_set::usable(key.get())).collect();
+        let published = key_set::parse(fixture["key_set"].to_string().as_bytes()).expect("a key set");
+        let published: Vec<_> = published.iter().filter_map(|key| key_set::parse_key(key.get())).collect();
         let secret = DecodingKey::from_secret(fixture["secret"].as_str().expect("text").as_bytes());
         let [(Algorithm::ES256, elliptic), (Algorithm::RS256, rsa)] = published.as_slice() else { panic!("two keys") };
         let person = UserId::parse(PERSON).map(Holder::Person);

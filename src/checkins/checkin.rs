@@ -1,4 +1,4 @@
-//! A check-in as JSON has it: fields flat or in the groups of the database's nested columns.
+//! A check-in in JSON: fields flat or in the groups of the database's nested columns.
 
 use crate::problem::FieldError;
 use features::{CheckIn, FIELDS, Field, Range};
@@ -6,24 +6,24 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use serde_json::{Map, Value};
 
-/// A longer id is no id.
-const LONGEST_ID: usize = 128;
-/// How many errors one check-in may add: a caller mends the first few and asks again.
-const MOST_ERRORS: usize = 8;
+/// A longer id is refused.
+const MAX_ID_BYTES: usize = 128;
+/// The errors that one check-in may add: a caller mends the first few and asks again.
+const MAX_ERRORS: usize = 8;
 
-/// A check-in, and what tells it from others.
+/// A check-in, with the facts that tell it from others.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct ParsedCheckIn {
     pub(crate) checkin: CheckIn,
-    /// Whose it is, if it says so.
+    /// The person that it is of, if it says so.
     pub(crate) user_id: Option<String>,
-    /// When it was made, if it says more than the day.
+    /// The time at which it was made, if it says more than the day.
     pub(crate) moment: Option<Timestamp>,
 }
 
-/// Reads one check-in. `at` names it in errors, as in `checkins[3]`. Everything wrong with it is said, up to a bound; fields
-/// that are not of a check-in are left alone, as a database has more columns than this service reads.
-pub(crate) fn read(value: &Value, at: &str) -> Result<Read, Vec<FieldError>> {
+/// Parses one check-in. `at` names it in errors, as in `checkins[3]`. Errors with everything that is wrong, up to a
+/// bound; fields that are not of a check-in are left alone, as a database has more columns than this service reads.
+pub(crate) fn parse(value: &Value, at: &str) -> Result<ParsedCheckIn, Vec<FieldError>> {
     let mut errors = Vec::new();
     let Value::Object(object) = value else {
         return Err(vec![error(at, "must be an object")]);
@@ -35,22 +35,23 @@ pub(crate) fn read(value: &Value, at: &str) -> Result<Read, Vec<FieldError>> {
     }
     let mut text = |name: &str| match object.get(name) {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) if text.len() <= LONGEST_ID => Some(text.clone()),
+        Some(Value::String(text)) if text.len() <= MAX_ID_BYTES => Some(text.clone()),
         Some(Value::Number(number)) if number.is_u64() || number.is_i64() => Some(number.to_string()),
         Some(_) => {
-            errors.push(error(&format!("{at}.{name}"), "must be a text of at most 128 bytes, or a whole number"));
+            let rule = format!("must be a text of at most {MAX_ID_BYTES} bytes, or a whole number");
+            errors.push(error(&format!("{at}.{name}"), &rule));
             None
         }
     };
     let (id, user_id) = (text("id"), text("user_id"));
     let mut values = [f32::NAN; FIELDS.len()];
     for (field, value) in FIELDS.iter().zip(&mut values) {
-        match answer(object, field) {
+        match parse_answer(object, field) {
             Ok(found) => *value = found,
             Err((place, message)) => {
                 let field = format!("{at}.{place}");
                 // A group that is no object is wrong once, not once a field.
-                if errors.len() < MOST_ERRORS && errors.last().is_none_or(|last| last.field != field) {
+                if errors.len() < MAX_ERRORS && errors.last().is_none_or(|last| last.field != field) {
                     errors.push(FieldError { field, message });
                 }
             }
@@ -59,38 +60,39 @@ pub(crate) fn read(value: &Value, at: &str) -> Result<Read, Vec<FieldError>> {
     match date {
         Some((date, moment)) if errors.is_empty() => {
             let checkin = CheckIn { id: id.unwrap_or_else(|| date.to_string()), date, values };
-            Ok(Read { checkin, user_id, moment })
+            Ok(ParsedCheckIn { checkin, user_id, moment })
         }
         _ => Err(errors),
     }
 }
 
-/// Reads what can be read of a database's row, and says how much could not: an answer that is none is missing, and a row
-/// without a date is no check-in.
-pub(crate) fn read_leniently(row: &Value) -> (Option<Read>, usize) {
+/// Parses a database's row as far as it can be, and returns the number of faults: an answer that is invalid is missing,
+/// and a row without a date is no check-in.
+pub(crate) fn parse_row(row: &Value) -> (Option<ParsedCheckIn>, usize) {
     let Value::Object(object) = row else { return (None, 1) };
     let Some((date, moment)) = date(object) else { return (None, 1) };
-    let mut wrong = 0;
+    let mut faults = 0;
     let values = FIELDS.each_ref().map(|field| {
-        answer(object, field).unwrap_or_else(|_| {
-            wrong += 1;
+        parse_answer(object, field).unwrap_or_else(|_| {
+            faults += 1;
             f32::NAN
         })
     });
     let id = match object.get("id") {
-        Some(Value::String(id)) if id.len() <= LONGEST_ID => id.clone(),
+        Some(Value::String(id)) if id.len() <= MAX_ID_BYTES => id.clone(),
         Some(Value::Number(id)) => id.to_string(),
         _ => date.to_string(),
     };
-    (Some(Read { checkin: CheckIn { id, date, values }, user_id: None, moment }), wrong)
+    (Some(ParsedCheckIn { checkin: CheckIn { id, date, values }, user_id: None, moment }), faults)
 }
 
-/// One check-in a day, latest first: of several the one that was made last, else the one that stands last.
-pub(crate) fn one_a_day(mut read: Vec<(usize, Read)>) -> (Vec<CheckIn>, Vec<String>) {
-    read.sort_by_key(|(index, read)| std::cmp::Reverse((read.checkin.date, read.moment, *index)));
+/// Keeps one check-in a day, latest first: of several the one that was made last, else the one that stands last.
+/// Returns a warning for each that is dropped.
+pub(crate) fn one_a_day(mut parsed: Vec<(usize, ParsedCheckIn)>) -> (Vec<CheckIn>, Vec<String>) {
+    parsed.sort_by_key(|(index, parsed)| std::cmp::Reverse((parsed.checkin.date, parsed.moment, *index)));
     let mut warnings = Vec::new();
     let mut kept: Vec<(usize, CheckIn)> = Vec::new();
-    for (index, Read { checkin, .. }) in read {
+    for (index, ParsedCheckIn { checkin, .. }) in parsed {
         match kept.last() {
             Some((other, latest)) if latest.date == checkin.date => {
                 warnings.push(format!(
@@ -108,13 +110,13 @@ fn error(field: &str, message: &str) -> FieldError {
     FieldError { field: field.to_owned(), message: message.to_owned() }
 }
 
-/// When a check-in says it is of.
+/// The day and, if it says more, the moment of a check-in.
 fn date(object: &Map<String, Value>) -> Option<(Date, Option<Timestamp>)> {
     object.get("checkin_date").and_then(Value::as_str).and_then(day_and_moment)
 }
 
-/// The calendar day of a date or a time: the day as it is written, which is the person's own where the time carries their
-/// offset. And the moment, if there is one.
+/// The calendar day of a date or a time: the day as it is written, which is the person's own where the time carries
+/// their offset. And the moment, if there is one.
 fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
     let (day, rest) = text.split_at_checked(10)?;
     let day: Date = day.parse().ok()?;
@@ -129,8 +131,9 @@ fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
     Some((day, local.in_tz("UTC").ok().map(|zoned| zoned.timestamp())))
 }
 
-/// The answer to one field, NaN where there is none; else where the wrong one stands and what is wrong with it.
-fn answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, String)> {
+/// Parses the answer to one field, NaN where there is none. Errors with the place of the wrong one and the rule that it
+/// breaks.
+fn parse_answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, String)> {
     // Only a wrong answer has to be named: a batch has half a million right ones.
     let nested = || format!("{}.{}", field.group, field.name);
     let group = match object.get(field.group) {
@@ -173,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     fn errors(value: Value) -> Vec<(String, String)> {
-        let errors = read(&value, "checkins[0]").expect_err("wrong");
+        let errors = parse(&value, "checkins[0]").expect_err("wrong");
         errors.into_iter().map(|error| (error.field, error.message)).collect()
     }
 
@@ -186,7 +189,7 @@ mod tests {
         let flat = json!({ "checkin_date": "2026-01-31", "hoursSlept": "7.5", "hasNapped": true, "libido": null, "created_at": 3 });
         let nested =
             json!({ "checkin_date": "2026-01-31T23:30:00-03:00", "sleep_data": { "hoursSlept": 7.5, "hasNapped": 1 } });
-        let (flat, nested) = (read(&flat, "").expect("read"), read(&nested, "").expect("read"));
+        let (flat, nested) = (parse(&flat, "").expect("parsed"), parse(&nested, "").expect("parsed"));
         for name in ["hoursSlept", "hasNapped"] {
             assert_eq!(value_of(&flat.checkin, name), value_of(&nested.checkin, name));
         }
@@ -237,7 +240,7 @@ mod tests {
         #[test]
         fn no_value_panics(date in ".{0,40}", answer in "\\PC{0,20}", number in any::<f64>()) {
             let value = json!({ "checkin_date": date, "hoursSlept": answer, "mood_data": { "energyLevel": number } });
-            let _ = read(&value, "checkins[0]");
+            let _ = parse(&value, "checkins[0]");
         }
     }
 }

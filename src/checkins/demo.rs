@@ -17,7 +17,7 @@ pub(crate) const PEOPLE: [(&str, &str); 5] = [
     ("55555555-5555-4555-8555-555555555555", "no check-ins"),
 ];
 
-/// The check-ins of one of them; none for anyone else.
+/// The check-ins of a person of the cohort; none for anyone else.
 pub(super) fn checkins(user_id: &str) -> Vec<CheckIn> {
     DEMO.iter()
         .filter(|(user, ..)| *user == user_id)

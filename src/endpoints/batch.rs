@@ -1,37 +1,42 @@
-//! `POST /data/predictions/batch`: up to 256 questions with their check-ins, answered in order. One that is wrong spoils no
-//! other: its place has its problem.
+//! `POST /data/predictions/batch`: up to 256 questions with their check-ins, answered in order. One that is wrong
+//! spoils no other: its place has its problem.
 
-use super::Asked;
-use super::posted_predictions::answer_to;
-use super::predictions::{Served, predict_all, private};
-use crate::platform::{Platform, RequestBody};
-use crate::problem::{FieldError, Problem};
-use crate::request::{self, ITEM_LIMIT, PostedRequest};
-use crate::response::{Response, in_seconds};
-use crate::telemetry::Record;
+use super::posted_predictions;
+use super::predictions::predict_all;
+use crate::context::{EndpointRequest, RequestContext};
+use crate::http::Response;
+use crate::http::body::read_json;
+use crate::http::problem_response::problem_json;
+use crate::http::response::CacheStatus;
+use crate::limits::{MAX_BATCH_BYTES, MAX_ITEM_BYTES};
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::request::{PostedRequest, json_problem};
+use crate::telemetry::timing::CheckInSource;
+use crate::time::rfc3339_seconds;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The most bytes of a batch.
-const BODY_LIMIT: usize = 4 << 20;
-/// The most items.
-const MOST_ITEMS: usize = 256;
-/// The most check-ins that a batch may have predicted, over all items: it bounds the answer, which with contributions has
-/// some 20 kB for each.
-const MOST_PREDICTED: usize = 1024;
+/// The most items of a batch.
+const MAX_ITEMS: usize = 256;
+/// The most check-ins that a batch may have predicted, over all items: it bounds the answer, which with contributions
+/// has some 20 kB for each.
+const MAX_PREDICTED: usize = 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Batch<'a> {
-    /// As they stand in the body: each is read when its turn comes.
-    #[serde(borrow, deserialize_with = "some_items")]
+    /// As they stand in the body: each is parsed when its turn comes.
+    #[serde(borrow, deserialize_with = "bounded_items")]
     items: Vec<&'a RawValue>,
 }
 
-fn some_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
+const TOO_MANY: &str = "has more than 256 items";
+
+fn bounded_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
     struct Items;
     impl<'de> Visitor<'de> for Items {
         type Value = Vec<&'de RawValue>;
@@ -43,7 +48,7 @@ fn some_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
         fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
             let mut items = Vec::new();
             while let Some(item) = all.next_element()? {
-                if items.len() == MOST_ITEMS {
+                if items.len() == MAX_ITEMS {
                     return Err(A::Error::custom(TOO_MANY));
                 }
                 items.push(item);
@@ -54,70 +59,86 @@ fn some_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     deserializer.deserialize_seq(Items)
 }
 
-const TOO_MANY: &str = "has more than 256 items";
-
-pub(super) async fn answer<P: Platform>(
-    asked: &Asked<'_, P>,
-    body: impl RequestBody,
-    record: &mut Record,
-) -> Result<Response, Problem> {
-    let bytes = request::read_json(&asked.instance.platform, asked.headers, body, BODY_LIMIT, asked.deadline).await?;
-    let batch: Batch<'_> = serde_json::from_slice(&bytes).map_err(|error| refused(&error))?;
-    record.lap("request");
-    record.source = Some("request");
+pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let EndpointRequest { context, headers, body, .. } = request;
+    let bytes = read_json(&context.instance.platform, headers, body, MAX_BATCH_BYTES, context.deadline).await?;
+    let batch = parse_batch(&bytes)?;
+    context.timing.lap("request");
+    context.timing.set_source(CheckInSource::Request);
     let mut predicted_checkins = 0;
     let mut answers = b"[".to_vec();
     for (index, item) in batch.items.iter().enumerate() {
         if index > 0 {
             answers.push(b',');
         }
-        asked.instance.platform.yield_now().await;
-        let request = read(item, &mut predicted_checkins);
-        record.lap("request");
-        match request {
-            Ok(request) => {
-                let predicted = predict_all(asked, &request.checkins, &request.wanted, record).await;
-                answers
-                    .extend(Response::json(200, &answer_to(&request, &predicted, &in_seconds(Timestamp::now()))).body);
-            }
-            Err(problem) => answers.extend(problem.into_response().body),
-        }
+        context.instance.platform.yield_now().await;
+        let asked = parse_item(item, &mut predicted_checkins);
+        context.timing.lap("request");
+        answers.extend(answer_item(context, asked).await);
     }
     answers.push(b']');
-    Ok(private(Response::json_text(200, answers), Served::Bypass))
+    Ok(Response::json_text(200, answers).with_cache_status(CacheStatus::Bypass))
 }
 
-fn read(item: &RawValue, predicted_checkins: &mut usize) -> Result<PostedRequest, Problem> {
-    if item.get().len() > ITEM_LIMIT {
-        return Err(Problem::TooLarge { limit: ITEM_LIMIT });
-    }
-    let request = PostedRequest::parse(item.get().as_bytes())?;
-    *predicted_checkins += 1 + usize::from(request.wanted.limit_checkins).min(request.checkins.len());
-    if *predicted_checkins > MOST_PREDICTED {
-        return Err(Problem::Invalid(vec![FieldError {
-            field: "limit_checkins".to_owned(),
-            message: format!("with this item the batch asks for predictions at more than {MOST_PREDICTED} check-ins"),
-        }]));
-    }
-    Ok(request)
-}
-
-/// A batch that is no batch.
-fn refused(error: &serde_json::Error) -> Problem {
-    let message = match error.classify() {
-        serde_json::error::Category::Data if error.to_string().starts_with(TOO_MANY) => TOO_MANY,
-        serde_json::error::Category::Data => "must be an object with nothing but items, an array of up to 256",
-        _ => return request::not_json(error),
+/// The answer to one item, or its problem, as JSON.
+async fn answer_item<P: Platform>(context: &RequestContext<P>, asked: Result<PostedRequest, Problem>) -> Box<[u8]> {
+    let answered = match asked {
+        Ok(asked) => {
+            let predictions = predict_all(context, &asked.checkins, &asked.options).await;
+            let generated_at = rfc3339_seconds(Timestamp::now());
+            let body = posted_predictions::response_body(&asked, &predictions, &generated_at);
+            serde_json::value::to_raw_value(&body).map_err(|_| Problem::Internal)
+        }
+        Err(problem) => Err(problem),
     };
-    Problem::invalid("items", message)
+    let json: Box<str> = answered.unwrap_or_else(|problem| problem_json(&problem)).into();
+    json.into_boxed_bytes()
 }
 
-/// What the fuzzer calls: the whole body of a batch, and each of its items.
-#[cfg(feature = "fuzzing")]
-pub(super) fn fuzz(bytes: &[u8]) {
+fn parse_batch(bytes: &[u8]) -> Result<Batch<'_>, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = match error.classify() {
+            serde_json::error::Category::Data if error.to_string().starts_with(TOO_MANY) => TOO_MANY,
+            serde_json::error::Category::Data => "must be an object with nothing but items, an array of up to 256",
+            _ => return json_problem(&error),
+        };
+        Problem::invalid("items", message)
+    })
+}
+
+fn parse_item(item: &RawValue, predicted_checkins: &mut usize) -> Result<PostedRequest, Problem> {
+    if item.get().len() > MAX_ITEM_BYTES {
+        return Err(Problem::TooLarge { limit: MAX_ITEM_BYTES });
+    }
+    let asked = PostedRequest::parse(item.get().as_bytes())?;
+    *predicted_checkins += 1 + usize::from(asked.options.limit_checkins).min(asked.checkins.len());
+    if *predicted_checkins > MAX_PREDICTED {
+        let message = format!("with this item the batch asks for predictions at more than {MAX_PREDICTED} check-ins");
+        return Err(Problem::invalid("limit_checkins", &message));
+    }
+    Ok(asked)
+}
+
+/// Parses the body of a batch, and each of its items.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Result<PostedRequest, Problem>>, Problem> {
     let mut predicted_checkins = 0;
-    match serde_json::from_slice::<Batch<'_>>(bytes) {
-        Ok(batch) => batch.items.iter().for_each(|item| drop(read(item, &mut predicted_checkins))),
-        Err(error) => drop(refused(&error)),
+    let batch = parse_batch(bytes)?;
+    Ok(batch.items.iter().map(|item| parse_item(item, &mut predicted_checkins)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_name_the_limit_that_is_checked() {
+        assert_eq!(TOO_MANY, format!("has more than {MAX_ITEMS} items"));
+        let items = |count: usize| format!("{{\"items\":[{}]}}", vec!["{}"; count].join(","));
+        assert_eq!(parse(items(MAX_ITEMS).as_bytes()).expect("a batch").len(), MAX_ITEMS);
+        let error = parse(items(MAX_ITEMS + 1).as_bytes()).expect_err("too many");
+        assert_eq!(error, Problem::invalid("items", TOO_MANY));
+        let error = parse(b"{\"items\":{}}").expect_err("no array");
+        let message = format!("must be an object with nothing but items, an array of up to {MAX_ITEMS}");
+        assert_eq!(error, Problem::invalid("items", &message));
     }
 }

@@ -1,13 +1,12 @@
-//! `GET /data/check-ins/{user_id}`: a person's check-ins as this service understands them, which is what predictions are made from.
-//! What an answer lacks was not answered, or could not be read.
+//! `GET /data/check-ins/{user_id}`: a person's check-ins as this service understands them, which predictions are made
+//! from. An answer that is not here was not given, or could not be parsed.
 
-use super::Asked;
-use crate::checkins;
+use crate::checkins::{self, CheckInQuery};
+use crate::context::EndpointRequest;
+use crate::http::Response;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::PredictionRequest;
-use crate::response::Response;
-use crate::telemetry::Record;
 use features::{CheckIn, FIELDS};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -17,13 +16,13 @@ struct Body<'a> {
     user_id: String,
     window_days: u8,
     /// Latest first.
-    checkins: Vec<Told<'a>>,
+    checkins: Vec<FlatCheckIn<'a>>,
 }
 
 /// A check-in with the fields that were answered, flat, as `POST /data/predictions` takes it.
-struct Told<'a>(&'a CheckIn);
+struct FlatCheckIn<'a>(&'a CheckIn);
 
-impl Serialize for Told<'_> {
+impl Serialize for FlatCheckIn<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.0.id)?;
@@ -35,25 +34,28 @@ impl Serialize for Told<'_> {
     }
 }
 
-pub(super) async fn answer<P: Platform>(
-    asked: &Asked<'_, P>,
-    user_id: &str,
-    query: &str,
-    record: &mut Record,
-) -> Result<Response, Problem> {
-    let request = PredictionRequest::of_check_ins(user_id, query)?;
-    record.person = Some(request.user_id);
-    let Asked { instance, settings, deadline, .. } = asked;
-    // The cache has predictions only, so the database is asked each time, and shows what it shows to this caller.
-    let credential = asked.caller.sight(settings, request.user_id)?.credential;
-    let checkins =
-        checkins::of(instance, settings, &request, credential, None, *deadline, record.trace.as_ref()).await?;
-    record.source = Some(if settings.supabase.is_some() { "supabase" } else { "demo" });
-    record.lap("source");
-    let window_days = request.wanted.window.get();
+pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let context = request.context;
+    let asked = PredictionRequest::parse_check_ins(request.path.get("user_id"), request.query)?;
+    context.timing.set_person(Some(asked.user_id));
+    let project = context.settings.supabase.as_ref();
+    let query = CheckInQuery {
+        user_id: asked.user_id,
+        window: asked.options.window,
+        limit_checkins: 0,
+        // The cache has predictions only, so the database is asked each time, and shows the rows that this caller may
+        // see.
+        credential: context.caller.visibility(&context.settings, asked.user_id)?.credential,
+        generation: None,
+        deadline: context.deadline,
+        trace: context.trace.as_ref(),
+    };
+    let checkins = context.instance.checkins.fetch(project.map(AsRef::as_ref), &query).await?;
+    context.timing.lap_source(checkins::source(project));
+    let window_days = asked.options.window.get();
     let age =
         |checkin: &CheckIn| checkins.first().map(|latest| latest.date.duration_since(checkin.date).as_hours() / 24);
     let in_window = checkins.iter().filter(|checkin| age(checkin) <= Some(window_days.into()));
-    let body = Body { user_id: request.user_id.to_string(), window_days, checkins: in_window.map(Told).collect() };
-    Ok(Response::json(200, &body).with_header("cache-control", "private, no-store"))
+    let checkins = in_window.map(FlatCheckIn).collect();
+    Ok(Response::json(200, &Body { user_id: asked.user_id.to_string(), window_days, checkins }).private())
 }

@@ -1,10 +1,9 @@
 //! `GET /health/live` and `GET /health/ready`.
 
-use crate::instance::Instance;
+use crate::context::EndpointRequest;
+use crate::http::Response;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::response::Response;
-use crate::store;
 use bipolar_edge_models::MODELS;
 use serde::Serialize;
 
@@ -17,21 +16,31 @@ struct Live {
 struct Ready {
     status: &'static str,
     models: usize,
-    /// `ok`, or `unavailable`: predictions are answered all the same, without the cache.
-    store: &'static str,
+    store: StoreStatus,
 }
 
-/// The process answers.
-pub(crate) fn live() -> Response {
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum StoreStatus {
+    Ok,
+    /// Predictions are answered all the same, without the cache.
+    Unavailable,
+}
+
+/// Says that the process answers, whatever its configuration.
+pub(super) fn live() -> Response {
     Response::json(200, &Live { status: "live" })
 }
 
-/// Predictions can be answered: the configuration is usable, or nobody would get here, and there are models. A store that is away is said, and
-/// is no reason to be taken out of service.
-pub(super) async fn ready<P: Platform>(instance: &Instance<P>) -> Result<Response, Problem> {
+/// Says if predictions can be answered: the configuration is usable, or nobody would get here, and there are models. A
+/// store that is away is no reason to be taken out of service.
+pub(super) async fn ready<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     if MODELS.is_empty() {
-        return Err(Problem::NotConfigured { detail: "No model is compiled into this deployment." });
+        return Err(Problem::not_configured("No model is compiled into this deployment."));
     }
-    let store = if store::answers(instance).await { "ok" } else { "unavailable" };
+    let store = match request.context.instance.store.is_ready().await {
+        true => StoreStatus::Ok,
+        false => StoreStatus::Unavailable,
+    };
     Ok(Response::json(200, &Ready { status: "ready", models: MODELS.len(), store }))
 }

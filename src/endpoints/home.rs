@@ -1,10 +1,25 @@
-//! `GET /` for a program: what this is, and where what can be asked is described. A browser gets [`super::page`].
+//! `GET /`: for a program the service's name and where its description is, for a browser a page that shows predictions,
+//! a person's history, what if, and the models.
+//!
+//! A page is one file, put together by the build. **Architecture invariant:** it asks this service and nobody else.
 
 use crate::checkins::PEOPLE;
-use crate::response::Response;
-use crate::settings::Settings;
+use crate::config::Settings;
+use crate::context::EndpointRequest;
+use crate::http::Response;
+use crate::http::headers::accepts;
+use crate::http::response::Asset;
+use crate::platform::Platform;
+use crate::problem::Problem;
 use bipolar_edge_models::MODELS;
+use http::header::CONTENT_SECURITY_POLICY;
 use serde::Serialize;
+
+const PAGE: Asset = Asset {
+    gzip: include_bytes!(concat!(env!("OUT_DIR"), "/PAGE.gz")),
+    content_type: "text/html; charset=utf-8",
+    tag: env!("PAGE_TAG"),
+};
 
 #[derive(Serialize)]
 struct Home {
@@ -23,19 +38,27 @@ struct DemoPerson {
     state: &'static str,
 }
 
-pub(super) fn answer(settings: &Settings) -> Response {
+pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    // Only browsers name HTML among the types that they accept.
+    let response = match accepts(request.headers, "accept", &["text/html"], None) {
+        true => Response::asset(&PAGE, request.headers)?.with_header(CONTENT_SECURITY_POLICY, env!("PAGE_POLICY")),
+        false => describe(&request.context.settings),
+    };
+    Ok(response.varying_by("accept"))
+}
+
+fn describe(settings: &Settings) -> Response {
     // With a database the demo people are nobody.
-    let demo = settings.supabase.is_none();
-    Response::json(
-        200,
-        &Home {
-            service: "bipolar-edge",
-            version: env!("CARGO_PKG_VERSION"),
-            notice: "Models and demo people are synthetic. Not a medical device.",
-            auth_mode: settings.auth_mode.name(),
-            openapi: "/openapi.json",
-            models: MODELS.iter().map(|model| model.version).collect(),
-            demo_people: PEOPLE.iter().filter(|_| demo).map(|(user_id, state)| DemoPerson { user_id, state }).collect(),
-        },
-    )
+    let is_demo = settings.supabase.is_none();
+    let people = PEOPLE.iter().filter(|_| is_demo).map(|(user_id, state)| DemoPerson { user_id, state });
+    let home = Home {
+        service: "bipolar-edge",
+        version: env!("CARGO_PKG_VERSION"),
+        notice: "Models and demo people are synthetic. Not a medical device.",
+        auth_mode: settings.auth_mode.name(),
+        openapi: "/openapi.json",
+        models: MODELS.iter().map(|model| model.version).collect(),
+        demo_people: people.collect(),
+    };
+    Response::json(200, &home)
 }

@@ -1,14 +1,18 @@
 //! `GET /models` and `GET /models/{name}`: the inventory, written by the build.
 
+use crate::context::EndpointRequest;
+use crate::http::Response;
+use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::response::Response;
 use bipolar_edge_models::{MODELS, Model};
 
-pub(super) fn all() -> Response {
+pub(super) async fn list<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let summaries: Vec<&str> = MODELS.iter().map(|model| model.summary).collect();
-    Response::json_text(200, format!("{{\"models\":[{}]}}", summaries.join(",")))
+    let body = format!("{{\"models\":[{}]}}", summaries.join(","));
+    Ok(Response::json_text(200, body).with_model_etag(request.headers))
 }
 
-pub(super) fn one(name: &str) -> Result<Response, Problem> {
-    Model::find(name).map(|model| Response::json_text(200, model.inventory)).ok_or(Problem::NoSuchModel)
+pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let model = Model::find(request.path.get("name")).ok_or(Problem::NoSuchModel)?;
+    Ok(Response::json_text(200, model.inventory).with_model_etag(request.headers))
 }

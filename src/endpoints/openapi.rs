@@ -1,23 +1,26 @@
-//! `GET /openapi.json`: what can be asked, as OpenAPI 3.1 describes it. The document is `openapi.json` beside this file; tests hold it
-//! against the routes, the fields of a check-in and, with schemathesis, the answers.
+//! `GET /openapi.json`: the API as OpenAPI 3.1 describes it. The document is `openapi.json` beside this file; tests
+//! hold it against the routes, the fields of a check-in and, with schemathesis, the answers.
 
-use crate::compression::Stored;
-use crate::response::Response;
-use http::HeaderMap;
+use crate::context::EndpointRequest;
+use crate::http::Response;
+use crate::http::response::Asset;
+use crate::platform::Platform;
+use crate::problem::Problem;
 
-const DOCUMENT: Stored = Stored {
+const DOCUMENT: Asset = Asset {
     gzip: include_bytes!(concat!(env!("OUT_DIR"), "/OPENAPI.gz")),
     content_type: "application/json",
     tag: env!("OPENAPI_TAG"),
 };
 
-pub(super) fn answer(headers: &HeaderMap) -> Response {
-    DOCUMENT.answer(headers)
+pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    Response::asset(&DOCUMENT, request.headers)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::route;
+    use crate::endpoints::{self, Routes};
+    use crate::fake_platform::Fake;
     use features::{FIELDS, Range};
     use serde_json::{Value, json};
 
@@ -31,18 +34,17 @@ mod tests {
         let paths = document["paths"].as_object().expect("paths");
         for (path, described) in paths {
             let path = path.replace("{name}", "mood_state").replace("{user_id}", "x").replace("{id}", "x");
-            let methods = route::methods(&path).expect("a route");
-            let mut there: Vec<&str> = methods.split(", ").filter(|method| *method != "HEAD").collect();
+            let found = endpoints::find::<Fake>(&path).expect("a route");
+            let allow = found.allow();
+            let mut there: Vec<&str> = allow.split(", ").filter(|method| *method != "HEAD").collect();
             let mut described: Vec<String> =
                 described.as_object().expect("methods").keys().map(|method| method.to_uppercase()).collect();
             there.sort_unstable();
             described.sort_unstable();
             assert_eq!(there, described, "{path}");
-            let template = route::name(&path).expect("a route");
-            assert!(paths.contains_key(template), "{template}");
         }
-        for template in route::ALL_NAMES {
-            assert!(paths.contains_key(template), "{template} is not described");
+        for route in Routes::<Fake>::TABLE {
+            assert!(paths.contains_key(route.templates[0]), "{} is not described", route.templates[0]);
         }
     }
 

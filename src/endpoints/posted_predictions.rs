@@ -1,36 +1,40 @@
 //! `POST /data/predictions`: predictions from the check-ins in the body. Nothing is kept of them.
 
-use super::Asked;
-use super::predictions::{Predicted, Served, body, predict_all, private};
-use crate::platform::{Platform, RequestBody};
+use super::predictions::{Body, predict_all};
+use crate::cache::PredictionSet;
+use crate::context::EndpointRequest;
+use crate::http::Response;
+use crate::http::body::read_json;
+use crate::http::response::CacheStatus;
+use crate::limits::MAX_ITEM_BYTES;
+use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::request::{self, ITEM_LIMIT, PostedRequest};
-use crate::response::{Response, in_seconds};
-use crate::telemetry::Record;
+use crate::request::PostedRequest;
+use crate::telemetry::timing::CheckInSource;
+use crate::time::rfc3339_seconds;
 use jiff::Timestamp;
 
-pub(super) async fn answer<P: Platform>(
-    asked: &Asked<'_, P>,
-    body_of: impl RequestBody,
-    record: &mut Record,
-) -> Result<Response, Problem> {
-    let bytes =
-        request::read_json(&asked.instance.platform, asked.headers, body_of, ITEM_LIMIT, asked.deadline).await?;
-    let request = PostedRequest::parse(&bytes)?;
-    record.lap("request");
-    (record.person, record.source) = (request.user_id, Some("request"));
-    let predicted = predict_all(asked, &request.checkins, &request.wanted, record).await;
-    Ok(private(Response::json(200, &answer_to(&request, &predicted, &in_seconds(Timestamp::now()))), Served::Bypass))
+pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let EndpointRequest { context, headers, body, .. } = request;
+    let bytes = read_json(&context.instance.platform, headers, body, MAX_ITEM_BYTES, context.deadline).await?;
+    let asked = PostedRequest::parse(&bytes)?;
+    context.timing.lap("request");
+    context.timing.set_person(asked.user_id);
+    context.timing.set_source(CheckInSource::Request);
+    let predictions = predict_all(context, &asked.checkins, &asked.options).await;
+    let generated_at = rfc3339_seconds(Timestamp::now());
+    let body = response_body(&asked, &predictions, &generated_at);
+    Ok(Response::json(200, &body).with_cache_status(CacheStatus::Bypass))
 }
 
-/// The answer to one question of this kind.
-pub(super) fn answer_to<'a>(
-    request: &'a PostedRequest,
-    predicted: &'a Predicted,
+/// The body that answers one question of this kind.
+pub(super) fn response_body<'a>(
+    asked: &'a PostedRequest,
+    predictions: &'a PredictionSet,
     generated_at: &'a str,
-) -> impl serde::Serialize + 'a {
-    let mut body = body(&request.wanted, generated_at, &predicted.predictions, &predicted.per_checkin);
-    body.user_id = request.user_id.map(|id| id.to_string());
-    body.warnings = &request.warnings;
+) -> Body<'a> {
+    let mut body = Body::new(&asked.options, generated_at, &predictions.predictions, &predictions.per_checkin);
+    body.user_id = asked.user_id.map(|id| id.to_string());
+    body.warnings = &asked.warnings;
     body
 }

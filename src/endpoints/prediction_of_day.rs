@@ -1,40 +1,29 @@
 //! `GET /data/prediction_of_day/{user_id}`: the person's mood state in three fields.
 
-use super::Asked;
-use super::predictions::{find_or_predict, private};
+use super::predictions::{DAY_TYPE, find_or_predict};
+use crate::context::EndpointRequest;
+use crate::http::Response;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::PredictionRequest;
-use crate::response::Response;
-use crate::telemetry::Record;
-use bipolar_edge_models::MODELS;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
-/// The prediction type that is the prediction of the day.
-const OF_DAY: &str = "mood_state";
-
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 struct Body<'a> {
     #[serde(rename = "type")]
-    kind: &'a str,
+    prediction_type: &'static str,
     label: &'a str,
-    /// Passed on as it was written.
-    #[serde(borrow)]
-    probability: &'a RawValue,
+    probability: Option<f64>,
 }
 
-pub(super) async fn answer<P: Platform>(
-    asked: &Asked<'_, P>,
-    user_id: &str,
-    query: &str,
-    record: &mut Record,
-) -> Result<Response, Problem> {
-    let request = PredictionRequest::of_day(user_id, query)?;
-    record.person = Some(request.user_id);
-    let (entry, cache_state) = find_or_predict(asked, &request, record).await?;
-    let prediction = MODELS.iter().zip(&entry.predictions).find(|(model, _)| model.name == OF_DAY);
-    let body: Option<Body<'_>> = prediction.and_then(|(_, json)| serde_json::from_str(json.get()).ok());
-    let body = body.ok_or(Problem::NotConfigured { detail: "This deployment has no model for mood_state." })?;
-    Ok(private(Response::json(200, &body), cache_state))
+pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let asked = PredictionRequest::parse_person(request.path.get("user_id"), request.query)?;
+    request.context.timing.set_person(Some(asked.user_id));
+    let (entry, cache_status) = find_or_predict(request.context, &asked).await?;
+    let day = entry
+        .day
+        .as_ref()
+        .ok_or_else(|| Problem::not_configured(format!("This deployment has no model for {DAY_TYPE}.")))?;
+    let body = Body { prediction_type: DAY_TYPE, label: &day.label, probability: day.probability };
+    Ok(Response::json(200, &body).with_cache_status(cache_status))
 }

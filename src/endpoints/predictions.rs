@@ -1,40 +1,50 @@
 //! `GET /data/predictions/{user_id}`: every prediction about one person.
 
-use super::{Asked, job};
-use crate::cache::{self, CheckInEntry, Entry, Lookup, Place};
-use crate::checkins;
+use super::job;
+use crate::cache::{CacheSlot, CheckInEntry, DayPrediction, Entry, Lookup, PredictionSet};
+use crate::checkins::{self, CheckInQuery};
+use crate::context::{EndpointRequest, RequestContext};
 use crate::deadline::Deadline;
-use crate::jobs::{self, Begun, Job, Outcome};
+use crate::http::Response;
+use crate::http::headers::prefers_async;
+use crate::http::problem_response::problem_json;
+use crate::http::response::CacheStatus;
+use crate::jobs::{Job, JobOutcome, Started};
 use crate::platform::Platform;
-use crate::predict::{self, Prediction, Source};
+use crate::predict::{self, Basis, Outcome, Prediction};
 use crate::problem::Problem;
-use crate::request::{self, PredictionRequest, Wanted};
-use crate::response::Response;
-use crate::telemetry::{Record, log, totals};
+use crate::request::{PredictionOptions, PredictionRequest};
+use crate::telemetry::request_log::{FinishedJob, finish_job};
+use crate::telemetry::{log, metrics};
 use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
-use http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::rc::Rc;
 use std::time::Duration;
 
-/// What is answered.
+/// The prediction type that is the prediction of the day.
+pub(super) const DAY_TYPE: &str = "mood_state";
+
+const STALE: &str = "The database cannot be reached: these predictions were made before, from the check-ins of then.";
+
+/// The body of an answer.
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user_id: Option<String>,
     window_days: u8,
     generated_at: &'a str,
-    /// How old a stale answer is.
+    /// The age of a stale answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     age_seconds: Option<u64>,
-    /// Why a stale answer is one.
+    /// The reason why an answer is stale.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'static str>,
     predictions: Vec<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     per_checkin: Option<Vec<PerCheckIn<'a>>>,
-    /// What was done with check-ins that the caller may not expect.
+    /// The check-ins that were dropped.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub(super) warnings: &'a [String],
 }
@@ -46,252 +56,238 @@ struct PerCheckIn<'a> {
     predictions: Vec<&'a RawValue>,
 }
 
-/// The body that answers what is `wanted`, of predictions of every type.
-pub(super) fn body<'a>(
-    wanted: &Wanted,
-    generated_at: &'a str,
-    predictions: &'a [Box<RawValue>],
-    per_checkin: &'a [CheckInEntry],
-) -> Body<'a> {
-    let latest = per_checkin.iter().take(usize::from(wanted.limit_checkins));
-    let per_checkin = latest.map(|checkin| PerCheckIn {
-        checkin_id: &checkin.checkin_id,
-        checkin_date: &checkin.checkin_date,
-        predictions: only(&checkin.predictions, &wanted.types),
-    });
-    Body {
-        user_id: None,
-        window_days: wanted.window.get(),
-        generated_at,
-        age_seconds: None,
-        warning: None,
-        predictions: only(predictions, &wanted.types),
-        per_checkin: (wanted.limit_checkins > 0).then(|| per_checkin.collect()),
-        warnings: &[],
+impl<'a> Body<'a> {
+    /// The body that answers with these options, out of predictions of every type.
+    pub(super) fn new(
+        options: &PredictionOptions,
+        generated_at: &'a str,
+        predictions: &'a [Box<RawValue>],
+        per_checkin: &'a [CheckInEntry],
+    ) -> Body<'a> {
+        let latest = per_checkin.iter().take(usize::from(options.limit_checkins));
+        let per_checkin = latest.map(|checkin| PerCheckIn {
+            checkin_id: &checkin.checkin_id,
+            checkin_date: &checkin.checkin_date,
+            predictions: select_types(&checkin.predictions, &options.types),
+        });
+        Body {
+            user_id: None,
+            window_days: options.window.get(),
+            generated_at,
+            age_seconds: None,
+            warning: None,
+            predictions: select_types(predictions, &options.types),
+            per_checkin: (options.limit_checkins > 0).then(|| per_checkin.collect()),
+            warnings: &[],
+        }
+    }
+
+    /// The body that answers a request with an entry.
+    fn of_entry(request: &PredictionRequest, entry: &'a Entry, cache_status: CacheStatus) -> Body<'a> {
+        let age_seconds = if let CacheStatus::Stale { age } = cache_status { Some(age.as_secs()) } else { None };
+        Body {
+            user_id: Some(request.user_id.to_string()),
+            warning: age_seconds.map(|_| STALE),
+            age_seconds,
+            ..Body::new(&request.options, &entry.generated_at, &entry.predictions, &entry.per_checkin)
+        }
     }
 }
 
-pub(super) async fn answer<P: Platform>(
-    asked: &Asked<'_, P>,
-    user_id: &str,
-    query: &str,
-    record: &mut Record,
-) -> Result<Response, Problem> {
-    let request = PredictionRequest::parse(user_id, query)?;
-    record.person = Some(request.user_id);
-    let place = match find(asked, &request, record).await? {
-        Found::Entry(entry) => {
-            return Ok(private(Response::json(200, &told(&request, &entry, Served::Hit)), Served::Hit));
-        }
-        Found::Nothing(place) => place,
+/// The predictions of these types, out of one a model.
+fn select_types<'a>(predictions: &'a [Box<RawValue>], types: &[&Model]) -> Vec<&'a RawValue> {
+    MODELS
+        .iter()
+        .zip(predictions)
+        .filter(|(model, _)| types.iter().any(|other| other.name == model.name))
+        .map(|(_, prediction)| prediction.as_ref())
+        .collect()
+}
+
+pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let context = request.context;
+    let asked = PredictionRequest::parse(request.path.get("user_id"), request.query)?;
+    context.timing.set_person(Some(asked.user_id));
+    let slot = match find(context, &asked).await? {
+        Found::Entry(entry) => return Ok(entry_response(&asked, &entry, CacheStatus::Hit)),
+        Found::Nothing(slot) => slot,
     };
-    if asked.settings.use_background_inference || request::prefers_async(asked.headers) {
-        let generation = place.as_ref().map_or("", |place| place.generation.as_str());
-        let caller = asked.caller.identity();
-        match jobs::begin(asked.instance, asked.settings, caller, &request.to_string(), generation).await {
-            Ok(Begun::Before(running)) => return Ok(job::accepted(&running)),
-            Ok(Begun::Now(begun, deadline)) => {
-                let accepted = job::accepted(&begun);
-                predict_later(asked, request, place, begun, deadline, record.of_job());
+    if context.settings.use_background_inference || prefers_async(request.headers) {
+        let generation = slot.as_ref().map_or("", |slot| slot.generation.as_str());
+        let (caller, question) = (context.caller.identity(), asked.to_string());
+        match context.instance.jobs.start(&context.settings, caller, &question, generation).await {
+            Ok(Started::Before(running)) => return Ok(job::accepted(&running)),
+            Ok(Started::Now(started, deadline)) => {
+                let accepted = job::accepted(&started);
+                predict_later(context, asked, slot, started, deadline);
                 return Ok(accepted);
             }
             // The caller would rather not wait, and would rather wait than have nothing.
-            Err(cause) => {
-                log::warning("job_not_begun", "a background prediction could not be begun and is made at once", cause)
+            Err(failure) => {
+                let message = "a background prediction could not be begun and is made at once";
+                log::warning("job_not_begun", message, failure.cause());
             }
         }
     }
-    let (entry, served) = predict(asked, &request, place, record).await?;
-    Ok(private(Response::json(200, &told(&request, &entry, served)), served))
+    let (entry, cache_status) = predict(context, &asked, slot).await?;
+    Ok(entry_response(&asked, &entry, cache_status))
+}
+
+fn entry_response(request: &PredictionRequest, entry: &Entry, cache_status: CacheStatus) -> Response {
+    Response::json(200, &Body::of_entry(request, entry, cache_status)).with_cache_status(cache_status)
 }
 
 /// Makes a prediction after the answer, in this instance.
 fn predict_later<P: Platform>(
-    asked: &Asked<'_, P>,
+    context: &RequestContext<P>,
     request: PredictionRequest,
-    place: Option<Place>,
+    slot: Option<CacheSlot>,
     job: Job,
     deadline: Deadline,
-    mut record: Record,
 ) {
-    let (instance, settings, caller) = (asked.instance.clone(), asked.settings.clone(), asked.caller.clone());
-    asked.instance.platform.spawn(async move {
-        let headers = HeaderMap::new();
-        let asked = Asked { instance: &instance, settings: &settings, headers: &headers, caller: &caller, deadline };
-        let made = predict(&asked, &request, place, &mut record).await;
-        let outcome = made.map(|(entry, served)| {
-            // The store does not keep whom it is about.
-            serde_json::value::to_raw_value(&Body { user_id: None, ..told(&request, &entry, served) })
+    let context = context.for_background(deadline);
+    let instance = context.instance.clone();
+    instance.platform.spawn(async move {
+        let predicted = predict(&context, &request, slot).await.and_then(|(entry, cache_status)| {
+            // The store does not keep the person that it is about.
+            let body = Body { user_id: None, ..Body::of_entry(&request, &entry, cache_status) };
+            serde_json::value::to_raw_value(&body).map_err(|_| Problem::Internal)
         });
-        let outcome = match outcome {
-            Ok(Ok(result)) => Outcome::Done(result),
-            Ok(Err(_)) => Outcome::Failed(Problem::JobLost.into_json()),
-            Err(problem) => {
-                record.problem(&problem);
-                Outcome::Failed(problem.into_json())
-            }
+        let (outcome, problem) = match predicted {
+            Ok(result) => (JobOutcome::Done(result), None),
+            Err(problem) => (JobOutcome::Failed(problem_json(&problem)), Some(problem)),
         };
-        record.end_of_job(&instance, outcome.name());
-        record.export(&instance, None);
-        jobs::finish(&instance, &settings, job, outcome).await;
-        totals::tell_later(&instance);
+        let RequestContext { instance, trace, timing, info, .. } = &context;
+        let (trace, problem, status) = (trace.as_ref(), problem.as_ref(), outcome.status());
+        finish_job(&instance.platform, &instance.store, &FinishedJob { info, trace, timing, problem, status });
+        instance.jobs.finish(job, outcome).await;
+        instance.totals.schedule_flush();
     });
 }
 
-/// The body that tells an entry to who asked.
-fn told<'a>(request: &'a PredictionRequest, entry: &'a Entry, served: Served) -> Body<'a> {
-    let body = body(&request.wanted, &entry.generated_at, &entry.predictions, &entry.per_checkin);
-    let age_seconds = if let Served::Stale { age } = served { Some(age.as_secs()) } else { None };
-    Body { user_id: Some(request.user_id.to_string()), warning: age_seconds.map(|_| STALE), age_seconds, ..body }
-}
-
-const STALE: &str = "The database cannot be reached: these predictions were made before, from the check-ins of then.";
-
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Served {
-    /// From the cache.
-    Hit,
-    /// From the cache, though it has expired, because no new one could be made.
-    Stale { age: Duration },
-    /// Made now, and kept.
-    Miss,
-    /// Made now, for this caller alone.
-    Bypass,
-}
-
-/// What must be said of every answer about a person.
-pub(super) fn private(response: Response, served: Served) -> Response {
-    let response = response.with_header("cache-control", "private, no-store");
-    match served {
-        Served::Hit => response.with_header("x-cache", "HIT"),
-        Served::Stale { age } => response.with_header("x-cache", "STALE").with_header("age", age.as_secs().to_string()),
-        Served::Miss => response.with_header("x-cache", "MISS"),
-        Served::Bypass => response.with_header("x-cache", "BYPASS"),
-    }
-}
-
-/// The person's entry from the cache, or a new one, which is written to the cache after the response; and which of them it is.
+/// Finds the person's entry in the cache, or makes a new one, which is written to the cache after the response.
 pub(super) async fn find_or_predict<P: Platform>(
-    asked: &Asked<'_, P>,
+    context: &RequestContext<P>,
     request: &PredictionRequest,
-    record: &mut Record,
-) -> Result<(Entry, Served), Problem> {
-    match find(asked, request, record).await? {
-        Found::Entry(entry) => Ok((entry, Served::Hit)),
-        Found::Nothing(place) => predict(asked, request, place, record).await,
+) -> Result<(Entry, CacheStatus), Problem> {
+    match find(context, request).await? {
+        Found::Entry(entry) => Ok((entry, CacheStatus::Hit)),
+        Found::Nothing(slot) => predict(context, request, slot).await,
     }
 }
 
-/// What there is before anything is predicted.
+/// The state of the cache before anything is predicted.
 enum Found {
     Entry(Entry),
-    /// Nothing, and where what is predicted now should go.
-    Nothing(Option<Place>),
+    /// Nothing, and the slot for a new entry, if it may be kept.
+    Nothing(Option<CacheSlot>),
 }
 
 /// Looks for the person's entry in the cache.
-async fn find<P: Platform>(
-    asked: &Asked<'_, P>,
-    request: &PredictionRequest,
-    record: &mut Record,
-) -> Result<Found, Problem> {
-    let Asked { instance, settings, .. } = asked;
-    let sight = asked.caller.sight(settings, request.user_id)?;
-    // What a token shows is that caller's alone, and what is in the cache may be more than it shows.
-    let looked_up = if sight.whole { cache::look_up(instance, settings, request).await } else { Lookup::Bypass };
-    record.lap("cache");
+async fn find<P: Platform>(context: &RequestContext<P>, request: &PredictionRequest) -> Result<Found, Problem> {
+    let RequestContext { instance, settings, caller, timing, .. } = context;
+    let visibility = caller.visibility(settings, request.user_id)?;
+    // The rows that a token shows are for that caller alone, and an entry in the cache may be of more than it shows.
+    let looked_up = match visibility.is_whole {
+        true => instance.cache.look_up(settings, request).await,
+        false => Lookup::Bypass,
+    };
+    timing.lap("cache");
     Ok(match looked_up {
         Lookup::Hit(entry) => Found::Entry(entry),
-        Lookup::Miss(place) => Found::Nothing(Some(place)),
+        Lookup::Miss(slot) => Found::Nothing(Some(slot)),
         Lookup::Bypass => Found::Nothing(None),
     })
 }
 
-/// A new entry, which is written to the cache later if there is a place for it.
+/// Makes a new entry, which is written to the cache later if there is a slot for it.
 async fn predict<P: Platform>(
-    asked: &Asked<'_, P>,
+    context: &RequestContext<P>,
     request: &PredictionRequest,
-    place: Option<Place>,
-    record: &mut Record,
-) -> Result<(Entry, Served), Problem> {
-    let Asked { instance, settings, .. } = asked;
-    let sight = asked.caller.sight(settings, request.user_id)?;
-    let generation = place.as_ref().map(|place| place.generation.as_str());
-    let checkins =
-        checkins::of(instance, settings, request, sight.credential, generation, asked.deadline, record.trace.as_ref())
-            .await;
-    record.source = Some(if settings.supabase.is_some() { "supabase" } else { "demo" });
-    record.lap("source");
-    let checkins = match (checkins, &place) {
+    slot: Option<CacheSlot>,
+) -> Result<(Entry, CacheStatus), Problem> {
+    let RequestContext { instance, settings, .. } = context;
+    let checkins = match (fetch_checkins(context, request, slot.as_ref()).await, &slot) {
         (Ok(checkins), _) => checkins,
-        (Err(Problem::Source(failure)), Some(place)) if failure.is_outage() => {
-            let stale = cache::stale(instance, place).await.ok_or(Problem::Source(failure))?;
+        (Err(Problem::Source(failure)), Some(slot)) if failure.is_outage() => {
+            let stale = instance.cache.stale(slot).await.ok_or(Problem::Source(failure))?;
             let age = stale.age();
-            return Ok((stale, Served::Stale { age }));
+            return Ok((stale, CacheStatus::Stale { age }));
         }
         (Err(problem), _) => return Err(problem),
     };
+    let predictions = predict_all(context, &checkins, &request.options).await;
+    // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. A
+    // type that ran out of time may be answered the next time.
+    let is_kept = slot.is_some() && !checkins.is_empty() && predictions.is_complete;
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
-    let predicted = predict_all(asked, &checkins, &request.wanted, record).await;
-    let entry = Entry::new(place.as_ref(), ttl, &request.wanted, predicted.predictions, predicted.per_checkin);
-    // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. What ran
-    // out of time may be answered the next time.
-    if place.is_some() && !checkins.is_empty() && predicted.complete {
-        cache::write_later(instance, settings, &entry);
+    let entry = Entry::new(slot.as_ref(), ttl, &request.options, predictions);
+    if is_kept {
+        instance.cache.write_later(&entry);
     }
-    Ok((entry, if place.is_some() { Served::Miss } else { Served::Bypass }))
+    Ok((entry, if slot.is_some() { CacheStatus::Miss } else { CacheStatus::Bypass }))
 }
 
-/// Predictions of every type.
-pub(super) struct Predicted {
-    /// At the latest check-in; one a model, in the registry's order, as JSON.
-    pub(super) predictions: Vec<Box<RawValue>>,
-    /// At each of the latest check-ins that were asked for.
-    pub(super) per_checkin: Vec<CheckInEntry>,
-    /// None of them ran out of time.
-    complete: bool,
-}
-
-/// Predicts from check-ins that stand latest first. Yields before each of several; what the deadline leaves no time for
-/// answers `timeout`.
-pub(super) async fn predict_all<P: Platform>(
-    asked: &Asked<'_, P>,
-    checkins: &[CheckIn],
-    wanted: &Wanted,
-    record: &mut Record,
-) -> Predicted {
-    let mut complete = true;
-    let mut at = |checkins: &[CheckIn], source| {
-        let row = features::row(checkins, wanted.window.get());
-        record.lap("features");
-        let predictions = predict::all(row.as_ref(), source, wanted.explain, asked.settings, asked.deadline);
-        complete &= !predictions.iter().any(Prediction::ran_out_of_time);
-        record.predictions(row.as_ref(), &predictions);
-        let predictions = predictions.iter().filter_map(|prediction| serde_json::value::to_raw_value(prediction).ok());
-        let predictions: Vec<Box<RawValue>> = predictions.collect();
-        record.lap("inference");
-        predictions
+async fn fetch_checkins<P: Platform>(
+    context: &RequestContext<P>,
+    request: &PredictionRequest,
+    slot: Option<&CacheSlot>,
+) -> Result<Rc<[CheckIn]>, Problem> {
+    let RequestContext { instance, settings, caller, deadline, trace, timing, .. } = context;
+    let project = settings.supabase.as_ref();
+    let query = CheckInQuery {
+        user_id: request.user_id,
+        window: request.options.window,
+        limit_checkins: request.options.limit_checkins,
+        credential: caller.visibility(settings, request.user_id)?.credential,
+        generation: slot.map(|slot| slot.generation.as_str()),
+        deadline: *deadline,
+        trace: trace.as_ref(),
     };
-    let predictions = at(checkins, Source::AggregatedLastCheckIn);
+    let checkins = instance.checkins.fetch(project.map(AsRef::as_ref), &query).await;
+    timing.lap_source(checkins::source(project));
+    checkins
+}
+
+/// Predicts from check-ins that stand latest first. Yields before each of several; a model whose turn comes after the
+/// deadline is out of time.
+pub(super) async fn predict_all<P: Platform>(
+    context: &RequestContext<P>,
+    checkins: &[CheckIn],
+    options: &PredictionOptions,
+) -> PredictionSet {
+    let mut set = PredictionSet { day: None, predictions: Vec::new(), per_checkin: Vec::new(), is_complete: true };
+    let mut predict_at = |checkins: &[CheckIn], basis| {
+        let row = features::row(checkins, options.window.get());
+        context.timing.lap("features");
+        let resources = &context.settings.crisis_resources;
+        let predictions = predict::predict_all(row.as_ref(), basis, options.explain, resources, context.deadline);
+        set.is_complete &= !predictions.iter().any(Prediction::is_out_of_time);
+        metrics::observe_predictions(row.as_ref(), &predictions);
+        for prediction in predictions.iter().filter(|prediction| !matches!(prediction.outcome, Outcome::OutOfTime)) {
+            context.timing.add_inference(prediction.model.name, prediction.duration);
+        }
+        if let Basis::LatestCheckIn = basis {
+            set.day = predictions.iter().find(|prediction| prediction.model.name == DAY_TYPE).map(day_prediction);
+        }
+        let json = predictions.iter().filter_map(|prediction| serde_json::value::to_raw_value(prediction).ok());
+        let json: Vec<Box<RawValue>> = json.collect();
+        context.timing.lap("inference");
+        json
+    };
+    let predictions = predict_at(checkins, Basis::LatestCheckIn);
     let mut per_checkin = Vec::new();
-    for (index, checkin) in checkins.iter().enumerate().take(usize::from(wanted.limit_checkins)) {
-        asked.instance.platform.yield_now().await;
+    for (index, checkin) in checkins.iter().enumerate().take(usize::from(options.limit_checkins)) {
+        context.instance.platform.yield_now().await;
         per_checkin.push(CheckInEntry {
             checkin_id: checkin.id.clone(),
             checkin_date: checkin.date.to_string(),
-            predictions: at(&checkins[index..], Source::CheckIn),
+            predictions: predict_at(&checkins[index..], Basis::CheckIn),
         });
     }
-    Predicted { predictions, per_checkin, complete }
+    PredictionSet { predictions, per_checkin, ..set }
 }
 
-/// The predictions of the wanted types, out of one a model.
-fn only<'a>(predictions: &'a [Box<RawValue>], wanted: &[&Model]) -> Vec<&'a RawValue> {
-    MODELS
-        .iter()
-        .zip(predictions)
-        .filter(|(model, _)| wanted.iter().any(|other| other.name == model.name))
-        .map(|(_, prediction)| prediction.as_ref())
-        .collect()
+fn day_prediction(prediction: &Prediction<'_>) -> DayPrediction {
+    DayPrediction { label: prediction.label().to_owned(), probability: prediction.probability() }
 }

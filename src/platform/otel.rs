@@ -1,14 +1,18 @@
-//! `wasi:otel`, where the module is built for a host that offers it: spans and counts on their way to the host's exporter.
+//! `wasi:otel`, where the module is built for a host that offers it: spans and counts on their way to the host's
+//! exporter.
 
-use crate::telemetry::export::{Attribute, Span};
-use crate::telemetry::metrics::Exported;
-use crate::telemetry::trace::Trace;
 use jiff::Timestamp;
+use service::telemetry::export::{Attribute, Span};
+use service::telemetry::metrics::Exported;
+use service::telemetry::trace::Trace;
 
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 mod telemetry {
-    wit_bindgen::generate!({ path: "wit", world: "telemetry", generate_all });
+    wit_bindgen::generate!({ path: "../../wit", world: "telemetry", generate_all });
 }
+
+/// The name under which telemetry is exported.
+const SERVICE_NAME: &str = "bipolar-edge";
 
 use telemetry::wasi::clocks::wall_clock::Datetime;
 use telemetry::wasi::otel::metrics::{
@@ -19,19 +23,19 @@ use telemetry::wasi::otel::tracing::{SpanContext, SpanData, SpanKind, Status, Tr
 use telemetry::wasi::otel::types::{InstrumentationScope, KeyValue, Resource};
 use telemetry::wasi::otel::{metrics, tracing};
 
-/// The host's step, if it has one: an id of zeros is none.
-pub(super) fn outer_step() -> Option<Trace> {
+/// The host's span, if it has one: an id of zeros is none.
+pub(crate) fn parent_span() -> Option<Trace> {
     let outer = tracing::outer_span_context();
     let is_id = |id: &str, length| id.len() == length && id.bytes().any(|digit| digit != b'0');
     let sampled = outer.trace_flags.contains(TraceFlags::SAMPLED);
     (is_id(&outer.trace_id, 32) && is_id(&outer.span_id, 16))
-        .then(|| Trace::part(&outer.trace_id, &outer.span_id, sampled))
+        .then(|| Trace::child_of(&outer.trace_id, &outer.span_id, sampled))
 }
 
-pub(super) fn export_spans(spans: &[Span]) {
+pub(crate) fn export_spans(spans: &[Span]) {
     for span in spans.iter().filter(|span| span.sampled) {
         let context = SpanContext {
-            trace_id: span.trace.clone(),
+            trace_id: span.trace_id.clone(),
             span_id: span.id.clone(),
             trace_flags: TraceFlags::SAMPLED,
             is_remote: false,
@@ -40,7 +44,7 @@ pub(super) fn export_spans(spans: &[Span]) {
         tracing::on_start(&context);
         tracing::on_end(&SpanData {
             span_context: context,
-            parent_span_id: span.parent.clone(),
+            parent_span_id: span.parent_id.clone(),
             span_kind: if span.is_server { SpanKind::Server } else { SpanKind::Internal },
             name: span.name.clone(),
             start_time: datetime(span.start),
@@ -48,7 +52,7 @@ pub(super) fn export_spans(spans: &[Span]) {
             attributes: span.attributes.iter().map(|(key, value)| attribute(key, value)).collect(),
             events: Vec::new(),
             links: Vec::new(),
-            status: span.error.map_or(Status::Unset, |error| Status::Error(error.to_owned())),
+            status: span.error.clone().map_or(Status::Unset, Status::Error),
             instrumentation_scope: scope(),
             dropped_attributes: 0,
             dropped_events: 0,
@@ -57,8 +61,8 @@ pub(super) fn export_spans(spans: &[Span]) {
     }
 }
 
-/// As differences: an instance does not know what others have counted, nor what it counted before it was made anew.
-pub(super) fn export_counts(counts: &[Exported<'_>], from: Timestamp, to: Timestamp) -> Result<(), &'static str> {
+/// Exports counts as differences: an instance knows neither the counts of others, nor its own before it was made anew.
+pub(crate) fn export_counts(counts: &[Exported<'_>], from: Timestamp, to: Timestamp) -> Result<(), &'static str> {
     let (start_time, time) = (datetime(from), datetime(to));
     let metric = |counted: &Exported<'_>| {
         let attributes =
@@ -101,7 +105,7 @@ pub(super) fn export_counts(counts: &[Exported<'_>], from: Timestamp, to: Timest
     };
     let resource = Resource {
         attributes: vec![
-            KeyValue { key: "service.name".to_owned(), value: json(env!("CARGO_PKG_NAME")) },
+            KeyValue { key: "service.name".to_owned(), value: json(SERVICE_NAME) },
             KeyValue { key: "service.version".to_owned(), value: json(env!("CARGO_PKG_VERSION")) },
         ],
         schema_url: None,
@@ -113,7 +117,7 @@ pub(super) fn export_counts(counts: &[Exported<'_>], from: Timestamp, to: Timest
 
 fn scope() -> InstrumentationScope {
     InstrumentationScope {
-        name: env!("CARGO_PKG_NAME").to_owned(),
+        name: SERVICE_NAME.to_owned(),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         schema_url: None,
         attributes: Vec::new(),
@@ -128,7 +132,7 @@ fn attribute(key: &str, value: &Attribute) -> KeyValue {
     KeyValue { key: key.to_owned(), value }
 }
 
-/// A text as the interface has values: in JSON.
+/// Formats a text as the interface has values: in JSON.
 fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -4,7 +4,7 @@ use bipolar_edge_models::{MODELS, Model, Output};
 
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 mod generated {
-    wit_bindgen::generate!({ path: "wit", world: "component" });
+    wit_bindgen::generate!({ path: "../../wit", world: "component" });
     pub(super) use exports::bipolar::edge::predictor;
     export!(Predictor);
     pub struct Predictor;

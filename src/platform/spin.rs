@@ -1,15 +1,19 @@
 //! Spin: entry point, key-value store, variables, clock.
 
 #[cfg(feature = "otel")]
-use super::otel;
-use super::{BodyError, Fetch, FetchError, Fetched, Platform, RequestBody, StoreError};
-use crate::instance::Instance;
-#[cfg(feature = "otel")]
-use crate::telemetry::{export::Span, metrics::Exported, trace::Trace};
+use crate::otel;
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::{BodyExt, Empty, Full};
 #[cfg(feature = "otel")]
 use jiff::Timestamp;
+use service::Instance;
+use service::platform::{
+    BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, RequestBody, StoreError, Tasks,
+    Variables,
+};
+#[cfg(feature = "otel")]
+use service::telemetry::{export::Span, metrics::Exported, trace::Trace};
 use spin_sdk::http::{IncomingMessage, Request};
 use spin_sdk::http_service;
 use spin_sdk::key_value::{Error, Store};
@@ -20,7 +24,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How often the handler yields between having the answer and handing it over. When a handler has awaited the
+/// The handler yields so often between having the answer and handing it over. When a handler has awaited the
 /// store, head and body of its response would leave as two TCP segments, and without TCP_NODELAY, which Spin does not
 /// set, a keep-alive client then waits 40 ms for its own delayed ACK. With the length in the head and these yields
 /// the host finds the body's bytes beside the head and sends one segment: p50 0.17 ms in place of 43 ms on one
@@ -31,15 +35,8 @@ const YIELDS_BEFORE_THE_RESPONSE: usize = 3;
 async fn handle(request: Request) -> http::Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let instance = INSTANCE.with(Rc::clone);
-    let answer = crate::answer(&instance, &parts, body).await;
-    let mut response = http::Response::new(Full::new(Bytes::from(answer.body)));
-    *response.status_mut() =
-        http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in answer.headers {
-        if let Ok(value) = http::HeaderValue::from_str(&value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
+    let response = service::answer(&instance, &parts, Body(body)).await;
+    let response = response.into_http().map(|body| Full::new(Bytes::from(body)));
     for _ in 0..YIELDS_BEFORE_THE_RESPONSE {
         yield_async().await;
     }
@@ -49,10 +46,10 @@ async fn handle(request: Request) -> http::Response<Full<Bytes>> {
 #[derive(Clone)]
 struct Spin;
 
-/// What Spin offers beside its own interfaces: counters.
+/// The interface of counters, which Spin offers beside its own.
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 mod counters {
-    wit_bindgen::generate!({ path: "wit", world: "counters", generate_all });
+    wit_bindgen::generate!({ path: "../../wit", world: "counters", generate_all });
 }
 
 use counters::wasi::keyvalue::store::{Bucket, Error as BucketError};
@@ -62,7 +59,7 @@ thread_local! {
     static INSTANCE: Rc<Instance<Spin>> = Rc::new(Instance::new(Spin));
     /// Opening is a call to the host: once an instance, not once a request.
     static STORE: RefCell<Option<Rc<Store>>> = const { RefCell::new(None) };
-    /// The same store as the counters' interface sees it.
+    /// The store as the counters' interface sees it.
     static BUCKET: RefCell<Option<Rc<Bucket>>> = const { RefCell::new(None) };
 }
 
@@ -70,7 +67,7 @@ async fn store() -> Result<Rc<Store>, StoreError> {
     if let Some(store) = STORE.with_borrow(Clone::clone) {
         return Ok(store);
     }
-    let store = Rc::new(Store::open_default().await?);
+    let store = Rc::new(Store::open_default().await.map_err(store_error)?);
     STORE.set(Some(store.clone()));
     Ok(store)
 }
@@ -79,57 +76,74 @@ fn opened_bucket() -> Result<Rc<Bucket>, StoreError> {
     if let Some(bucket) = BUCKET.with_borrow(Clone::clone) {
         return Ok(bucket);
     }
-    let bucket = Rc::new(bucket::open("default")?);
+    let bucket = Rc::new(bucket::open("default").map_err(bucket_error)?);
     BUCKET.set(Some(bucket.clone()));
     Ok(bucket)
 }
 
-impl Platform for Spin {
+impl Inbound for Spin {
+    type Body = Body;
+
+    fn client_address<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        headers.get_all("spin-client-addr").iter().next_back()?.to_str().ok()
+    }
+
+    fn is_https(&self, headers: &HeaderMap) -> bool {
+        headers.get("spin-full-url").is_some_and(|url| url.as_bytes().starts_with(b"https:"))
+    }
+}
+
+impl Variables for Spin {
     async fn variable(&self, name: &'static str) -> Option<String> {
         spin_sdk::variables::get(name).await.ok()
     }
+}
 
+impl KeyValue for Spin {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(store().await?.get(key).await?)
+        store().await?.get(key).await.map_err(store_error)
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        Ok(store().await?.set(key, value).await?)
+        store().await?.set(key, value).await.map_err(store_error)
     }
 
     async fn exists(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(store().await?.exists(key).await?)
+        store().await?.exists(key).await.map_err(store_error)
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        Ok(store().await?.delete(key).await?)
+        store().await?.delete(key).await.map_err(store_error)
     }
 
     fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
-        let bucket = opened_bucket()?;
-        Ok(atomics::increment(&bucket, key, delta)?)
+        atomics::increment(&*opened_bucket()?, key, delta).map_err(bucket_error)
     }
 
     fn counter_exists(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(opened_bucket()?.exists(key)?)
+        opened_bucket()?.exists(key).map_err(bucket_error)
     }
+}
 
-    async fn fetch(&self, fetch: &Fetch, most: usize) -> Result<Fetched, FetchError> {
+impl OutboundHttp for Spin {
+    async fn fetch(&self, fetch: &Fetch, max: usize) -> Result<Fetched, FetchError> {
         let mut request = http::Request::get(&fetch.url);
         for (name, value) in &fetch.headers {
             request = request.header(*name, value);
         }
-        // What cannot be a request cannot be sent anywhere.
+        // A request that cannot be made cannot be sent anywhere.
         let request = request.body(Empty::<Bytes>::new()).map_err(|_| FetchError::Denied)?;
-        let response = spin_sdk::http::send(request).await?;
+        let response = spin_sdk::http::send(request).await.map_err(fetch_error)?;
         let status = response.status().as_u16();
-        match response.into_body().read(most).await {
+        match read(response.into_body(), max).await {
             Ok(body) => Ok(Fetched { status, body }),
             Err(BodyError::TooLong) => Err(FetchError::TooLong),
-            Err(BodyError::BrokenOff) => Err(FetchError::BrokenOff),
+            Err(BodyError::Incomplete) => Err(FetchError::Incomplete),
         }
     }
+}
 
+impl Tasks for Spin {
     async fn sleep(&self, duration: Duration) {
         spin_sdk::time::sleep(duration).await;
     }
@@ -141,13 +155,15 @@ impl Platform for Spin {
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         spin_sdk::wasip3::spawn(task);
     }
+}
 
+impl Exporter for Spin {
     #[cfg(feature = "otel")]
     const EXPORTS: bool = true;
 
     #[cfg(feature = "otel")]
-    fn outer_step(&self) -> Option<Trace> {
-        otel::outer_step()
+    fn parent_span(&self) -> Option<Trace> {
+        otel::parent_span()
     }
 
     #[cfg(feature = "otel")]
@@ -161,50 +177,51 @@ impl Platform for Spin {
     }
 }
 
-impl<T: IncomingMessage> RequestBody for IncomingBody<T> {
-    async fn read(mut self, most: usize) -> Result<Vec<u8>, BodyError> {
-        let mut bytes = Vec::new();
-        while let Some(frame) = self.frame().await {
-            let Ok(data) = frame.map_err(|_| BodyError::BrokenOff)?.into_data() else { continue };
-            if data.len() > most - bytes.len() {
-                return Err(BodyError::TooLong);
-            }
-            bytes.extend_from_slice(&data);
-        }
-        Ok(bytes)
+/// The body of a request.
+struct Body(IncomingBody<spin_sdk::wasip3::http::types::Request>);
+
+impl RequestBody for Body {
+    async fn read(self, max: usize) -> Result<Vec<u8>, BodyError> {
+        read(self.0, max).await
     }
 }
 
-impl From<ErrorCode> for FetchError {
-    fn from(error: ErrorCode) -> FetchError {
-        match error {
-            ErrorCode::HttpRequestDenied => FetchError::Denied,
-            ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
-                FetchError::Tls
-            }
-            // A connection that ends before an answer began counts as none: to ask again does no harm.
-            _ => FetchError::Unreachable,
+async fn read<T: IncomingMessage>(mut body: IncomingBody<T>, max: usize) -> Result<Vec<u8>, BodyError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Incomplete)?.into_data() else { continue };
+        if data.len() > max - bytes.len() {
+            return Err(BodyError::TooLong);
         }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+fn fetch_error(error: ErrorCode) -> FetchError {
+    match error {
+        ErrorCode::HttpRequestDenied => FetchError::Denied,
+        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
+            FetchError::Tls
+        }
+        // A connection that ends before an answer began counts as none: to ask again does no harm.
+        _ => FetchError::Unreachable,
     }
 }
 
-impl From<BucketError> for StoreError {
-    fn from(error: BucketError) -> StoreError {
-        match error {
-            BucketError::NoSuchStore => StoreError::NoSuchStore,
-            BucketError::AccessDenied => StoreError::AccessDenied,
-            BucketError::Other(_) => StoreError::Other,
-        }
+fn bucket_error(error: BucketError) -> StoreError {
+    match error {
+        BucketError::NoSuchStore => StoreError::NoSuchStore,
+        BucketError::AccessDenied => StoreError::AccessDenied,
+        BucketError::Other(_) => StoreError::Other,
     }
 }
 
-impl From<Error> for StoreError {
-    fn from(error: Error) -> StoreError {
-        match error {
-            Error::NoSuchStore => StoreError::NoSuchStore,
-            Error::AccessDenied => StoreError::AccessDenied,
-            Error::StoreTableFull => StoreError::Full,
-            Error::Other(_) => StoreError::Other,
-        }
+fn store_error(error: Error) -> StoreError {
+    match error {
+        Error::NoSuchStore => StoreError::NoSuchStore,
+        Error::AccessDenied => StoreError::AccessDenied,
+        Error::StoreTableFull => StoreError::TooManyOpen,
+        Error::Other(_) => StoreError::Other,
     }
 }

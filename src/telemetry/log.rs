@@ -1,67 +1,100 @@
-//! Lines for operators, on stderr. To write one takes the host a tenth of the time that a cached answer does, so those of requests are
-//! gathered and written together, within [`GATHERED`](super::totals::GATHERED): what is in none when an instance is killed is lost.
-//! Warnings are written at once.
+//! Lines for operators, on stderr. To write one takes the host a tenth of the time that a cached answer does, so lines
+//! of requests are buffered and flushed together (`telemetry/totals.rs` says when): those that are still buffered when
+//! an instance is killed are lost. Warnings and errors are written at once.
 //!
-//! No user id, check-in, token or key is ever an argument here: an event and a message are fixed
-//! text, `cause` is the name of a kind of error, and a person is a keyed hash.
+//! **Architecture invariant:** no user id, check-in, token or key is ever an argument here: an event and a message are
+//! fixed text, `cause` is the name of a kind of error, and a person is a keyed hash.
 
 use super::metrics::{self, WARNINGS};
-use crate::settings::{LogFormat, LogLevel};
 use bipolar_edge_models::{FINGERPRINT, MODELS, Model};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 
-thread_local! {
-    /// As configured, once the configuration was read.
-    static CONFIGURED: Cell<(LogLevel, LogFormat)> = const { Cell::new((LogLevel::Info, LogFormat::Json)) };
-    /// Lines that are not written yet.
-    static GATHERED_LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// How much of the log is written: a level's lines and those above it.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
 }
 
+impl LogLevel {
+    pub(crate) const ALL: [LogLevel; 4] = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        }
+    }
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum LogFormat {
+    /// An object a line.
+    Json,
+    /// A sentence a line, for people.
+    Text,
+}
+
+thread_local! {
+    /// The configuration, once it was read.
+    static CONFIGURED: Cell<(LogLevel, LogFormat)> = const { Cell::new((LogLevel::Info, LogFormat::Json)) };
+    /// Lines that are not written yet.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets the level and the format.
 pub(crate) fn configure(level: LogLevel, format: LogFormat) {
     CONFIGURED.set((level, format));
 }
 
-/// Whether lines of a level are written.
-pub(crate) fn writes(level: LogLevel) -> bool {
+/// Returns true if lines of this level are written.
+pub(crate) fn is_enabled(level: LogLevel) -> bool {
     level <= CONFIGURED.get().0
 }
 
-/// The most bytes of lines that are gathered.
-const MOST_GATHERED: usize = 32 << 10;
+/// The most bytes of lines that are buffered.
+const MAX_BUFFERED_BYTES: usize = 32 << 10;
 
-/// Writes the lines that were gathered.
+/// Writes the buffered lines.
 pub(crate) fn flush() {
-    let lines = GATHERED_LINES.take();
+    let lines = BUFFER.take();
     if !lines.is_empty() {
         // A log that cannot be written is no reason to fail.
         let _ = std::io::stderr().lock().write_all(&lines);
     }
 }
 
-/// Whether there are lines to write.
-pub(crate) fn is_pending() -> bool {
-    GATHERED_LINES.with_borrow(|lines| !lines.is_empty())
+/// Returns true if there are lines to write.
+pub(crate) fn has_pending() -> bool {
+    BUFFER.with_borrow(|lines| !lines.is_empty())
 }
 
-/// Writes a line, if lines of its level are written. `text` is how it reads for people.
-pub(crate) fn line(level: LogLevel, event: &'static str, what: impl Serialize, text: impl FnOnce() -> String) {
-    if !writes(level) {
+/// Writes a line, if lines of its level are written. `fields` must serialize to an object; `text` is the sentence for
+/// people.
+pub(crate) fn line(level: LogLevel, event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
+    if !is_enabled(level) {
         return;
     }
     let (time, level_name) = (Timestamp::now(), level.name());
-    let length = GATHERED_LINES.with_borrow_mut(|lines| {
+    let length = BUFFER.with_borrow_mut(|lines| {
         let begin = lines.len();
-        // Writing into memory does not fail, but for what cannot be JSON: there is no line of that.
+        // Writing into memory fails only for fields that cannot be JSON: there is no line of those.
         let written = match CONFIGURED.get().1 {
             LogFormat::Text => writeln!(lines, "{time} {level_name}: {}", text()).is_ok(),
             LogFormat::Json => {
-                // An object, of which the first fields are the same in every line: its brace becomes the comma behind them.
+                // An object, of which the first fields are the same in every line: its brace becomes the comma behind
+                // them.
                 let head = write!(lines, r#"{{"time":"{time}","level":"{level_name}","event":"{event}""#);
                 let brace = lines.len();
-                let written = head.is_ok() && serde_json::to_writer(&mut *lines, &what).is_ok();
+                let written = head.is_ok() && serde_json::to_writer(&mut *lines, &fields).is_ok();
                 lines.get_mut(brace).map(|brace| *brace = b',').is_some() && written && writeln!(lines).is_ok()
             }
         };
@@ -70,13 +103,13 @@ pub(crate) fn line(level: LogLevel, event: &'static str, what: impl Serialize, t
         }
         lines.len()
     });
-    if level <= LogLevel::Warn || length > MOST_GATHERED {
+    if level <= LogLevel::Warn || length > MAX_BUFFERED_BYTES {
         flush();
     }
 }
 
 #[derive(Serialize)]
-struct Warning {
+struct Incident {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
@@ -84,23 +117,30 @@ struct Warning {
     count: Option<usize>,
 }
 
-/// Something degraded, and the service goes on.
+/// Logs and counts a degradation after which the service goes on.
 pub(crate) fn warning(event: &'static str, message: &'static str, cause: &'static str) {
     metrics::add(&WARNINGS, &[event], 1);
-    let message = format!("{message}: {cause}");
-    let text = message.clone();
-    line(LogLevel::Warn, event, Warning { message, cause: Some(cause), count: None }, || text);
+    incident(LogLevel::Warn, event, format!("{message}: {cause}"), Some(cause), None);
 }
 
-/// Something that happened several times.
-pub(crate) fn counted(event: &'static str, message: &'static str, count: usize) {
+/// Logs and counts a degradation that happened several times.
+pub(crate) fn repeated_warning(event: &'static str, message: &'static str, count: usize) {
     metrics::add(&WARNINGS, &[event], count as u64);
-    let message = format!("{message}: {count}");
-    let text = message.clone();
-    line(LogLevel::Warn, event, Warning { message, cause: None, count: Some(count) }, || text);
+    incident(LogLevel::Warn, event, format!("{message}: {count}"), None, Some(count));
 }
 
-/// What an instance serves, once, when it starts.
+/// Logs and counts a fault of this service.
+pub(crate) fn error(event: &'static str, message: &'static str, cause: &'static str) {
+    metrics::add(&WARNINGS, &[event], 1);
+    incident(LogLevel::Error, event, format!("{message}: {cause}"), Some(cause), None);
+}
+
+fn incident(level: LogLevel, event: &'static str, message: String, cause: Option<&'static str>, count: Option<usize>) {
+    let text = message.clone();
+    line(level, event, Incident { message, cause, count }, || text);
+}
+
+/// Logs the models that an instance serves, once, when it starts.
 pub(crate) fn instance_started() {
     #[derive(Serialize)]
     struct Started {

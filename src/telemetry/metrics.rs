@@ -1,15 +1,19 @@
-//! What is counted, and how it reads in Prometheus's text format and in OpenMetrics.
+//! Metrics: the families, the counts of this instance, and the text formats of Prometheus and OpenMetrics.
 //!
-//! An instance counts here what has happened in it since it last told; `totals` adds that up over instances. Labels are names that
-//! this crate or a model's card has: nothing that a caller sends becomes one.
+//! An instance counts here since its last flush; `totals` adds up over instances.
+//!
+//! **Architecture invariant:** a label's value is a name of this crate's or of a model card's. Nothing that a caller
+//! sends becomes one.
 
+use crate::predict::{Outcome, Prediction};
 use bipolar_edge_models::{FINGERPRINT, MODELS};
+use features::{FEATURES, Row};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Series of one name.
+/// A metric family: series of one name.
 pub(crate) struct Family {
     name: &'static str,
     help: &'static str,
@@ -23,8 +27,8 @@ enum Kind {
     Histogram(&'static [u64]),
 }
 
-/// The most labels that a family has.
-const MOST_LABELS: usize = 3;
+/// The most labels of a family.
+const MAX_LABELS: usize = 3;
 
 const fn counter(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Family {
     Family { name, help, labels, kind: Kind::Counter }
@@ -117,25 +121,25 @@ static FAMILIES: [&Family; 18] = [
     &INSTANCES,
 ];
 
-/// Counts by series. A series is its family's name and its labels' values, with a bar between; of a counter there is one number, of a
-/// histogram its buckets, what is beyond them, and the sum in microseconds.
+/// Counts by series. A series is its family's name and its labels' values, with a bar between; of a counter there is
+/// one number, of a histogram its buckets, the one beyond them, and the sum in microseconds.
 pub(crate) type Counts = BTreeMap<String, Vec<u64>>;
 
-type Key = (&'static str, [&'static str; MOST_LABELS]);
+type Key = (&'static str, [&'static str; MAX_LABELS]);
 
 thread_local! {
-    /// What has happened in this instance since it last told.
+    /// The counts of this instance since its last flush.
     static PENDING: RefCell<HashMap<Key, Vec<u64>>> = RefCell::default();
-    /// What was taken to be told, and could not be.
-    static UNTOLD: RefCell<Counts> = const { RefCell::new(Counts::new()) };
+    /// Deltas that were taken and could not be written.
+    static UNFLUSHED: RefCell<Counts> = const { RefCell::new(Counts::new()) };
 }
 
-/// Counts something.
+/// Adds to a counter.
 pub(crate) fn add(family: &'static Family, labels: &[&'static str], count: u64) {
     with(family, labels, 1, |numbers| numbers[0] += count);
 }
 
-/// Counts something by how long it took.
+/// Adds a duration to a histogram.
 pub(crate) fn observe(family: &'static Family, labels: &[&'static str], took: Duration) {
     let Kind::Histogram(bounds) = family.kind else { return };
     let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -147,7 +151,7 @@ pub(crate) fn observe(family: &'static Family, labels: &[&'static str], took: Du
 }
 
 fn with(family: &'static Family, labels: &[&'static str], length: usize, change: impl FnOnce(&mut [u64])) {
-    let mut values = [""; MOST_LABELS];
+    let mut values = [""; MAX_LABELS];
     for (value, label) in values.iter_mut().zip(labels) {
         *value = label;
     }
@@ -156,26 +160,72 @@ fn with(family: &'static Family, labels: &[&'static str], length: usize, change:
     });
 }
 
-/// Whether there is something to tell.
-pub(crate) fn is_pending() -> bool {
+/// Returns true if something was counted since the last flush.
+pub(crate) fn has_pending() -> bool {
     PENDING.with_borrow(|pending| !pending.is_empty())
 }
 
-/// What has happened since it was last taken.
-pub(crate) fn take() -> Counts {
+/// Takes the delta: everything that was counted since it was last taken.
+pub(crate) fn take_delta() -> Counts {
     let taken = PENDING.take();
     let series = |(name, labels): Key| {
         let values = labels.iter().take_while(|label| !label.is_empty());
         values.fold(name.to_owned(), |series, label| series + "|" + label)
     };
-    let mut counts = UNTOLD.take();
+    let mut counts = UNFLUSHED.take();
     merge(&mut counts, taken.into_iter().map(|(key, numbers)| (series(key), numbers)).collect());
     counts
 }
 
-/// Puts back what was taken and could not be told.
-pub(crate) fn put_back(counts: Counts) {
-    UNTOLD.with_borrow_mut(|untold| merge(untold, counts));
+/// Puts back a delta that could not be written.
+pub(crate) fn put_back(delta: Counts) {
+    UNFLUSHED.with_borrow_mut(|unflushed| merge(unflushed, delta));
+}
+
+/// Counts predictions: their labels, their durations, and the features that their row lacks.
+pub(crate) fn observe_predictions(row: Option<&Row>, predictions: &[Prediction<'_>]) {
+    if let Some(row) = row {
+        add(&ROWS, &[], 1);
+        for (feature, value) in FEATURES.iter().zip(row) {
+            if value.is_nan() {
+                add(&MISSING, &[feature.name], 1);
+            }
+        }
+    }
+    for prediction in predictions {
+        let name = prediction.model.name;
+        add(&PREDICTIONS, &[name, prediction.label(), prediction.risk_level()], 1);
+        match prediction.outcome {
+            Outcome::OutOfTime => add(&TIMEOUTS, &["prediction"], 1),
+            _ => observe(&INFERENCE, &[name], prediction.duration),
+        }
+    }
+}
+
+/// The label of a status. Every status that this service answers with is here, which a test holds.
+pub(crate) fn status_label(status: u16) -> &'static str {
+    match status {
+        200 => "200",
+        202 => "202",
+        204 => "204",
+        304 => "304",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        408 => "408",
+        413 => "413",
+        414 => "414",
+        415 => "415",
+        429 => "429",
+        431 => "431",
+        500 => "500",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => "other",
+    }
 }
 
 /// Adds counts to others.
@@ -192,18 +242,20 @@ pub(crate) fn merge(into: &mut Counts, more: Counts) {
 }
 
 /// One series, for a host's exporter.
-#[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "read by the exporter alone"))]
-pub(crate) struct Exported<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) help: &'static str,
-    pub(crate) labels: Vec<(&'static str, &'a str)>,
-    /// Of a counter one number; of a histogram its buckets, what is beyond them, and the sum in microseconds.
-    pub(crate) numbers: &'a [u64],
+pub struct Exported<'a> {
+    /// The family's name.
+    pub name: &'static str,
+    /// The family's description.
+    pub help: &'static str,
+    /// Labels by name.
+    pub labels: Vec<(&'static str, &'a str)>,
+    /// Of a counter one number; of a histogram its buckets, the one beyond them, and the sum in microseconds.
+    pub numbers: &'a [u64],
     /// Of a histogram the upper bounds of its buckets in microseconds.
-    pub(crate) bounds: Option<&'static [u64]>,
+    pub bounds: Option<&'static [u64]>,
 }
 
-/// Counts by series, with what is known of each.
+/// Counts by series, with the family of each.
 pub(crate) fn exported(counts: &Counts) -> Vec<Exported<'_>> {
     let mut all = Vec::with_capacity(counts.len());
     for (series, numbers) in counts {
@@ -240,7 +292,7 @@ pub(crate) fn render(totals: &Counts, format: Format) -> String {
     let mut out = String::new();
     for family in FAMILIES {
         let kind = if matches!(family.kind, Kind::Counter) { "counter" } else { "histogram" };
-        head(&mut out, family.name, family.help, kind, format);
+        write_head(&mut out, family.name, family.help, kind, format);
         let prefix = format!("{}|", family.name);
         let bare = totals.get_key_value(family.name);
         // A counter without labels is there from the start, so that its rate is known from the first count on.
@@ -252,10 +304,10 @@ pub(crate) fn render(totals: &Counts, format: Format) -> String {
             let values = series.split('|').skip(1);
             let labels: Vec<String> =
                 family.labels.iter().zip(values).map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-            samples(&mut out, family, &labels, numbers);
+            write_samples(&mut out, family, &labels, numbers);
         }
     }
-    let gauge = |out: &mut String, name, help| head(out, name, help, "gauge", format);
+    let gauge = |out: &mut String, name, help| write_head(out, name, help, "gauge", format);
     let sum = |family: &Family| {
         let own = |series: &str| series.split('|').next() == Some(family.name);
         totals.iter().filter(|(series, _)| own(series)).filter_map(|(_, numbers)| numbers.first()).sum::<u64>()
@@ -279,8 +331,9 @@ pub(crate) fn render(totals: &Counts, format: Format) -> String {
     out
 }
 
-/// What stands above the samples of a family. In OpenMetrics a counter's family is called without the ending of its samples.
-fn head(out: &mut String, name: &str, help: &str, kind: &str, format: Format) {
+/// Writes the lines above the samples of a family. In OpenMetrics a counter's family is called without the ending of
+/// its samples.
+fn write_head(out: &mut String, name: &str, help: &str, kind: &str, format: Format) {
     let name = match format {
         Format::OpenMetrics if kind == "counter" => name.strip_suffix("_total").unwrap_or(name),
         _ => name,
@@ -288,7 +341,7 @@ fn head(out: &mut String, name: &str, help: &str, kind: &str, format: Format) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn samples(out: &mut String, family: &Family, labels: &[String], numbers: &[u64]) {
+fn write_samples(out: &mut String, family: &Family, labels: &[String], numbers: &[u64]) {
     let name = family.name;
     let braced = |labels: &[String]| match labels.is_empty() {
         true => String::new(),
@@ -315,12 +368,12 @@ mod tests {
 
     #[test]
     fn a_histogram_adds_up_and_keeps_what_is_beyond_its_buckets() {
-        take();
+        take_delta();
         for microseconds in [10, 50, 51, 2_000, 99_000_000] {
             observe(&INFERENCE, &["mood_state"], Duration::from_micros(microseconds));
         }
-        let mut totals = take();
-        assert!(!is_pending());
+        let mut totals = take_delta();
+        assert!(!has_pending());
         merge(&mut totals, Counts::from([("bipolar_edge_inference_duration_seconds|mood_state".to_owned(), vec![1])]));
         let text = render(&totals, Format::Prometheus);
         let sample = |bound: &str| {
@@ -340,7 +393,7 @@ mod tests {
             assert!(FAMILIES[..index].iter().all(|other| other.name != family.name), "{}", family.name);
             let ending = if matches!(family.kind, Kind::Counter) { "_total" } else { "_duration_seconds" };
             assert!(family.name.starts_with("bipolar_edge_") && family.name.ends_with(ending), "{}", family.name);
-            assert!(family.labels.len() <= MOST_LABELS && family.help.ends_with('.'));
+            assert!(family.labels.len() <= MAX_LABELS && family.help.ends_with('.'));
         }
         let text = render(&Counts::new(), Format::OpenMetrics);
         assert!(text.contains("# TYPE bipolar_edge_http_requests counter\n") && text.ends_with("# EOF\n"));

@@ -1,74 +1,86 @@
-//! The trace that a request is part of (W3C Trace Context, level 1): its id goes into the log line, and it is continued in what is
-//! asked of the database. With a host that exports telemetry every request is part of one.
+//! The trace that a request is part of (W3C Trace Context, level 1): its id goes into the log line, and requests to the
+//! database continue it. With a host that exports telemetry every request is part of one.
 
 use http::HeaderMap;
 use uuid::Uuid;
 
-/// A caller's place in a trace.
+/// A span of a trace.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Trace {
-    /// 32 hexadecimal digits.
-    pub(crate) id: String,
-    /// The step that asked: 16 hexadecimal digits, or nothing where the trace begins here.
-    pub(crate) parent: String,
-    /// This request's own step.
-    pub(crate) step: String,
-    pub(crate) sampled: bool,
-    /// Other systems' own words, passed on as they are.
+pub struct Trace {
+    /// The trace's id: 32 hexadecimal digits.
+    pub id: String,
+    /// The parent span's id: 16 hexadecimal digits, or empty where the trace begins here.
+    pub parent_id: String,
+    /// This request's own span.
+    pub span_id: String,
+    /// The trace is recorded.
+    pub sampled: bool,
+    /// Other systems' `tracestate`, passed on as it is.
     state: Option<String>,
 }
 
 /// The most bytes of `tracestate` that are passed on, as the specification has it.
-const LONGEST_STATE: usize = 512;
+const MAX_STATE_BYTES: usize = 512;
 
 impl Trace {
-    /// Reads `traceparent`; what is none begins nothing.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Trace> {
+    /// Parses `traceparent` and `tracestate`; returns `None` if the first is absent or malformed.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Trace> {
         let mut values = headers.get_all("traceparent").iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         let mut parts = value.to_str().ok()?.split('-');
         let (version, id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let hex = |text: &str, length| {
-            text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
-        // A later version may have more parts; version 00 has four, and ff is none.
-        let sound = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
-        if !sound || !hex(id, 32) || zero(id) || !hex(parent, 16) || zero(parent) || !hex(flags, 2) {
+        let version = hex_byte(version)?;
+        // A later version may have more parts; version 00 has four, and ff is invalid.
+        if version == 0xff || version == 0 && parts.next().is_some() || !is_id(id, 32) || !is_id(parent, 16) {
             return None;
         }
         let state = headers.get("tracestate").and_then(|state| state.to_str().ok());
-        let state = state.filter(|state| !state.is_empty() && state.len() <= LONGEST_STATE);
+        let state = state.filter(|state| !state.is_empty() && state.len() <= MAX_STATE_BYTES);
         // Of the flags only the first is known to this version.
-        let sampled = u8::from_str_radix(flags, 16).ok()? & 1;
-        Some(Trace { state: state.map(str::to_owned), ..Trace::part(id, parent, sampled == 1) })
+        let sampled = hex_byte(flags)? & 1 == 1;
+        Some(Trace { state: state.map(str::to_owned), ..Trace::child_of(id, parent, sampled) })
     }
 
-    /// A step of a trace.
-    pub(crate) fn part(id: &str, parent: &str, sampled: bool) -> Trace {
-        Trace { id: id.to_owned(), parent: parent.to_owned(), step: step(), sampled, state: None }
+    /// Begins a span under another one.
+    pub fn child_of(id: &str, parent_id: &str, sampled: bool) -> Trace {
+        Trace { id: id.to_owned(), parent_id: parent_id.to_owned(), span_id: new_span_id(), sampled, state: None }
     }
 
-    /// A step that this one begins.
-    pub(crate) fn next(&self) -> Trace {
-        Trace { state: self.state.clone(), ..Trace::part(&self.id, &self.step, self.sampled) }
+    /// Begins a span under this one.
+    pub(crate) fn child(&self) -> Trace {
+        Trace { state: self.state.clone(), ..Trace::child_of(&self.id, &self.span_id, self.sampled) }
     }
 
-    /// The first step of a trace of its own.
-    pub(crate) fn begin() -> Trace {
-        Trace::part(&Uuid::new_v4().simple().to_string(), "", true)
+    /// Begins a trace.
+    pub(crate) fn root() -> Trace {
+        Trace::child_of(&Uuid::new_v4().simple().to_string(), "", true)
     }
 
     /// The headers of a request that is made for this one.
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
-        let parent = ("traceparent", format!("00-{}-{}-{:02x}", self.id, self.step, u8::from(self.sampled)));
+        let parent = ("traceparent", format!("00-{}-{}-{:02x}", self.id, self.span_id, u8::from(self.sampled)));
         std::iter::once(parent).chain(self.state.clone().map(|state| ("tracestate", state))).collect()
     }
 }
 
-/// An id of a step that nobody else has.
-pub(crate) fn step() -> String {
+/// An id of a span that nobody else has.
+pub(crate) fn new_span_id() -> String {
     format!("{:016x}", Uuid::new_v4().as_u64_pair().1)
+}
+
+/// An id has so many lowercase hexadecimal digits, and they are not all zero.
+fn is_id(text: &str, digits: usize) -> bool {
+    let mut bytes = [0; 16];
+    text.len() == digits
+        && base16ct::lower::decode(text, &mut bytes).is_ok_and(|bytes| bytes.iter().any(|byte| *byte != 0))
+}
+
+fn hex_byte(text: &str) -> Option<u8> {
+    let mut byte = [0];
+    match base16ct::lower::decode(text, &mut byte) {
+        Ok([byte]) => Some(*byte),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +93,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", parent.parse().expect("a header"));
         headers.insert("tracestate", state.parse().expect("a header"));
-        Trace::of(&headers)
+        Trace::from_headers(&headers)
     }
 
     #[test]
@@ -91,8 +103,8 @@ mod tests {
         let parts: Vec<&str> = headers[0].1.split('-').collect();
         assert_eq!((parts[0], parts[1], parts[2].len(), parts[3]), ("00", ID, 16, "01"));
         assert_ne!(parts[2], "00f067aa0ba902b7");
-        assert_eq!((trace.parent.as_str(), parts[2]), ("00f067aa0ba902b7", trace.step.as_str()));
-        assert_eq!((Trace::begin().id.len(), Trace::begin().parent.as_str()), (32, ""));
+        assert_eq!((trace.parent_id.as_str(), parts[2]), ("00f067aa0ba902b7", trace.span_id.as_str()));
+        assert_eq!((Trace::root().id.len(), Trace::root().parent_id.as_str()), (32, ""));
         assert_eq!(headers[1], ("tracestate", "vendor=1".to_owned()));
     }
 

@@ -103,7 +103,7 @@ fn rows_of_their_own_features_get_the_numbers_that_python_got(host: &Host) {
     }
 }
 
-/// Returns the predictions that Python made, by person and day.
+/// Python's predictions, by person and day.
 fn expected() -> HashMap<(String, String), Vec<f64>> {
     let text = std::fs::read_to_string(format!("{FIXTURES}/expected.csv")).expect("what Python said");
     let rows = text.lines().skip(1).map(|line| {
@@ -151,7 +151,7 @@ fn class_files_of_different_objectives_fail_the_build() {
     assert!(error.contains("the files of the classes are of different libraries or objectives"), "{error}");
 }
 
-/// Returns the errors of building a registry, which must fail.
+/// Builds a registry that must not build, and returns the error.
 fn refused_by_the_build(registry: &Path) -> String {
     let output = Command::new(env!("CARGO"))
         .args([

@@ -12,19 +12,18 @@ fn check_ins_returned_are_those_that_predictions_are_made_from() {
     assert_eq!((answer.status, answer.header("cache-control")), (200, "private, no-store"));
     let body = answer.json();
     assert_eq!((&body["user_id"], &body["window_days"]), (&json!(DEPRESSED), &json!(30)));
-    let check_ins = body["checkins"].as_array().expect("check-ins");
+    let shown = body["checkins"].as_array().expect("check-ins");
     let cohort = demo_check_ins(DEPRESSED);
     let latest = cohort.last().expect("a check-in");
     for (name, cell) in latest.iter().filter(|(name, _)| name != "user_id") {
         let cell = cell.parse::<f64>().map_or(json!(cell), |number| json!(number));
-        assert_eq!(check_ins[0][name], cell, "{name}");
+        assert_eq!(shown[0][name], cell, "{name}");
     }
-    assert_eq!(check_ins[0].as_object().map(serde_json::Map::len), Some(latest.len() - 1), "nothing else is told");
+    assert_eq!(shown[0].as_object().map(serde_json::Map::len), Some(latest.len() - 1), "nothing else is shown");
     for window in [1, 3, 30] {
-        let check_ins =
-            host.get(&format!("/data/check-ins/{DEPRESSED}?window_days={window}")).json()["checkins"].clone();
+        let shown = host.get(&format!("/data/check-ins/{DEPRESSED}?window_days={window}")).json()["checkins"].clone();
         let posted =
-            host.post("/data/predictions", &json!({ "checkins": check_ins, "window_days": window, "explain": true }));
+            host.post("/data/predictions", &json!({ "checkins": shown, "window_days": window, "explain": true }));
         let own = host.predictions(DEPRESSED, &format!("?window_days={window}&explain=true"));
         assert_eq!(posted.json()["predictions"], own.json()["predictions"], "{window}");
     }
@@ -51,14 +50,14 @@ fn row_level_security_decides_who_sees_check_ins() {
     let host = Host::with_supabase(&state, &supabase.url, &[]);
     let path = format!("/data/check-ins/{DEPRESSED}?window_days=7");
     assert_eq!(host.get(&path).status, 401);
-    let check_ins = |person: &str| {
+    let shown = |person: &str| {
         let authorization = format!("Bearer {}", token(&supabase.url, person));
         let answer = host.request("GET", &path, &[("authorization", &authorization)]);
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()["checkins"].as_array().expect("check-ins").len()
     };
-    assert!((2..=8).contains(&check_ins(DEPRESSED)), "{}", check_ins(DEPRESSED));
-    assert_eq!(check_ins(MANIC), 0, "as for a person whom nobody knows");
+    assert!((2..=8).contains(&shown(DEPRESSED)), "{}", shown(DEPRESSED));
+    assert_eq!(shown(MANIC), 0, "as for a person whom nobody knows");
     supabase.set_reply(Reply::Respond(500, String::new()));
     let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     assert_eq!(host.request("GET", &path, &[("authorization", &authorization)]).status, 503);

@@ -40,8 +40,7 @@ fn output(answer: &Response, name: &str) -> Vec<f64> {
     found["data"].as_array().expect("data").iter().map(|number| number.as_f64().expect("a number")).collect()
 }
 
-/// Compares with what the models give natively. Their `exp` is another library's than Wasm's: the last digits may
-/// differ.
+/// The models' native outputs. Their `exp` is another library's than Wasm's: the last digits may differ.
 fn close(ours: &[f64], theirs: &[f64]) {
     assert_eq!(ours.len(), theirs.len());
     for (ours, theirs) in ours.iter().zip(theirs) {

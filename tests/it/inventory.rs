@@ -1,4 +1,4 @@
-//! The inventory of models, health, and the home page.
+//! The inventory: health, models, and the service's description of itself.
 
 use harness::{Host, TYPES};
 

@@ -1,4 +1,4 @@
-//! Tests of the component that any host must pass: run on the project's own and, where Spin is installed, on Spin.
+//! The behaviour of the component on any host: run on the project's own and, where Spin is installed, on Spin.
 //!
 //! One file is one part of its behaviour. A test that needs a program which may be missing stands in a module named
 //! after it, `needs_redis`: `cargo xtask test` leaves modules out by that name.

@@ -5,7 +5,7 @@ use harness::tokens::token;
 use harness::{DEPRESSED, Host, TYPES, built, state};
 use std::process::Command;
 
-/// The `accept` header that Chromium sends.
+/// The `accept` header of Chromium.
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
 
 #[test]

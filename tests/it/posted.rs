@@ -20,7 +20,7 @@ fn checkins(user_id: &str, count: usize) -> Vec<Value> {
     all.split_off(all.len().saturating_sub(count))
 }
 
-/// Returns the check-in with its fields in their groups, numbers as text and the time of day.
+/// Rewrites a check-in with its fields in their groups, numbers as text and the time of day.
 fn nested(checkin: &Value) -> Value {
     let mut out = Map::new();
     for (name, value) in checkin.as_object().expect("an object") {
@@ -170,7 +170,7 @@ fn wrong_content_type_or_oversized_body_is_refused_before_it_is_read() {
     assert_eq!(host.post_text("/data/predictions", "application/json", &padded).status, 200, "just below the limit");
 }
 
-/// Sends a request by hand and returns what comes back; the connection stays open behind it.
+/// Sends a request by hand and returns the response; the connection stays open behind it.
 fn raw(host: &Host, path: &str, rest_of_head: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(&host.address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");

@@ -1,4 +1,4 @@
-//! Predictions about a person, through HTTP.
+//! Predictions about the people of the demo cohort.
 
 use bipolar_edge_models::{MODELS, Output};
 use features::{CheckIn, FIELDS};

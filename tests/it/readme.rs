@@ -26,7 +26,7 @@ fn sample(language: &str, word: &str) -> String {
     found
 }
 
-/// Returns what a program prints, which must succeed.
+/// Runs a program, which must succeed, and returns its output.
 fn output(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();

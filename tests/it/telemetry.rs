@@ -1,4 +1,4 @@
-//! Telemetry: the log's lines, the metrics, and traces.
+//! The view of operators: the log's lines, the metrics, and traces.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{API_KEY, token};

@@ -1,4 +1,4 @@
-//! Requests and configurations that are refused, and the problems that name what is wrong.
+//! Validation: invalid requests and configurations are refused with the reason.
 
 use harness::{EUTHYMIC, Host, TYPES};
 use serde_json::json;

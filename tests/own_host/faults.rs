@@ -1,4 +1,4 @@
-//! The service when its store fails. Only the project's own host can make it fail.
+//! The service while its store fails. Only the project's own host can make it fail.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY};

@@ -1,5 +1,5 @@
-//! Tests of what only the project's own host can do: run any guest, make the store fail, export telemetry, be killed at
-//! will.
+//! Behaviour that only the project's own host can show: it runs any guest, makes the store fail, exports telemetry, and
+//! is killed at will.
 //!
 //! Programs that may be missing are needed by modules named after them, as in `tests/it`.
 

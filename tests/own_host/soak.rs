@@ -16,16 +16,16 @@ const PEOPLE: [&str; 5] = [EUTHYMIC, MANIC, DEPRESSED, MIXED, WITHOUT_CHECK_INS]
 const CLIENTS: u64 = 6;
 /// The shortest of it, in a test run among others.
 const SECONDS: u64 = 22;
-/// The most memory that the host may have gained between the first calm and the end: its allocators keep what the
-/// busiest moment took.
+/// How much more memory the host may have at the end than after the first calm: its allocators keep what the busiest
+/// moment took.
 const GROWTH_MIB: f64 = 48.0;
 
-/// A time in which something goes wrong.
+/// A fault that lasts for a while.
 struct Phase {
     name: &'static str,
     store: &'static str,
     database: Reply,
-    /// Statuses that may be answered beside 200.
+    /// The statuses that may be answered beside 200.
     statuses: &'static [u16],
     /// Connections may break.
     breaks: bool,
@@ -119,9 +119,9 @@ fn stable(body: &Value, part: &str) -> Value {
     part
 }
 
-/// A count of what the clients saw.
+/// The responses that the clients saw.
 #[derive(Default)]
-struct Tally {
+struct Observations {
     wrong: Vec<String>,
     answers: BTreeMap<(&'static str, &'static str, u16), u64>,
     statuses: BTreeMap<u16, u64>,
@@ -163,8 +163,8 @@ fn series((route, method, status): &(&str, &str, u16)) -> String {
     format!("bipolar_edge_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}")
 }
 
-/// The traffic as it is now. Clients hold it to read while they ask; whoever holds it to write has silence.
-struct Traffic<'a> {
+/// The questions of clients, and whom they ask, while they hold it to read; whoever holds it to write has silence.
+struct Now<'a> {
     phase: &'a Phase,
     address: String,
     over: bool,
@@ -182,7 +182,7 @@ impl Drop for EndTraffic<'_, '_> {
 }
 
 /// One client, until it is over. `random` is where its choices start.
-fn client(now: &RwLock<Traffic<'_>>, questions: &[Question], mut random: u64, tally: &Mutex<Tally>) {
+fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: &Mutex<Observations>) {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     let agent = ureq::Agent::from(config.timeout_global(Some(Duration::from_secs(10))).build());
     loop {
@@ -221,7 +221,7 @@ fn client(now: &RwLock<Traffic<'_>>, questions: &[Question], mut random: u64, ta
     }
 }
 
-/// Returns what is wrong with an answer.
+/// Returns the fault of an answer, if it has one.
 fn fault(phase: &Phase, question: &Question, answer: Option<&(u16, String, String)>) -> Option<String> {
     match answer {
         None => (!phase.breaks).then(|| "no answer".to_owned()),
@@ -255,8 +255,9 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
     let flags: Vec<&str> = flags.chain(["--store-fault", store_fault.as_str()]).collect();
     let mut host = Some(Host::start(&state, &flags));
     let address = |host: &Option<Host>| host.as_ref().map(|host| host.address.clone()).unwrap_or_default();
-    let now = RwLock::new(Traffic { phase: &phases[0], address: address(&host), over: false });
-    let (tally, mut wrong, mut after_calm, mut after) = (Mutex::new(Tally::default()), Vec::new(), (0.0, 0), (0.0, 0));
+    let now = RwLock::new(Now { phase: &phases[0], address: address(&host), over: false });
+    let (seen, mut wrong, mut after_calm, mut after) =
+        (Mutex::new(Observations::default()), Vec::new(), (0.0, 0), (0.0, 0));
     println!("| while | answers | by status | broken | hung up | by cache | memory MiB | descriptors |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     std::thread::scope(|scope| {

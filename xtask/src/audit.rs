@@ -1,10 +1,12 @@
-//! `cargo xtask audit`: licences, bans, sources and advisories of everything we depend on.
+//! `cargo xtask audit`: the licences, bans, sources and advisories of all dependencies.
 
 use crate::step;
 use anyhow::Result;
 
+/// The version of cargo-deny that is installed.
 const CARGO_DENY: &str = "0.20.2";
 
+/// Checks all dependencies. Leaves advisories out if their database cannot be reached.
 pub(crate) fn run() -> Result<()> {
     if step::output("cargo-deny", &["--version"]).is_none() {
         step::run(

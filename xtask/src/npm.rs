@@ -1,11 +1,11 @@
-//! Packages from the npm registry, for what only JavaScript has.
+//! Packages from the npm registry, for tests that use JavaScript libraries.
 
 use crate::build::target;
 use crate::step;
 use anyhow::Result;
 use std::process::Command;
 
-/// Installs packages into `target/node`, once.
+/// Installs packages into `target/node`, unless they are there.
 pub(crate) fn packages(packages: &[&str]) -> Result<()> {
     let folder = std::path::absolute(target().join("node"))?;
     let (installed, wanted) = (folder.join("installed"), packages.join("\n"));

@@ -1,4 +1,4 @@
-//! Python environments with packages from PyPI, for what only Python has.
+//! Python environments with packages from PyPI, for tests and benchmarks that use Python libraries.
 
 use crate::build::target;
 use crate::step::{self, apt_get, is_root, on_path, output};
@@ -6,13 +6,13 @@ use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Whether environments can be made.
-pub(crate) fn is_here() -> bool {
+/// Returns whether environments can be made.
+pub fn is_here() -> bool {
     output("python3", &["-c", "import venv, ensurepip"]).is_some()
 }
 
-/// A Python with the packages in it, in a folder under `target`, made once.
-pub(crate) fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
+/// Returns the Python of an environment with these packages, in a folder under `target`. Makes it unless it is there.
+pub fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
     let folder = std::path::absolute(target().join(folder))?;
     let (python, installed) = (folder.join("bin/python"), folder.join("installed"));
     let wanted = packages.join("\n");

@@ -1,13 +1,13 @@
 //! `cargo xtask test`: every check and every test.
 
-use crate::build::{self, target};
+use crate::build::{self, COMPONENT_PACKAGE, target};
 use crate::load;
 use crate::npm;
 use crate::python;
 use crate::server::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, REDIS, Server};
+use crate::spin;
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
-use crate::up::spin_is_here;
 use anyhow::{Result, ensure};
 use std::process::Command;
 use std::time::Instant;
@@ -85,10 +85,11 @@ pub(crate) fn run() -> Result<()> {
         ]),
     )?;
     if toolchain.has_clippy() {
-        for more in [&["--package", "guest"][..], &["--features", "bipolar-edge/otel"]] {
+        let otel = format!("{COMPONENT_PACKAGE}/otel");
+        for more in [["--package", "guest"], ["--features", &otel]] {
             let mut clippy = cargo();
             clippy
-                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", "bipolar-edge"])
+                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", COMPONENT_PACKAGE])
                 .args(more);
             step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
         }
@@ -113,7 +114,7 @@ pub(crate) fn run() -> Result<()> {
         "examples in the documentation",
         cargo().args(["test", "--locked", "--profile", "native", "--workspace", "--doc"]),
     )?;
-    if spin_is_here() {
+    if spin::is_installed() {
         let mut on_spin = self::tests();
         on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(["--package", "bipolar-edge", "--test", "it"]);
         step::run("integration tests on Spin", &mut on_spin)?;

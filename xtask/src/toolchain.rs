@@ -5,27 +5,32 @@ use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) const TARGET: &str = "wasm32-wasip2";
+/// The Wasm target of the module.
+pub const TARGET: &str = "wasm32-wasip2";
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "wasi-libc"];
-/// `spin-sdk` 7 needs this much.
-const LEAST_MINOR: u32 = 94;
+/// The Rust version that the workspace needs, from its `Cargo.toml`.
+pub const MIN_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// How the Wasm module is compiled.
-pub(crate) enum Toolchain {
-    /// The target is in the toolchain that cargo uses.
+/// A compiler for the Wasm module.
+#[derive(Clone, Debug)]
+pub enum Toolchain {
+    /// The toolchain that cargo uses, with the target in it.
     Own,
     /// Debian's compiler and standard library sources, with the linker that came with ours.
-    Debian { linkers: PathBuf },
+    Debian {
+        /// The folder of our own toolchain's linkers.
+        linkers: PathBuf,
+    },
 }
 
 impl Toolchain {
-    /// Finds the toolchain, or installs what is missing.
-    pub(crate) fn set_up() -> Result<Toolchain> {
+    /// Returns the toolchain. Installs what is missing.
+    pub fn set_up() -> Result<Toolchain> {
         if let Some(found) = Toolchain::find() {
             return Ok(found);
         }
         println!("==> the Wasm target {TARGET} is not installed");
-        let by_rustup = if on_path("rustup") {
+        let rustup_error = if on_path("rustup") {
             match step::run(
                 "rustup target add",
                 Command::new("rustup").env("RUST_BACKTRACE", "0").args(["target", "add", TARGET]),
@@ -38,11 +43,11 @@ impl Toolchain {
         };
         if !on_path("apt-get") {
             bail!(
-                "the Wasm target {TARGET} is missing and could not be installed ({by_rustup}): run `rustup target add {TARGET}` \
+                "the Wasm target {TARGET} is missing and could not be installed ({rustup_error}): run `rustup target add {TARGET}` \
                  where rustup reaches its server"
             );
         }
-        println!("    {by_rustup}; taking Debian's packages instead");
+        println!("    {rustup_error}; taking Debian's packages instead");
         apt_get(
             &DEBIAN_PACKAGES,
             &format!(
@@ -51,7 +56,7 @@ impl Toolchain {
         )?;
         Toolchain::find().with_context(|| {
             format!(
-                "{} are installed, and still no compiler for {TARGET} was found: {} must be 1.{LEAST_MINOR} or later, and \
+                "{} are installed, and still no compiler for {TARGET} was found: {} must be {MIN_RUST} or later, and \
                  rust-lld and wasm-component-ld must stand beside rustup's rustc",
                 DEBIAN_PACKAGES.join(", "),
                 DEBIAN_RUSTC
@@ -59,25 +64,25 @@ impl Toolchain {
         })
     }
 
-    /// The one that is installed.
-    pub(crate) fn find() -> Option<Toolchain> {
+    /// Returns the toolchain that is installed, if one is complete.
+    pub fn find() -> Option<Toolchain> {
         let libraries = output("rustc", &["--print", "target-libdir", "--target", TARGET])?;
         if Path::new(&libraries).is_dir() {
             return Some(Toolchain::Own);
         }
-        let minor: u32 = output(DEBIAN_RUSTC, &["--version"])?.split('.').nth(1)?.parse().ok()?;
+        let version = output(DEBIAN_RUSTC, &["--version"])?;
         let sources = Path::new(&output(DEBIAN_RUSTC, &["--print", "sysroot"])?).join("lib/rustlib/src/rust/library");
         let host = output("rustc", &["--print", "host-tuple"])?;
         let linkers = Path::new(&output("rustc", &["--print", "sysroot"])?).join("lib/rustlib").join(host).join("bin");
-        let complete = minor >= LEAST_MINOR
+        let complete = is_recent(&version)
             && sources.is_dir()
             && Path::new(DEBIAN_WASI_LIBRARIES).is_dir()
             && linkers.join("wasm-component-ld").is_file();
         complete.then_some(Toolchain::Debian { linkers })
     }
 
-    /// `cargo build --release` for the Wasm target.
-    pub(crate) fn cargo_build(&self) -> Result<Command> {
+    /// Returns the command `cargo build --release` for the Wasm target.
+    pub fn cargo_build(&self) -> Result<Command> {
         let mut build = cargo();
         build.args(["build", "--release", "--locked", "--target", TARGET]);
         if let Toolchain::Debian { linkers } = self {
@@ -97,25 +102,28 @@ impl Toolchain {
         Ok(build)
     }
 
-    /// Whether clippy can check the code that only the Wasm module has.
-    pub(crate) fn has_clippy(&self) -> bool {
+    /// Returns whether clippy can check the code that only the Wasm module has.
+    pub fn has_clippy(&self) -> bool {
         matches!(self, Toolchain::Own)
     }
 }
 
-/// As in .cargo/config.toml, which the variable may replace.
+/// The flags of `.cargo/config.toml`, which the variable replaces.
 const SIMD: &str = "-Ctarget-feature=+simd128";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_WASI_LIBRARIES: &str = "/usr/lib/wasm32-wasi";
 
-/// Errors if the Rust that runs us is too old, before anything is installed.
-pub(crate) fn check_rust() -> Result<()> {
+/// Errors if Rust is too old. Called before anything is installed.
+pub fn check_rust() -> Result<()> {
     let version =
         output("rustc", &["--version"]).context("rustc is not on the path: install Rust from https://rustup.rs")?;
-    let minor: Option<u32> = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
-    ensure!(
-        minor.is_some_and(|minor| minor >= 95),
-        "{version} is too old: Rust 1.95 or later is needed (`rustup update stable`)"
-    );
+    ensure!(is_recent(&version), "{version} is too old: Rust {MIN_RUST} or later is needed (`rustup update stable`)");
     Ok(())
+}
+
+/// Returns whether a compiler, by what its `--version` prints, is [`MIN_RUST`] or later.
+fn is_recent(version: &str) -> bool {
+    // "1.95" and "rustc 1.95.0 (59807616e 2026-04-14)" have their minor version in the same place.
+    let minor = |text: &str| text.split('.').nth(1)?.parse::<u32>().ok();
+    minor(version).zip(minor(MIN_RUST)).is_some_and(|(found, needed)| found >= needed)
 }

@@ -3,6 +3,7 @@
 use crate::step;
 use anyhow::Result;
 
+/// Trains the shipped models and writes them, their cards and the demo cohort.
 pub(crate) fn run() -> Result<()> {
     step::run(
         "training",

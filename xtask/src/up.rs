@@ -1,37 +1,38 @@
-//! `cargo xtask up`: serve the application.
+//! `cargo xtask up`: serves the application.
 
 use crate::build;
 use crate::server::POSTGRESQL;
-use crate::step::{on_path, output};
+use crate::spin;
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result};
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) fn run(flags: &[String]) -> Result<()> {
+/// The flag of this command that may also stand behind `--`.
+const SUPABASE_DEMO: &str = "--supabase-demo";
+
+/// Builds the application and becomes its server. Returns only if that fails.
+pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
     check_rust()?;
     build::module(&Toolchain::set_up()?, &[])?;
-    let (demo, flags) = match flags {
-        [first, rest @ ..] if first == "--supabase-demo" => (true, rest),
-        all => (false, all),
+    let (supabase_demo, flags) = match flags {
+        [first, rest @ ..] if first == SUPABASE_DEMO => (true, rest),
+        all => (supabase_demo, all),
     };
     let server = server()?;
-    let mut serve = if demo {
+    let mut serve = if supabase_demo {
         POSTGRESQL.set_up()?;
         let mut serve = Command::new(build::native("demo-project", "building the stand-in for Supabase")?);
         serve.arg(&server);
         serve
     } else {
-        let mut serve = Command::new(&server);
-        if server == Path::new("spin") {
-            serve.arg("up");
-        }
-        serve
+        command(&server)
     };
     serve.args(flags);
     println!("==> serving; stop with Ctrl-C");
-    if !demo {
+    if !supabase_demo {
         println!("    open http://127.0.0.1:3000, or");
         println!("    try: curl http://127.0.0.1:3000/data/predictions/33333333-3333-4333-8333-333333333333");
     }
@@ -39,21 +40,20 @@ pub(crate) fn run(flags: &[String]) -> Result<()> {
     Err(serve.exec()).context("cannot start the server")
 }
 
-/// What serves: Spin, or the project's own host.
+/// Returns the program that serves: Spin if it is installed, otherwise the project's own host, which is built.
 pub(crate) fn server() -> Result<PathBuf> {
-    if spin_is_here() {
+    if spin::is_installed() {
         return Ok("spin".into());
     }
     println!("    `spin` 4.1 or later is not on the path: serving on the project's own host");
     build::host()
 }
 
-/// Whether `spin` 4.1 or later is on the path.
-pub(crate) fn spin_is_here() -> bool {
-    let version = || -> Option<(u32, u32)> {
-        let line = output("spin", &["--version"])?;
-        let mut numbers = line.split_whitespace().nth(1)?.split('.');
-        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-    };
-    on_path("spin") && version().is_some_and(|version| version >= (4, 1))
+/// Returns the command that serves with a program of [`server`]. Both take the same flags.
+pub(crate) fn command(server: &Path) -> Command {
+    let mut command = Command::new(server);
+    if server == Path::new("spin") {
+        command.arg("up");
+    }
+    command
 }

@@ -1,87 +1,95 @@
-//! `cargo xtask watch`: serve, and serve anew what was changed.
+//! `cargo xtask watch`: serves, and builds and serves anew after each change.
 
 use crate::build;
 use crate::step;
 use crate::toolchain::{Toolchain, check_rust};
-use crate::up::server;
+use crate::up;
 use anyhow::{Context, Result};
+use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, SystemTime};
 
-/// What the module is made of.
+/// The sources of the module.
 const WATCHED: [&str; 6] = ["src", "models", "wit", "spin.toml", "Cargo.toml", "build.rs"];
 /// A walk over some hundred files takes a few milliseconds.
-const LOOK: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-pub(crate) fn run(flags: &[String]) -> Result<()> {
+/// Serves until this process is stopped.
+pub(crate) fn run(flags: &[OsString]) -> Result<()> {
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
-    // Before it is built: what is changed meanwhile is not in it.
-    let mut seen = latest_change();
+    // Taken before the build: a later change is not in it.
+    let mut built = Snapshot::take();
     build::module(&toolchain, &[])?;
-    let server = server()?;
-    let mut served = serve(&server, flags)?;
+    let server = up::server()?;
+    let mut running = serve(&server, flags)?;
     println!("==> watching {}; stop with Ctrl-C", WATCHED.join(", "));
     loop {
-        std::thread::sleep(LOOK);
-        let mut latest = latest_change();
-        if latest == seen {
+        std::thread::sleep(POLL_INTERVAL);
+        let mut latest = Snapshot::take();
+        if latest == built {
             continue;
         }
         // Whoever writes one file often writes the next at once.
-        while std::mem::replace(&mut latest, latest_change()) != latest {
-            std::thread::sleep(LOOK);
+        while std::mem::replace(&mut latest, Snapshot::take()) != latest {
+            std::thread::sleep(POLL_INTERVAL);
         }
-        seen = latest;
+        built = latest;
         println!("==> something was changed");
         match build::module(&toolchain, &[]) {
             Ok(()) => {
-                stop(&mut served);
-                served = serve(&server, flags)?;
+                stop(&mut running);
+                running = serve(&server, flags)?;
             }
-            // What was built before still serves.
+            // The module that was built before still serves.
             Err(error) => eprintln!("error: {error:#}"),
         }
     }
 }
 
-fn serve(server: &Path, flags: &[String]) -> Result<Child> {
-    let mut command = Command::new(server);
-    if server == Path::new("spin") {
-        command.arg("up");
-    }
-    command.args(flags).spawn().context("cannot start the server")
+fn serve(server: &Path, flags: &[OsString]) -> Result<Child> {
+    up::command(server).args(flags).spawn().context("cannot start the server")
 }
 
-/// Asks the server to end, as Ctrl-C does, so that it finishes what it is doing.
-fn stop(served: &mut Child) {
-    let asked = step::output("kill", &["-INT", &served.id().to_string()]);
-    if asked.is_none() {
-        let _ = served.kill();
+/// Interrupts the server, as Ctrl-C does, so that it finishes its requests; and waits for its end.
+fn stop(server: &mut Child) {
+    if step::output("kill", &["-INT", &server.id().to_string()]).is_none() {
+        let _ = server.kill();
     }
-    let _ = served.wait();
+    let _ = server.wait();
 }
 
-/// When the latest of the files was changed, and how many there are, so that one that is deleted is seen too.
-fn latest_change() -> (SystemTime, usize) {
-    let mut latest = (SystemTime::UNIX_EPOCH, 0);
-    for path in WATCHED {
-        look(Path::new(path), &mut latest);
-    }
-    latest
+/// The state of the watched files.
+#[derive(Clone, Copy, PartialEq)]
+struct Snapshot {
+    modified: SystemTime,
+    /// Shows that a file was deleted.
+    files: usize,
 }
 
-fn look(path: &Path, latest: &mut (SystemTime, usize)) {
-    let Ok(metadata) = path.metadata() else { return };
-    if metadata.is_dir() {
-        // Build folders of the fuzzers are large, and nothing that is served comes out of them.
-        let built = |name: &str| path.file_name().is_some_and(|own| own == name);
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        if !built("target") && !built("corpus") {
-            entries.for_each(|entry| look(&entry.path(), latest));
+impl Snapshot {
+    fn take() -> Snapshot {
+        let mut snapshot = Snapshot { modified: SystemTime::UNIX_EPOCH, files: 0 };
+        for path in WATCHED {
+            snapshot.add(Path::new(path));
         }
-    } else if let Ok(changed) = metadata.modified() {
-        *latest = (latest.0.max(changed), latest.1 + 1);
+        snapshot
+    }
+
+    /// Adds a file, or all files in a folder.
+    fn add(&mut self, path: &Path) {
+        let Ok(metadata) = path.metadata() else { return };
+        if metadata.is_dir() {
+            // The fuzzers' build folders are large, and nothing that is served comes out of them.
+            let skipped = ["target", "corpus"].iter().any(|name| path.file_name().is_some_and(|own| own == *name));
+            if !skipped {
+                let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+                entries.for_each(|entry| self.add(&entry.path()));
+            }
+        } else if let Ok(modified) = metadata.modified() {
+            self.modified = self.modified.max(modified);
+            self.files += 1;
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! LightGBM, XGBoost and a model compiled by lleaves, called as a C program would: through their shared libraries, on one
-//! thread, margins only. Each answer is held against this project's.
+//! LightGBM, XGBoost and a model compiled by lleaves, called as a C program would: through their shared libraries, on
+//! one thread, margins only. Each answer is held against this project's.
 
 #![allow(
     unsafe_code,
@@ -7,7 +7,7 @@
     reason = "these are C interfaces; each declaration is from the library's own header"
 )]
 
-use crate::{Measured, Rows, Task, time};
+use crate::{Measurement, Rows, Task, time};
 use anyhow::{Context, Result, ensure};
 use forest::import::{Options, read};
 use libloading::{Library, Symbol};
@@ -32,7 +32,7 @@ fn agree(who: &str, theirs: impl IntoIterator<Item = f64>, ours: &[f64]) -> Resu
     Ok(())
 }
 
-pub(crate) fn lightgbm(library: &str, folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measured>> {
+pub(crate) fn lightgbm(library: &str, folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measurement>> {
     const RAW: c_int = 1;
     const CONTRIBUTIONS: c_int = 3;
     const F64: c_int = 1;
@@ -43,14 +43,15 @@ pub(crate) fn lightgbm(library: &str, folder: &str, size: &'static str, rows: &R
     let file = CString::new(path)?;
     let mut results = vec![0.0f64; count.max(rows.features + 1)];
     let mut length = 0i64;
-    let add = |task, nanoseconds| Measured {
+    let add = |task, nanoseconds| Measurement {
         size,
         file: "LightGBM",
         who: "LightGBM's C interface".to_owned(),
         task,
         nanoseconds,
     };
-    // SAFETY: names and types are those of LightGBM's c_api.h; every buffer is as long as the call writes, and outlives it.
+    // SAFETY: names and types are those of LightGBM's c_api.h; every buffer is as long as the call writes, and outlives
+    // it.
     unsafe {
         let library = Library::new(library)?;
         let load: Symbol<'_, unsafe extern "C" fn(*const c_char, *mut c_int, *mut Handle) -> c_int> =
@@ -117,12 +118,12 @@ pub(crate) fn lightgbm(library: &str, folder: &str, size: &'static str, rows: &R
     }
 }
 
-pub(crate) fn xgboost(library: &str, folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measured>> {
+pub(crate) fn xgboost(library: &str, folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measurement>> {
     let path = format!("{folder}/xgboost_{size}.json");
     let ours = margins(&path, rows)?;
     let (count, features) = (rows.count(), rows.features);
     let file = CString::new(path)?;
-    let add = |task, nanoseconds| Measured {
+    let add = |task, nanoseconds| Measurement {
         size,
         file: "XGBoost",
         who: "XGBoost's C interface".to_owned(),
@@ -141,7 +142,8 @@ pub(crate) fn xgboost(library: &str, folder: &str, size: &'static str, rows: &Ro
     };
     let single: Vec<CString> = rows.narrow.chunks(features).map(array).collect::<Result<_, _>>()?;
     let whole = array(&rows.narrow)?;
-    // SAFETY: names and types are those of XGBoost's c_api.h; inputs outlive the calls, and results are read before the next.
+    // SAFETY: names and types are those of XGBoost's c_api.h; inputs outlive the calls, and results are read before the
+    // next.
     unsafe {
         let library = Library::new(library)?;
         let create: Symbol<'_, unsafe extern "C" fn(*const Handle, u64, *mut Handle) -> c_int> =
@@ -210,7 +212,7 @@ pub(crate) fn xgboost(library: &str, folder: &str, size: &'static str, rows: &Ro
     }
 }
 
-pub(crate) fn lleaves(folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measured>> {
+pub(crate) fn lleaves(folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measurement>> {
     let file = format!("{folder}/lleaves_{size}.so");
     if !std::path::Path::new(&file).is_file() {
         eprintln!("    {size}: lleaves left out, {file} is not there");
@@ -219,8 +221,13 @@ pub(crate) fn lleaves(folder: &str, size: &'static str, rows: &Rows) -> Result<V
     let ours = margins(&format!("{folder}/lightgbm_{size}.txt"), rows)?;
     let count = rows.count();
     let mut results = vec![0.0f64; count];
-    let add =
-        |task, nanoseconds| Measured { size, file: "LightGBM", who: "lleaves, compiled".to_owned(), task, nanoseconds };
+    let add = |task, nanoseconds| Measurement {
+        size,
+        file: "LightGBM",
+        who: "lleaves, compiled".to_owned(),
+        task,
+        nanoseconds,
+    };
     // SAFETY: the type is that of lleaves' own `get_entry_func_type`; buffers are as long as the rows asked for.
     unsafe {
         let library = Library::new(file)?;

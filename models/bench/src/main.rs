@@ -1,6 +1,6 @@
-//! `forest-bench FOLDER` times one row, a thousand rows and one explanation with the models in FOLDER, which `make.py` wrote,
-//! and prints a line a figure. Built for Wasm it times this project's forests and `gbdt` there; natively, the libraries too,
-//! whose files are named behind the folder. `forest-bench --table FILE` makes one table of such lines.
+//! `forest-bench FOLDER` times one row, a thousand rows and one explanation with the models in FOLDER, which `make.py`
+//! wrote, and prints a line a figure. Built for Wasm it times this project's forests and `gbdt` there; natively, the
+//! libraries too, whose files are named behind the folder. `forest-bench --table FILE` makes one table of such lines.
 
 #[cfg(not(target_family = "wasm"))]
 mod libraries;
@@ -19,7 +19,7 @@ const SIZES: [&str; 3] = ["small", "medium", "large"];
 const FILES: [(&str, &str); 3] =
     [("LightGBM", "lightgbm_SIZE.txt"), ("XGBoost", "xgboost_SIZE.json"), ("gbdt", "gbdt_SIZE.json")];
 
-/// What is timed, on one model file.
+/// Operation that is timed, on one model file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Task {
     /// One row a call, over all rows.
@@ -36,11 +36,11 @@ impl Task {
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq)]
-struct Measured {
+struct Measurement {
     size: &'static str,
     /// The library whose model file it is.
     file: &'static str,
-    /// Who walked it.
+    /// The program that walked it.
     who: String,
     task: Task,
     /// Nanoseconds a row: of all passes over the rows the fastest, which is the one that nothing disturbed.
@@ -71,7 +71,7 @@ impl Rows {
     }
 }
 
-/// The time a row takes: the fastest of passes that take half a second together, after one that warms up.
+/// Returns the time a row takes: the fastest of passes that take half a second together, after one that warms up.
 fn time(rows: usize, mut pass: impl FnMut() -> Result<f64>) -> Result<f64> {
     black_box(pass()?);
     let (start, mut best, mut passes) = (Instant::now(), f64::MAX, 0);
@@ -84,8 +84,8 @@ fn time(rows: usize, mut pass: impl FnMut() -> Result<f64>) -> Result<f64> {
     Ok(best)
 }
 
-/// This project's forest and, on its own files, `gbdt`.
-fn measure_here(folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measured>> {
+/// Times this project's forest and, on its own files, `gbdt`.
+fn measure_here(folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measurement>> {
     let place = if cfg!(target_family = "wasm") { "Wasm" } else { "native" };
     let mut measured = Vec::new();
     for (file, name) in FILES {
@@ -94,7 +94,7 @@ fn measure_here(folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Mea
         let imported =
             read(&std::fs::read(&path).with_context(|| path.clone())?, &options).with_context(|| path.clone())?;
         let mut add = |who: &str, task, nanoseconds| {
-            measured.push(Measured { size, file, who: format!("{who}, {place}"), task, nanoseconds });
+            measured.push(Measurement { size, file, who: format!("{who}, {place}"), task, nanoseconds });
         };
         match &imported.forests {
             Forests::F32(forests) => {
@@ -184,7 +184,7 @@ fn main() -> Result<()> {
     for size in SIZES {
         let mut measured = measure_here(folder, size, &rows)?;
         measured.extend(measure_libraries(libraries, folder, size, &rows)?);
-        for Measured { size, file, who, task, nanoseconds } in measured {
+        for Measurement { size, file, who, task, nanoseconds } in measured {
             println!("{size}\t{file}\t{who}\t{task:?}\t{nanoseconds}");
         }
     }
@@ -192,7 +192,7 @@ fn main() -> Result<()> {
 }
 
 #[cfg(not(target_family = "wasm"))]
-fn measure_libraries(libraries: &[String], folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measured>> {
+fn measure_libraries(libraries: &[String], folder: &str, size: &'static str, rows: &Rows) -> Result<Vec<Measurement>> {
     let [lightgbm, xgboost] = libraries else { return Ok(Vec::new()) };
     let mut measured = libraries::lightgbm(lightgbm, folder, size, rows)?;
     measured.extend(libraries::xgboost(xgboost, folder, size, rows)?);
@@ -201,6 +201,6 @@ fn measure_libraries(libraries: &[String], folder: &str, size: &'static str, row
 }
 
 #[cfg(target_family = "wasm")]
-fn measure_libraries(_: &[String], _: &str, _: &'static str, _: &Rows) -> Result<Vec<Measured>> {
+fn measure_libraries(_: &[String], _: &str, _: &'static str, _: &Rows) -> Result<Vec<Measurement>> {
     Ok(Vec::new())
 }

@@ -1,4 +1,5 @@
-//! `run-in-wasm MODULE FOLDER`: runs the Wasm build of `forest-bench` in Wasmtime, configured as the host configures it.
+//! `run-in-wasm MODULE FOLDER`: runs the Wasm build of `forest-bench` in Wasmtime, configured as the host configures
+//! it.
 
 #[cfg(not(target_family = "wasm"))]
 mod native {

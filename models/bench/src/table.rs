@@ -1,17 +1,18 @@
 //! The figures as the README shows them.
 
-use crate::{FILES, Measured, SIZES, Task};
+use crate::{FILES, Measurement, SIZES, Task};
 use anyhow::{Context, Result};
 
-/// Prints one table: microseconds a row and, in brackets, how many times what this forest takes in Wasm on the same file.
+/// Prints one table: microseconds a row and, in brackets, how many times what this forest takes in Wasm on the same
+/// file.
 pub(crate) fn print(lines: &str) -> Result<()> {
-    let measured: Vec<Measured> =
+    let measured: Vec<Measurement> =
         lines.lines().map(|line| parse(line).with_context(|| line.to_owned())).collect::<Result<_>>()?;
     println!("\n| model | walked by | 1 row, us | 1,000 rows, us a row | explanation of 1 row, us |");
     println!("| --- | --- | --- | --- | --- |");
     for size in SIZES {
         for (file, _) in FILES {
-            let of_file = |figure: &&Measured| figure.size == size && figure.file == file;
+            let of_file = |figure: &&Measurement| figure.size == size && figure.file == file;
             let mut who: Vec<&str> = Vec::new();
             for figure in measured.iter().filter(of_file) {
                 if !who.contains(&figure.who.as_str()) {
@@ -36,10 +37,10 @@ pub(crate) fn print(lines: &str) -> Result<()> {
     Ok(())
 }
 
-fn parse(line: &str) -> Option<Measured> {
+fn parse(line: &str) -> Option<Measurement> {
     let mut cells = line.split('\t');
     let (size, file, who, task) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
-    Some(Measured {
+    Some(Measurement {
         size: SIZES.into_iter().find(|known| *known == size)?,
         file: FILES.into_iter().find(|(known, _)| *known == file)?.0,
         who: who.to_owned(),

@@ -1,4 +1,4 @@
-//! A check-in: what a person recorded on one day.
+//! A check-in: the answers that a person recorded on one day.
 
 use jiff::civil::Date;
 
@@ -25,7 +25,7 @@ pub enum Range {
 }
 
 impl Range {
-    /// Whether a number is an answer. NaN and infinities never are.
+    /// Tells if a number is an answer. NaN and infinities never are.
     pub fn contains(self, value: f64) -> bool {
         match self {
             Range::YesNo => value == 0.0 || value == 1.0,
@@ -89,7 +89,7 @@ pub const FIELDS: [Field; 36] = [
     field(MEDICATION, "contextualStressors", Range::YesNo),
 ];
 
-/// Where a field stands in [`FIELDS`].
+/// Returns the place of a field in [`FIELDS`].
 pub const fn field_index(name: &str) -> Option<usize> {
     let mut index = 0;
     while index < FIELDS.len() {
@@ -101,7 +101,7 @@ pub const fn field_index(name: &str) -> Option<usize> {
     None
 }
 
-/// `==` on strings, which cannot yet be called at compile time.
+/// Compares strings, for which `==` cannot yet be called at compile time.
 pub(crate) const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut index = 0;
@@ -114,7 +114,7 @@ pub(crate) const fn same(a: &str, b: &str) -> bool {
     a.len() == b.len()
 }
 
-/// What a person recorded on one day.
+/// Answers that a person recorded on one day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckIn {
     /// Identifies the check-in to its owner; never a feature.

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 pub struct Feature {
     /// Its name in model cards and in contributions.
     pub name: &'static str,
-    /// What it measures and when it is missing.
+    /// One sentence on the value, its unit, and when it is missing.
     pub meaning: &'static str,
 }
 
@@ -94,7 +94,7 @@ pub const FEATURES: [Feature; FEATURE_COUNT] = {
     all
 };
 
-/// Where a feature stands in [`FEATURES`].
+/// Returns the place of a feature in [`FEATURES`].
 pub const fn feature_index(name: &str) -> Option<usize> {
     let mut index = 0;
     while index < FEATURES.len() {
@@ -106,7 +106,7 @@ pub const fn feature_index(name: &str) -> Option<usize> {
     None
 }
 
-/// The index of a field that this file asks for by name: a name that is not a field does not compile.
+/// Returns the index of a field that this file names: a name that is not a field does not compile.
 #[allow(clippy::panic, reason = "evaluated at compile time only")]
 const fn field(name: &str) -> usize {
     match field_index(name) {
@@ -115,7 +115,7 @@ const fn field(name: &str) -> usize {
     }
 }
 
-/// Where [`HISTORY`]'s fields stand, found here rather than at every row.
+/// Places of [`HISTORY`]'s fields, found here rather than at every row.
 const HISTORY_FIELDS: [usize; HISTORY.len()] = {
     let mut fields = [0; HISTORY.len()];
     let mut index = 0;
@@ -133,7 +133,7 @@ const MEDICATION_ADHERENCE: usize = field("medicationAdherence");
 /// Nights under this many hours count into `shortSleepStreak`.
 const SHORT_SLEEP_HOURS: f32 = 6.0;
 
-/// The row at the latest of `checkins`, which may stand in any order and reach beyond the window. Check-ins
+/// Returns the row at the latest of `checkins`, which may stand in any order and reach beyond the window. Check-ins
 /// older than `window_days` before the latest do not matter. Of two on the same day the later in the slice
 /// counts as the later. `None` without check-ins.
 pub fn row(checkins: &[CheckIn], window_days: u8) -> Option<Row> {
@@ -165,13 +165,13 @@ pub fn row(checkins: &[CheckIn], window_days: u8) -> Option<Row> {
     Some(row)
 }
 
-/// Days since 1970-01-01.
+/// Returns the number of days since 1970-01-01.
 fn day(checkin: &CheckIn) -> i32 {
     const EPOCH: Date = Date::constant(1970, 1, 1);
     (checkin.date.duration_since(EPOCH).as_hours() / 24) as i32
 }
 
-/// `[mean, change, trend]` of one field over the window, which is sorted by day.
+/// Returns `[mean, change, trend]` of one field over the window, which is sorted by day.
 fn history(window: &[(i32, &CheckIn)], field: usize) -> [f32; 3] {
     let answers = || {
         window
@@ -195,7 +195,7 @@ fn history(window: &[(i32, &CheckIn)], field: usize) -> [f32; 3] {
     [mean as f32, change as f32, trend as f32]
 }
 
-/// How many check-ins in a row, back from the latest, answer `field` with what `counts`.
+/// Returns how many check-ins in a row, back from the latest, answer `field` with what `counts`.
 fn streak(window: &[(i32, &CheckIn)], field: usize, counts: impl Fn(f32) -> bool) -> f32 {
     match window.last() {
         Some((_, latest)) if !latest.values[field].is_nan() => {

@@ -1,4 +1,4 @@
-//! The flat layout: what a forest is in memory.
+//! The flat layout of a forest in memory.
 //!
 //! All trees of a forest stand one after the other in one slice of nodes of 8 bytes; `roots` says where each begins:
 //!
@@ -9,9 +9,9 @@
 //!   leaf      | value     | 0        | 0    |
 //! ```
 //!
-//! A row is turned into *keys* before it walks: whole numbers in the order of its values, so that a step is one comparison of
-//! integers and no step asks whether a value is missing. A feature has a key a way in which a split can treat a missing
-//! value, and the split's *slot* says which one it reads:
+//! A row is turned into *keys* before it walks: whole numbers in the order of its values, so that a step is one
+//! comparison of integers and no step asks whether a value is missing. A feature has a key a way in which a split can
+//! treat a missing value, and the split's *slot* says which one it reads:
 //!
 //! ```text
 //!   slot   0      1 ..= F          F+1 ..= 2F        2F+1 ..= 3F      3F+1 ..= 4F      4F+1 ..= 5F
@@ -19,18 +19,19 @@
 //!        |      | i32::MIN       | i32::MAX - 1    | i32::MAX       |   inside, -2   |   outside, -1  |
 //! ```
 //!
-//! In a row's keys these are the upper half of 64 bits, and the lower half is more than any node has there: so a key is held
-//! against a node as it is, and the upper halves decide. A key from its threshold on goes right, to the second child. Of a split
-//! by category the first child is for categories in the set. An exit is a third child: a tree trained by `gbdt` answers with a
-//! value of the inner node itself when the feature is missing. A leaf reads slot 0, whose key is below every threshold, and
-//! leads to itself: trees that have arrived wait in place while others walk on beside them.
+//! In a row's keys these are the upper half of 64 bits, and the lower half is more than any node has there: so a key is
+//! held against a node as it is, and the upper halves decide. A key from its threshold on goes right, to the second
+//! child. Of a split by category the first child is for categories in the set. An exit is a third child: a tree trained
+//! by `gbdt` answers with a value of the inner node itself when the feature is missing. A leaf reads slot 0, whose key
+//! is below every threshold, and leads to itself: trees that have arrived wait in place while others walk on beside
+//! them.
 //!
-//! **Precision.** XGBoost and `gbdt` compare `x < t` in f32, and threshold and key are those f32s. LightGBM compares `x <= t`
-//! in f64: the threshold is the key after that of `t` rounded down to f32, which parts all f32 inputs as `t` does. `numbers`
-//! has the f64 thresholds for inputs that no f32 is, and the f64 leaves.
+//! **Precision.** XGBoost and `gbdt` compare `x < t` in f32, and threshold and key are those f32s. LightGBM compares
+//! `x <= t` in f64: the threshold is the key after that of `t` rounded down to f32, which parts all f32 inputs as `t`
+//! does. `numbers` has the f64 thresholds for inputs that no f32 is, and the f64 leaves.
 //!
-//! **Order.** Each pair of children is followed by the subtree of the one that more training rows reached, so that the way
-//! most rows take lies in few cache lines.
+//! **Order.** Each pair of children is followed by the subtree of the one that more training rows reached, so that the
+//! way most rows take lies in few cache lines.
 
 use crate::number::Number;
 
@@ -43,13 +44,13 @@ const LEAF: u16 = 0;
 pub struct Node(u64);
 
 impl Node {
-    /// A node from what [`Node::parts`] gave: a threshold as a key, the number of a set, or the bits of an f32 leaf; a slot; the
-    /// distance to the first child, 0 for a leaf.
+    /// Makes a node of the parts that [`Node::parts`] returns: a threshold as a key, the number of a set, or the bits
+    /// of an f32 leaf; a slot; the distance to the first child, 0 for a leaf.
     pub const fn new(threshold: i32, slot: u16, children: u16) -> Node {
         Node((threshold as u32 as u64) << 32 | (children as u64) << 16 | slot as u64)
     }
 
-    /// Threshold, slot and distance to the first child.
+    /// Returns threshold, slot and distance to the first child.
     pub const fn parts(self) -> (i32, u16, u16) {
         (self.threshold(), self.0 as u16, (self.0 >> 16) as u16)
     }
@@ -64,26 +65,26 @@ impl Node {
         self.0 as u16 as usize
     }
 
-    /// Distance to the first child; 0 for a leaf.
+    /// Returns the distance to the first child; 0 for a leaf.
     #[inline(always)]
     pub(crate) const fn children(self) -> usize {
         (self.0 as u32 >> 16) as usize
     }
 
-    /// The lower half: 0 for a leaf, and for nothing else.
+    /// Returns the lower half: 0 for a leaf, and for nothing else.
     #[inline(always)]
     pub(crate) const fn way(self) -> u32 {
         self.0 as u32
     }
 
-    /// The node as what a key is held against.
+    /// Returns the number that a key is compared with.
     #[inline(always)]
     pub(crate) const fn bits(self) -> i64 {
         self.0 as i64
     }
 }
 
-/// How a split reads its feature: what a missing value does, and whether categories are meant.
+/// Way in which a split reads its feature: the child for a missing value, and by size or by category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// By size; missing goes left.
@@ -107,26 +108,26 @@ impl Reading {
         Reading::SetMissingOutside,
     ];
 
-    /// The first slot of those that are read this way.
+    /// Returns the first slot of those that are read this way.
     pub(crate) const fn first_slot(self, features: usize) -> usize {
         1 + self as usize * features
     }
 
-    /// How many children a split has that reads this way.
+    /// Returns the number of children of a split that reads this way.
     const fn children(self) -> usize {
         if matches!(self, Reading::MissingExit) { 3 } else { 2 }
     }
 
-    /// Whether it reads a category.
+    /// Tells if it reads a category.
     pub const fn is_set(self) -> bool {
         matches!(self, Reading::SetMissingInside | Reading::SetMissingOutside)
     }
 }
 
-/// Which readings a forest has, by [`Reading`]'s own order.
+/// Readings that a forest has, in [`Reading`]'s own order.
 pub(crate) type Readings = [bool; Reading::ALL.len()];
 
-/// Which kinds of node a forest has, and so how a step is made.
+/// Kinds of node that a forest has, which decide how a step is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Splits by size with two children.
@@ -146,7 +147,7 @@ impl Shape {
         }
     }
 
-    /// How many slots a row's keys take.
+    /// Returns the number of slots that a row's keys take.
     pub(crate) const fn slots(self, features: usize) -> usize {
         match self {
             Shape::Plain => Reading::MissingExit.first_slot(features),
@@ -156,33 +157,35 @@ impl Shape {
     }
 }
 
-/// What a forest is made of.
+/// Parts of a forest.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a, T> {
-    /// What the margin starts from.
+    /// Margin before the first tree.
     pub base_margin: T,
-    /// How many features a row must have, from 1 to [`MOST_FEATURES`].
+    /// Number of features that a row must have, from 1 to [`MAX_FEATURES`].
     pub features: usize,
-    /// Splits on the longest path from a root to a leaf. Walks go by it, and [`Forest::new`] does not: with fewer, margins are wrong.
+    /// Splits on the longest path from a root to a leaf. Walks go by it, and [`Forest::new`] does not: with fewer,
+    /// margins are wrong.
     pub depth: usize,
     /// Features of which zero means missing, as LightGBM has it on request.
     pub zero_is_missing: &'a [u16],
-    /// Where each tree's root stands in `nodes`, in the order in which their leaves are added.
+    /// Place of each tree's root in `nodes`, in the order in which their leaves are added.
     pub roots: &'a [u32],
     /// All trees' nodes.
     pub nodes: &'a [Node],
     /// In f64 each split's threshold or set and each leaf's value; empty in f32.
     pub numbers: &'a [T],
-    /// How many training rows (or how much of their hessian) reached each node; empty when the model file does not say.
+    /// Number of training rows (or the sum of their hessian) that reached each node; empty when the model file does not
+    /// say.
     pub covers: &'a [f32],
-    /// Where each set of categories begins in `set_words`, and where the last ends; empty without sets.
+    /// Start of each set of categories in `set_words`, and the end of the last; empty without sets.
     pub set_starts: &'a [u32],
     /// Sets of categories, as bits.
     pub set_words: &'a [u32],
 }
 
-/// The most features that slots can tell apart.
-pub const MOST_FEATURES: usize = (u16::MAX as usize - 1) / Reading::ALL.len();
+/// Maximum number of features that slots can tell apart.
+pub const MAX_FEATURES: usize = (u16::MAX as usize - 1) / Reading::ALL.len();
 
 /// A forest whose leaves add up to one margin, checked: every walk stays within its slices and ends.
 #[derive(Clone, Copy, Debug)]
@@ -192,15 +195,15 @@ pub struct Forest<'a, T> {
 }
 
 impl<'a, T: Copy> Forest<'a, T> {
-    /// The forest, if its parts fit together. For static data this runs in the compiler.
+    /// Makes a forest of parts that fit together, and refuses others. For static data this runs in the compiler.
     ///
-    /// What the walks rely on, and this makes sure of:
+    /// Checks the invariants that the walks rely on:
     /// 1. Trees are not empty and fill `nodes`. A leaf is `children` = 0 in slot 0, and its bits are no key that slot 0
     ///    would not be below; every other node's children stand behind it and within its tree.
     /// 2. A slot is one that a row's keys have.
     /// 3. In f64 there is a number a node, and no exits.
     pub const fn new(parts: Parts<'a, T>) -> Result<Forest<'a, T>, &'static str> {
-        if parts.features == 0 || parts.features > MOST_FEATURES {
+        if parts.features == 0 || parts.features > MAX_FEATURES {
             return Err("a forest has from 1 to 13,106 features");
         }
         let wide = size_of::<T>() == 8;
@@ -268,7 +271,7 @@ impl<'a, T: Copy> Forest<'a, T> {
 }
 
 impl<'a, T> Forest<'a, T> {
-    /// A forest of parts that [`Forest::new`] has accepted and found to have these readings.
+    /// Makes a forest of parts that [`Forest::new`] has accepted and found to have these readings.
     ///
     /// # Safety
     /// It has, and they have not changed since.
@@ -286,19 +289,19 @@ impl<'a, T> Forest<'a, T> {
         self.readings
     }
 
-    /// What it is made of.
+    /// Returns its parts.
     pub const fn parts(&self) -> &Parts<'a, T> {
         &self.parts
     }
 
-    /// The nodes of one tree, as a range in `nodes`.
+    /// Returns the nodes of one tree, as a range in `nodes`.
     pub fn tree(&self, index: usize) -> Option<std::ops::Range<usize>> {
         let begin = *self.parts.roots.get(index)? as usize;
         let end = self.parts.roots.get(index + 1).map_or(self.parts.nodes.len(), |&next| next as usize);
         Some(begin..end)
     }
 
-    /// Whether a set has a category.
+    /// Tells if a set has a category.
     #[inline]
     pub(crate) fn has(&self, set: i32, category: i32) -> bool {
         let words = || {
@@ -312,7 +315,7 @@ impl<'a, T> Forest<'a, T> {
     }
 }
 
-/// A node read as what it is. Children are indexes in `nodes`.
+/// A node, decoded. Children are indexes in `nodes`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Link<T> {
     /// A leaf's value.
@@ -321,19 +324,20 @@ pub enum Link<T> {
     Split {
         /// Index of the feature in the model's own order.
         feature: usize,
-        /// How the feature is read.
+        /// The way in which the feature is read.
         reading: Reading,
-        /// What values are held against, or the number of a set of categories: see [`Number::goes_left`].
+        /// The threshold that values are compared with, or the number of a set of categories: see
+        /// [`Number::goes_left`].
         threshold: T,
         /// The first child, for values that go left or are in the set; the others stand behind it.
         first: usize,
-        /// How many children there are.
+        /// Number of children.
         count: usize,
     },
 }
 
 impl<T: Number> Forest<'_, T> {
-    /// What node `at` of `nodes` is. `None` beyond the last.
+    /// Reads node `at` of `nodes`. `None` beyond the last.
     pub fn link(&self, at: usize) -> Option<Link<T>> {
         let node = *self.parts.nodes.get(at)?;
         let number = self.parts.numbers.get(at).copied();

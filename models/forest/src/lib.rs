@@ -24,12 +24,13 @@
 
 #[cfg(feature = "import")]
 pub mod import;
+pub mod json;
 mod layout;
 mod number;
 mod shap;
 mod transform;
 mod walk;
 
-pub use layout::{Forest, Link, MOST_FEATURES, Node, Parts, Reading};
+pub use layout::{Forest, Link, MAX_FEATURES, Node, Parts, Reading};
 pub use number::Number;
 pub use transform::Transform;

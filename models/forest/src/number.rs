@@ -10,44 +10,44 @@ pub trait Number: Copy + PartialOrd + AddAssign + Debug + Display + Into<f64> + 
     /// A missing value.
     const NAN: Self;
 
-    /// From a wider number, rounded to the nearest.
+    /// Converts a wider number, rounded to the nearest.
     fn from_f64(number: f64) -> Self;
 
-    /// Whether a value goes left at a split: at most the threshold in LightGBM (`f64`), below it in the others (`f32`).
-    /// NaN never does.
+    /// Tells if a value goes left at a split: at most the threshold in LightGBM (`f64`), below it in the others
+    /// (`f32`). NaN never does.
     fn goes_left(self, threshold: Self) -> bool;
 
-    /// The category that a value names, if it can name one.
+    /// Returns the category that a value names, if it can name one.
     ///
     /// LightGBM (`f64`) truncates, so that -0.5 is category 0; XGBoost (`f32`) takes no negative value. NaN is none.
     fn category(self) -> Option<u32>;
 
-    /// The least key that does not go left of this threshold, for values that an f32 is.
+    /// Returns the least key that does not go left of this threshold, for values that an f32 is.
     fn threshold_key(self) -> i32;
 
-    /// The threshold of a key. In `f64`, of which the key is a rounding, not to be asked for.
+    /// Returns the threshold of a key. In `f64`, of which the key is a rounding, not to be asked for.
     fn from_key(key: i32) -> Self;
 
-    /// The value of an `f32` leaf.
+    /// Returns the value of an `f32` leaf.
     fn from_leaf_bits(bits: i32) -> Self;
 
-    /// The bits of a leaf that a node keeps: its value in `f32`, nothing in `f64`.
+    /// Returns the bits of a leaf that a node keeps: its value in `f32`, nothing in `f64`.
     fn leaf_bits(self) -> i32;
 
-    /// Whether the value is NaN.
+    /// Tells if the value is NaN.
     #[inline(always)]
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
     fn is_missing(self) -> bool {
         self != self
     }
 
-    /// Whether LightGBM takes the number for zero where zero means missing: its `kZeroThreshold` is 1e-35 in f32.
+    /// Tells if LightGBM takes the number for zero where zero means missing: its `kZeroThreshold` is 1e-35 in f32.
     fn is_almost_zero(self) -> bool {
         self.into().abs() <= f64::from(1e-35f32)
     }
 }
 
-/// A whole number in the order of the f32s, and the same for both zeros. Not for NaN.
+/// Maps f32s to whole numbers in their order, both zeros to one. Not for NaN.
 #[inline(always)]
 pub(crate) const fn key(number: f32) -> i32 {
     // Adding zero turns -0 into +0. As integers positive floats are in order, and negative ones in the reverse.

@@ -5,33 +5,34 @@
 //! cover). This is the quantity of Lundberg et al., "Consistent Individualized Feature Attribution for Tree Ensembles",
 //! arXiv:1802.03888; their algorithm takes O(depth^2) a leaf. This one takes O(n) a node, from an integral:
 //!
-//! Let a leaf of value `v` have `d` distinct features on its path; feature `j` is passed with probability `z_j` when unknown
-//! and `o_j` (1 or 0) when known. A set `S` of the other features that are known weighs `|S|! (d-1-|S|)! / d!`, which is
-//! the integral over [0, 1] of `t^|S| (1-t)^(d-1-|S|)`. Summed over all `S`, the leaf's share of feature `i`'s value is
+//! Let a leaf of value `v` have `d` distinct features on its path; feature `j` is passed with probability `z_j` when
+//! unknown and `o_j` (1 or 0) when known. A set `S` of the other features that are known weighs `|S|! (d-1-|S|)! / d!`,
+//! which is the integral over [0, 1] of `t^|S| (1-t)^(d-1-|S|)`. Summed over all `S`, the leaf's share of feature `i`'s
+//! value is
 //!
 //! ```text
 //! v (o_i - z_i)  integral over [0,1] of  product over j != i of ((1-t) z_j + t o_j)  dt
 //! ```
 //!
-//! The integrand is a polynomial of degree `d - 1`, for which Gauss-Legendre quadrature with `n >= d/2` points is exact. At
-//! each point `t` the product along the path is one number, and the sum over the leaves below an edge is found on the way
-//! back up. A feature that is split on again folds into its earlier edge: the leaves below count for the later edge, and what
-//! the earlier one would have had of them is taken back.
+//! The integrand is a polynomial of degree `d - 1`, for which Gauss-Legendre quadrature with `n >= d/2` points is
+//! exact. At each point `t` the product along the path is one number, and the sum over the leaves below an edge is
+//! found on the way back up. A feature that is split on again folds into its earlier edge: the leaves below count for
+//! the later edge, and what the earlier one would have had of them is taken back.
 
 use crate::layout::{Forest, Link};
 use crate::number::Number;
 
-/// A bound on the recursion. Trees people train are 5 to 20 deep.
-const DEEPEST: usize = 512;
+/// Maximum depth of the recursion. Trees people train are 5 to 20 deep.
+const MAX_DEPTH: usize = 512;
 
 impl<T: Number> Forest<'_, T> {
-    /// Adds to `contributions[i]` how much feature `i` moved this row's margin from [`Forest::mean_margin`]; the mean plus
-    /// all contributions is the margin, up to rounding. `None` if the forest has no covers, a tree is more than 512 deep
-    /// with more than 256 features on a path, or the row or `contributions` is not `features` long.
+    /// Adds to `contributions[i]` by how much feature `i` moved this row's margin from [`Forest::mean_margin`]; the
+    /// mean plus all contributions is the margin, up to rounding. `None` if the forest has no covers, a tree is more
+    /// than 512 deep with more than 256 features on a path, or the row or `contributions` is not `features` long.
     pub fn explain(&self, row: &[T], contributions: &mut [f64]) -> Option<()> {
         let row = self.canonical(row)?;
         let parts = self.parts();
-        if contributions.len() != parts.features || parts.covers.len() != parts.nodes.len() || parts.depth > DEEPEST {
+        if contributions.len() != parts.features || parts.covers.len() != parts.nodes.len() || parts.depth > MAX_DEPTH {
             return None;
         }
         // Half as many points as features on the longest path.
@@ -56,8 +57,8 @@ impl<T: Number> Forest<'_, T> {
         Some(())
     }
 
-    /// The mean margin over the training rows: the base margin and each tree's leaves weighted by cover. `None` without
-    /// covers.
+    /// Returns the mean margin over the training rows: the base margin and each tree's leaves weighted by cover. `None`
+    /// without covers.
     pub fn mean_margin(&self) -> Option<f64> {
         let means = (0..self.parts().roots.len()).map(|tree| self.mean_value(tree));
         means.sum::<Option<f64>>().map(|mean| self.parts().base_margin.into() + mean)
@@ -152,15 +153,15 @@ impl<T: Number, const N: usize> Walk<'_, T, N> {
 }
 
 impl<const N: usize> Edge<N> {
-    /// What this edge's feature has of the leaves below it.
+    /// Returns the share of this edge's feature in the leaves below it.
     fn effect(&self, below: &[f64; N], weights: &[f64; N]) -> f64 {
         let integral: f64 = (0..N).map(|k| weights[k] * below[k] * self.inverse[k]).sum();
         (self.one - self.zero) * integral
     }
 }
 
-/// Points and weights of Gauss-Legendre quadrature on [0, 1]: the roots of the Legendre polynomial of degree `N`, found by
-/// Newton's method (Press et al., Numerical Recipes, section 4.6).
+/// Returns points and weights of Gauss-Legendre quadrature on [0, 1]: the roots of the Legendre polynomial of degree
+/// `N`, found by Newton's method (Press et al., Numerical Recipes, section 4.6).
 fn gauss_legendre<const N: usize>() -> ([f64; N], [f64; N]) {
     let (mut points, mut weights) = ([0.0; N], [0.0; N]);
     for at in 0..N {

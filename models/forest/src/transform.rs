@@ -1,6 +1,6 @@
 //! From margins to predictions, as each library does it after the sum.
 
-/// How the margins of one row, one a class, become its prediction. Each is computed in the precision in which its
+/// Function from the margins of one row, one a class, to its prediction. Each is computed in the precision in which its
 /// library computes it: of the `f32` ones the arguments are `f32` widened, and so are the results.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Transform {
@@ -75,7 +75,7 @@ impl Transform {
         }
     }
 
-    /// Whether every prediction is a probability.
+    /// Tells if every prediction is a probability.
     pub fn is_probability(self) -> bool {
         matches!(
             self,

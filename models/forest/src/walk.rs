@@ -1,7 +1,8 @@
 //! From rows to margins.
 //!
-//! A walk's steps each wait for memory, and a branch on what they find could not be foreseen. So nothing branches on the row,
-//! and eight walks go side by side and wait together: one row through eight trees, or eight rows through one tree.
+//! A walk's steps each wait for memory, and a branch on what they find could not be foreseen. So nothing branches on
+//! the row, and eight walks go side by side and wait together: one row through eight trees, or eight rows through one
+//! tree.
 
 #![allow(
     unsafe_code,
@@ -12,7 +13,7 @@ use crate::layout::{Forest, Link, Node, Reading, Shape};
 use crate::number::{Number, key};
 use std::borrow::Cow;
 
-/// How many walks go side by side.
+/// Number of walks that go side by side.
 const LANES: usize = 8;
 
 /// Groups of `LANES` rows that go through a tree before the next tree: while it is in the cache.
@@ -26,8 +27,8 @@ const EXITS: u8 = Shape::Exits as u8;
 const SETS: u8 = Shape::Sets as u8;
 
 impl<T: Number> Forest<'_, T> {
-    /// The margin of one row: the base margin, then every tree's leaf added in file order and in the library's own
-    /// precision, so that the bits are the library's. `None` if the row is not `features` long.
+    /// Returns the margin of one row: the base margin, then every tree's leaf added in file order and in the library's
+    /// own precision, so that the bits are the library's. `None` if the row is not `features` long.
     pub fn margin(&self, row: &[T]) -> Option<T> {
         let row = self.canonical(row)?;
         Some(match self.keys::<i64, 1>([&row]) {
@@ -37,8 +38,8 @@ impl<T: Number> Forest<'_, T> {
         })
     }
 
-    /// The margin of each of several rows, which stand one after the other. The same bits as row by row, in less time.
-    /// `None` if `rows` is not `features` times as long as `margins`.
+    /// Computes the margin of each of several rows, which stand one after the other. The same bits as row by row, in
+    /// less time. `None` if `rows` is not `features` times as long as `margins`.
     pub fn margins(&self, rows: &[T], margins: &mut [T]) -> Option<()> {
         let features = self.parts().features;
         if features.checked_mul(margins.len()) != Some(rows.len()) {
@@ -71,7 +72,7 @@ impl<T: Number> Forest<'_, T> {
         Some(())
     }
 
-    /// The row with every value that means missing made NaN. `None` if it is not `features` long.
+    /// Returns the row with every value that means missing made NaN. `None` if it is not `features` long.
     pub(crate) fn canonical<'r>(&self, row: &'r [T]) -> Option<Cow<'r, [T]>> {
         if row.len() != self.parts().features {
             return None;
@@ -89,12 +90,13 @@ impl<T: Number> Forest<'_, T> {
         Some(Cow::Owned(row))
     }
 
-    /// The keys of `N` canonical rows, slot by slot, for the readings that the forest has. `None` if a value has no key.
+    /// Returns the keys of `N` canonical rows, slot by slot, for the readings that the forest has. `None` if a value
+    /// has no key.
     fn keys<K: Key<T>, const N: usize>(&self, rows: [impl AsRef<[T]>; N]) -> Option<Vec<[K; N]>> {
         let features = self.parts().features;
         let [to_left, to_right, exits, set_inside, set_outside] = self.readings();
         // Of readings that the forest does not have nobody asks.
-        let mut keys = vec![[K::UNASKED; N]; self.shape().slots(features)];
+        let mut keys = vec![[K::UNREAD; N]; self.shape().slots(features)];
         *keys.first_mut()? = [K::LEAF; N];
         let mut exact = true;
         for (lane, row) in rows.iter().enumerate() {
@@ -128,7 +130,7 @@ impl<T: Number> Forest<'_, T> {
         exact.then_some(keys)
     }
 
-    /// The margin of one row, by its keys.
+    /// Returns the margin of one row, by its keys.
     fn over_trees<K: Key<T>>(&self, keys: &[[K; 1]]) -> T {
         match self.shape() {
             Shape::Plain => self.one_row::<K, PLAIN>(keys),
@@ -202,47 +204,48 @@ impl<T: Number> Forest<'_, T> {
         keys: &[[K; N]],
         roots: [usize; WALKS],
         rows: [usize; WALKS],
-    ) -> [Place; WALKS] {
+    ) -> [Cursor; WALKS] {
         // SAFETY: the caller's.
-        let mut places = roots.map(|root| unsafe { Place::at(self.parts().nodes.as_ptr().add(root)) });
+        let mut cursors = roots.map(|root| unsafe { Cursor::at(self.parts().nodes.as_ptr().add(root)) });
         if self.parts().depth <= SHALLOW {
             for _ in 0..self.parts().depth {
                 for lane in 0..WALKS {
                     // SAFETY: the caller's; a step leads to a node of the same tree.
-                    places[lane] = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], places[lane]) };
+                    cursors[lane] = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], cursors[lane]) };
                 }
             }
-            debug_assert!(places.iter().all(|place| place.node.way() == 0));
-            return places;
+            debug_assert!(cursors.iter().all(|cursor| cursor.node.way() == 0));
+            return cursors;
         }
         loop {
             // Two steps a question whether all have arrived.
             for _ in 0..2 {
                 for lane in 0..WALKS {
                     // SAFETY: as above.
-                    places[lane] = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], places[lane]) };
+                    cursors[lane] = unsafe { self.step::<K, N, SHAPE>(keys, rows[lane], cursors[lane]) };
                 }
             }
-            if places.iter().fold(0, |ways, place| ways | place.node.way()) == 0 {
-                return places;
+            if cursors.iter().fold(0, |ways, cursor| ways | cursor.node.way()) == 0 {
+                return cursors;
             }
         }
     }
 
-    /// The next node for row `row` of the keys: a leaf itself.
+    /// Returns the next node for row `row` of the keys: a leaf itself.
     ///
     /// # Safety
-    /// `from` is one of the nodes, `row` below `N`, `SHAPE` is the forest's, and there are as many keys as it has slots.
-    /// [`Forest::new`] has made sure that then the slot is one of the keys, and the next place a node of the same tree:
-    /// a split's distance is at most `children` + 1, + 2 if it has an exit; slot 0 is below every leaf's bits, so a leaf's is 0.
+    /// `from` is one of the nodes, `row` below `N`, `SHAPE` is the forest's, and there are as many keys as it has
+    /// slots. [`Forest::new`] has made sure that then the slot is one of the keys, and the next place a node of the
+    /// same tree: a split's distance is at most `children` + 1, + 2 if it has an exit; slot 0 is below every leaf's
+    /// bits, so a leaf's is 0.
     #[inline(always)]
     unsafe fn step<K: Key<T>, const N: usize, const SHAPE: u8>(
         &self,
         keys: &[[K; N]],
         row: usize,
-        from: Place,
-    ) -> Place {
-        let Place { at, node } = from;
+        from: Cursor,
+    ) -> Cursor {
+        let Cursor { at, node } = from;
         debug_assert!(node.slot() < keys.len() && row < N);
         // SAFETY: the slot is below the number of slots, which is that of the keys.
         let key = unsafe { *keys.get_unchecked(node.slot()).get_unchecked(row) };
@@ -258,13 +261,13 @@ impl<T: Number> Forest<'_, T> {
         let distance = node.children() + child;
         // SAFETY: the caller's.
         debug_assert!(unsafe { self.index(at) } + distance < self.parts().nodes.len());
-        // Loaded at once: the compiler that turns Wasm into machine code then finishes this walk's step before the next one's, where
-        // it would put off the sums of all walks and run out of registers.
+        // Loaded at once: the compiler that turns Wasm into machine code then finishes this walk's step before the next
+        // one's, where it would put off the sums of all walks and run out of registers.
         // SAFETY: as said above.
-        unsafe { Place::at(at.add(distance)) }
+        unsafe { Cursor::at(at.add(distance)) }
     }
 
-    /// The index of a node.
+    /// Returns the index of a node.
     ///
     /// # Safety
     /// It is one of the nodes.
@@ -274,35 +277,35 @@ impl<T: Number> Forest<'_, T> {
         unsafe { at.offset_from_unsigned(self.parts().nodes.as_ptr()) }
     }
 
-    /// The value of a leaf.
+    /// Returns the value of a leaf.
     ///
     /// # Safety
     /// It is one of the nodes.
     #[inline(always)]
-    unsafe fn leaf(&self, place: Place) -> T {
+    unsafe fn leaf(&self, cursor: Cursor) -> T {
         if self.parts().numbers.is_empty() {
-            T::from_leaf_bits(place.node.threshold())
+            T::from_leaf_bits(cursor.node.threshold())
         } else {
             // SAFETY: `Forest::new` has made sure that there are as many numbers as nodes, or none.
-            unsafe { *self.parts().numbers.get_unchecked(self.index(place.at)) }
+            unsafe { *self.parts().numbers.get_unchecked(self.index(cursor.at)) }
         }
     }
 }
 
-/// Where a walk is.
+/// Position of a walk.
 #[derive(Clone, Copy)]
-struct Place {
+struct Cursor {
     at: *const Node,
     node: Node,
 }
 
-impl Place {
+impl Cursor {
     /// # Safety
     /// There is a node.
     #[inline(always)]
-    unsafe fn at(at: *const Node) -> Place {
+    unsafe fn at(at: *const Node) -> Cursor {
         // SAFETY: the caller's.
-        Place { at, node: unsafe { *at } }
+        Cursor { at, node: unsafe { *at } }
     }
 }
 
@@ -311,17 +314,17 @@ const NO_CATEGORY: i32 = -1;
 /// The key of a missing value that counts as inside.
 const MISSING_INSIDE: i32 = -2;
 
-/// What a value is to splits.
+/// A value as splits see it.
 trait Key<T>: Copy {
     /// In slots that no split reads: zero, which memory can be had full of.
-    const UNASKED: Self;
+    const UNREAD: Self;
     /// In slot 0: left of everything.
     const LEAF: Self;
     const MISSING_LEFT: Self;
     const MISSING_RIGHT: Self;
     const MISSING_EXIT: Self;
 
-    /// The key of a value that is not missing, and whether it is exact.
+    /// Returns the key of a value that is not missing, and whether it is exact.
     fn of(value: T) -> (Self, bool);
 
     fn of_category(category: i32) -> Self;
@@ -330,12 +333,12 @@ trait Key<T>: Copy {
 
     fn goes_right(self, node: Node, number: impl FnOnce() -> Option<T>) -> bool;
 
-    /// 1 for a missing value that exits, else 0.
+    /// Returns 1 for a missing value that exits, else 0.
     fn exits(self) -> usize;
 }
 
 impl<T: Number> Key<T> for i64 {
-    const UNASKED: i64 = 0;
+    const UNREAD: i64 = 0;
     const LEAF: i64 = i64::MIN;
     const MISSING_LEFT: i64 = wide(i32::MIN);
     const MISSING_RIGHT: i64 = wide(i32::MAX - 1);
@@ -369,14 +372,14 @@ impl<T: Number> Key<T> for i64 {
     }
 }
 
-/// A key in the order of `order`. The last bit is for those that exit; no node has all of the others in its lower half, of which 16 are
-/// a slot.
+/// Makes a key in the order of `order`. The last bit is for those that exit; no node has all of the others in its lower
+/// half, of which 16 are a slot.
 #[inline(always)]
 const fn wide(order: i32) -> i64 {
     (order as i64) << 32 | 0xffff_fffe
 }
 
-/// Whether the number is an f32. What is not needed then takes no room in a module.
+/// Tells if the numbers are f32s. Code for values without a key then takes no room in a module.
 const fn every_value_has_a_key<T>() -> bool {
     size_of::<T>() == size_of::<f32>()
 }
@@ -386,7 +389,7 @@ const fn every_value_has_a_key<T>() -> bool {
 struct Exact(f64);
 
 impl<T: Number> Key<T> for Exact {
-    const UNASKED: Exact = Exact(0.0);
+    const UNREAD: Exact = Exact(0.0);
     // Thresholds may be infinite: -inf <= -inf goes left, and NaN <= inf does not.
     const LEAF: Exact = Exact(f64::NEG_INFINITY);
     const MISSING_LEFT: Exact = Exact(f64::NEG_INFINITY);
@@ -420,7 +423,8 @@ impl<T: Number> Key<T> for Exact {
 }
 
 impl<T: Number> Forest<'_, T> {
-    /// The margin after each tree, for choosing how many trees to keep. `None` if the row is not `features` long.
+    /// Returns the margin after each tree, for choosing how many trees to keep. `None` if the row is not `features`
+    /// long.
     pub fn staged_margins(&self, row: &[T]) -> Option<Vec<T>> {
         let mut margin = self.parts().base_margin;
         let stages = (0..self.parts().roots.len()).map(|tree| {
@@ -434,8 +438,8 @@ impl<T: Number> Forest<'_, T> {
         stages.collect()
     }
 
-    /// Calls `visit` with each node of one tree that a row passes: its index in `nodes` and what it is. `None` if the row
-    /// is not `features` long.
+    /// Calls `visit` with each node of one tree that a row passes: its index in `nodes` and what it is. `None` if the
+    /// row is not `features` long.
     pub fn visit_path(&self, tree: usize, row: &[T], mut visit: impl FnMut(usize, Link<T>)) -> Option<()> {
         let row = self.canonical(row)?;
         let mut at = self.tree(tree)?.start;
@@ -449,8 +453,8 @@ impl<T: Number> Forest<'_, T> {
         }
     }
 
-    /// The child that a canonical row goes to, as the libraries' rules say it; none from a leaf. `None` if the row is too
-    /// short.
+    /// Returns the child that a canonical row goes to, as the libraries' rules say it; none from a leaf. `None` if the
+    /// row is too short.
     #[inline]
     pub(crate) fn next(&self, link: Link<T>, row: &[T]) -> Option<Option<usize>> {
         let Link::Split { feature, reading, threshold, first, .. } = link else { return Some(None) };

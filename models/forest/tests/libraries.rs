@@ -1,4 +1,4 @@
-//! What LightGBM and XGBoost predict in Python, the imported forests predict: on rows as trained on, on thresholds and
+//! Imported forests predict as LightGBM and XGBoost do in Python: on rows as trained on, on thresholds and
 //! their neighbours, zeros, infinities, missing values and unseen categories. `fixtures/make.py` made the files.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
@@ -6,7 +6,7 @@
 use forest::import::{Imported, Options, read};
 use std::path::{Path, PathBuf};
 
-/// One fixture: a model and what its library said of some rows.
+/// One fixture: a model and its library's predictions for some rows.
 struct Fixture {
     name: String,
     model: Imported,
@@ -53,8 +53,8 @@ fn table(file: &Path) -> Vec<Vec<f64>> {
     text.lines().map(|line| line.split(',').map(number).collect()).collect()
 }
 
-/// XGBoost before 1.3 summed a row's trees from zero and added the base margin last. Its files are summed as every later
-/// XGBoost sums them, itself reading such a file included, so the last bits may differ from what 1.2 said.
+/// XGBoost before 1.3 summed a row's trees from zero and added the base margin last. Its files are summed as every
+/// later XGBoost sums them, itself reading such a file included, so the last bits may differ from what 1.2 said.
 const SUMMED_OTHERWISE: &str = "xgboost_1_2_1";
 
 fn distance(a: f64, b: f64) -> f64 {

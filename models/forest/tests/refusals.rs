@@ -1,5 +1,5 @@
-//! What cannot be represented exactly, or is no model at all, is refused with the place and the reason, and no bytes
-//! make an importer panic.
+//! Files that cannot be represented exactly, or are no models at all, are refused with the place and the reason, and no
+//! bytes make an importer panic.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 

@@ -1,10 +1,10 @@
-//! `model add`: into the registry, with a card that says all that the file says.
+//! `model add`: copies a model into the registry, with a card that says all that the file says.
 
 use crate::card::{Card, Output, RiskLevels};
 use crate::{check_name, load, registry};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use forest::import::Imported;
+use forest::import::{FILE_ENDINGS, Imported, listed_endings};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,9 +37,10 @@ impl Add {
         ensure!(!folder.exists(), "{} is there already: `cargo xtask model remove {name}` first", folder.display());
         let ending = self.file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         ensure!(
-            ["json", "txt", "ubj"].contains(&ending),
-            "{}: the file's name must end in .json, .txt or .ubj",
-            self.file.display()
+            FILE_ENDINGS.contains(&ending),
+            "{}: the file's name must end in {}",
+            self.file.display(),
+            listed_endings()
         );
         let model = load(&self.file, self.rounds)?;
         ensure!(
@@ -49,6 +50,7 @@ impl Add {
             model.objective
         );
         let card = self.card(name, &model)?;
+        card.check()?;
 
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         std::fs::copy(&self.file, folder.join(format!("model.{ending}")))?;
@@ -100,9 +102,9 @@ impl Add {
         };
         Ok(Card {
             version: format!("{name}_v1"),
-            title: format!("{name}, imported from {}", model.library),
+            title: format!("{name}, imported from {}", model.library_and_version()),
             position: 100,
-            format: model.library.split(' ').next().unwrap_or_default().to_lowercase(),
+            format: model.library,
             rounds: self.rounds,
             licence: "unknown".into(),
             warnings: Vec::new(),

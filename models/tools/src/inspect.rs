@@ -1,4 +1,4 @@
-//! `model inspect`: what is in a model file.
+//! `model inspect`: describes a model file.
 
 use crate::{find, load};
 use anyhow::Result;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Say what is in a model file.
+/// Describe a model file.
 #[derive(Args)]
 pub(crate) struct Inspect {
     /// A model file, or a model of the registry by name.
@@ -19,14 +19,14 @@ pub(crate) struct Inspect {
     rounds: Option<usize>,
 }
 
-/// What is in a model file.
+/// Description of a model file.
 #[derive(Serialize)]
 pub(crate) struct Report {
     file: String,
     file_bytes: u64,
     library: String,
     objective: String,
-    /// How a margin becomes a prediction.
+    /// Function from a margin to a prediction.
     transform: String,
     outputs: usize,
     features: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Report {
     /// Contributions can be computed.
     has_covers: bool,
     features_of_which_zero_is_missing: Vec<u16>,
-    /// What the model adds to the Wasm module.
+    /// Bytes that the model adds to the Wasm module.
     module_bytes: usize,
     warnings: Vec<String>,
 }
@@ -63,7 +63,7 @@ impl Report {
         let mut report = Report {
             file,
             file_bytes,
-            library: model.library.clone(),
+            library: model.library_and_version(),
             objective: model.objective.clone(),
             transform: match model.divisor {
                 1.0 => format!("{:?}", model.transform),
@@ -129,7 +129,7 @@ impl Report {
     }
 }
 
-/// The features' names, or their numbers where the file has none.
+/// Returns the features' names, or their numbers where the file has none.
 pub(crate) fn feature_names(model: &Imported) -> Vec<String> {
     if model.feature_names.is_empty() {
         (0..model.forests.features()).map(|index| format!("#{index}")).collect()

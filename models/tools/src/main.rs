@@ -1,4 +1,4 @@
-//! `cargo xtask model`: what a data scientist does with a model before and after it is in the registry.
+//! `cargo xtask model`: a data scientist's tools for a model, before and after it is in the registry.
 //!
 //! It reads files itself and does not depend on the registry, so that it works when a folder there is wrong.
 
@@ -7,14 +7,18 @@ mod add;
 #[allow(unreachable_pub, reason = "the card is the registry's")]
 mod card;
 mod inspect;
+#[path = "../../src/label.rs"]
+#[allow(unreachable_pub, reason = "the labels are the registry's")]
+mod label;
 mod remove;
 mod rows;
 mod table;
 mod verify;
 
 use anyhow::{Context, Result, ensure};
+use card::Card;
 use clap::{Parser, Subcommand};
-use forest::import::{Imported, Options, read};
+use forest::import::{FILE_ENDINGS, Imported, Options, read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,9 +37,9 @@ struct Args {
 enum Command {
     /// Copy a model file into models/<name>/ and write a card for it.
     Add(add::Add),
-    /// Say what is in a model file.
+    /// Describe a model file.
     Inspect(inspect::Inspect),
-    /// Compare a model with what its library said of some rows.
+    /// Compare a model with its library's predictions for some rows.
     Verify(verify::Verify),
     /// Delete models/<name>/.
     Remove(remove::Remove),
@@ -65,18 +69,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// The registry's folder, from wherever cargo runs us.
+/// Returns the registry's folder, relative to the repository's.
 fn registry() -> PathBuf {
     std::env::var_os("BIPOLAR_EDGE_REGISTRY").map_or_else(|| PathBuf::from("models"), PathBuf::from)
 }
 
-/// A model file, or the one of a model in the registry.
+/// Returns a model file, or the one of a model in the registry.
 fn find(model: &Path) -> Result<PathBuf> {
     if model.is_file() {
         return Ok(model.to_owned());
     }
     let folder = registry().join(model);
-    let files: Vec<PathBuf> = ["json", "txt", "ubj"]
+    let files: Vec<PathBuf> = FILE_ENDINGS
         .iter()
         .map(|ending| folder.join(format!("model.{ending}")))
         .filter(|file| file.is_file())
@@ -87,13 +91,23 @@ fn find(model: &Path) -> Result<PathBuf> {
     })
 }
 
+/// Checks the card of a model in the registry; a model file alone has none.
+fn check_card(model: &Path) -> Result<()> {
+    let file = registry().join(model).join("card.toml");
+    if model.is_file() || !file.is_file() {
+        return Ok(());
+    }
+    let card: Card = toml::from_str(&std::fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
+    card.check().with_context(|| file.display().to_string())
+}
+
 /// Reads a model file.
 fn load(file: &Path, rounds: Option<usize>) -> Result<Imported> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     read(&bytes, &Options { rounds, covers: None }).with_context(|| file.display().to_string())
 }
 
-/// A name that is a folder and nothing else.
+/// Checks that a name is a folder and nothing else.
 fn check_name(name: &str) -> Result<()> {
     let sane = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     ensure!(

@@ -1,4 +1,4 @@
-//! `model remove`: out of the registry.
+//! `model remove`: deletes a model from the registry.
 
 use crate::{check_name, registry};
 use anyhow::{Context, Result, ensure};

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Turn check-ins into the service's features, as CSV on standard output: one row a check-in, made from it and the history
-/// before it.
+/// Turn check-ins into the service's features, as CSV on standard output: one row a check-in, made from it and the
+/// history before it.
 #[derive(Args)]
 pub(crate) struct Features {
-    /// CSV with a header: user_id, checkin_date (YYYY-MM-DD) and any fields of a check-in; other columns are ignored; empty
-    /// and out-of-range answers are missing.
+    /// CSV with a header: user_id, checkin_date (YYYY-MM-DD) and any fields of a check-in; other columns are ignored;
+    /// empty and out-of-range answers are missing.
     #[arg(long)]
     checkins: PathBuf,
     /// Days of history before a check-in that count.
@@ -53,7 +53,8 @@ impl Features {
             checkins.sort_by_key(|checkin| checkin.date);
             for last in 0..checkins.len() {
                 let Some(row) = row(&checkins[..=last], self.window_days) else { continue };
-                // The service computes in f32 and hands LightGBM the same number in f64: written as that, it reads back so.
+                // The service computes in f32 and hands LightGBM the same number in f64: written as that, it reads back
+                // so.
                 let cells = row.iter().map(|x| if x.is_nan() { String::new() } else { f64::from(*x).to_string() });
                 let head = [user.clone(), checkins[last].date.to_string()];
                 out.write_record(head.into_iter().chain(cells))?;

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
-/// Rows of numbers, all of one width. An empty cell and `nan` are missing (NaN). A first row with anything in it that is
-/// no number is a header.
+/// Rows of numbers, all of one width. An empty cell and `nan` are missing (NaN). A first row with anything in it that
+/// is no number is a header.
 pub(crate) struct Table {
     pub(crate) header: Option<Vec<String>>,
     pub(crate) rows: Vec<Vec<f64>>,

@@ -1,8 +1,8 @@
-//! `model verify`: a model here against what its library said in Python.
+//! `model verify`: compares a model here with its library's predictions in Python.
 
 use crate::inspect::feature_names;
 use crate::table::Table;
-use crate::{find, load};
+use crate::{check_card, find, load};
 use anyhow::{Result, ensure};
 use clap::Args;
 use forest::import::{Forests, Imported, OwnedForest};
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Compare a model with what its library said of some rows.
+/// Compare a model with its library's predictions for some rows.
 #[derive(Args)]
 pub(crate) struct Verify {
     /// A model file, or a model of the registry by name.
@@ -20,13 +20,13 @@ pub(crate) struct Verify {
     /// CSV: one row a line, features in the model's order; a header is optional, empty or nan is missing.
     #[arg(long)]
     data: PathBuf,
-    /// CSV: what the library said of each row, one column an output.
+    /// CSV: the library's predictions, one row a row of data, one column an output.
     #[arg(long)]
     expected: PathBuf,
-    /// What was said are margins: `raw_score=True`, `output_margin=True`.
+    /// Expect margins: `raw_score=True`, `output_margin=True`.
     #[arg(long, conflicts_with = "contrib")]
     raw: bool,
-    /// What was said are contributions: `pred_contrib=True`, `pred_contribs=True`; outputs one after the other.
+    /// Expect contributions: `pred_contrib=True`, `pred_contribs=True`; outputs one after the other.
     #[arg(long)]
     contrib: bool,
     /// The largest difference that passes: absolute below 1, relative above.
@@ -40,6 +40,7 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(&self, as_json: bool) -> Result<ExitCode> {
         let model = load(&find(&self.model)?, self.rounds)?;
+        check_card(&self.model)?;
         let data = Table::read(&self.data)?;
         let expected = Table::read(&self.expected)?;
         let features = model.forests.features();
@@ -131,7 +132,7 @@ impl Verify {
         Ok(all)
     }
 
-    /// How a row goes through every tree of the output that a column is about.
+    /// Describes the way of a row through every tree of the output that a column is about.
     fn explain(&self, model: &Imported, row: &[f64], column: usize) -> String {
         let output = if self.contrib { column / (row.len() + 1) } else { column.min(model.forests.len() - 1) };
         let names = feature_names(model);
@@ -169,7 +170,7 @@ fn paths<T: Number>(forest: &OwnedForest<T>, row: &[f64], names: &[String]) -> S
     out
 }
 
-/// Absolute below 1, relative above; NaN and NaN are alike.
+/// Returns the difference: absolute below 1, relative above; 0 for NaN and NaN.
 fn distance(ours: f64, theirs: f64) -> f64 {
     if ours == theirs || (ours.is_nan() && theirs.is_nan()) {
         return 0.0;

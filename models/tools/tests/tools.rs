@@ -115,6 +115,19 @@ fn add_writes_a_card_from_the_file_and_remove_deletes_it() {
 }
 
 #[test]
+fn verify_refuses_a_card_with_a_label_of_the_service_itself() {
+    let registry = registry();
+    assert_eq!(run(registry.path(), &["add", OWN]).status.code(), Some(0));
+    let card = registry.path().join("low_energy/card.toml");
+    let text = std::fs::read_to_string(&card).expect("a card");
+    std::fs::write(&card, text.replace("event = \"event\"", "event = \"error\"")).expect("written");
+    let output = run(registry.path(), &["verify", "low_energy", "--data", OWN, "--expected", OWN]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = "card.toml: output.event: \"error\" is a label that the service itself gives";
+    assert!(said(&output).contains(error), "{}", said(&output));
+}
+
+#[test]
 fn add_refuses_what_could_not_be_served() {
     let registry = registry();
     // Trained on columns with names, which are not the service's.
@@ -140,6 +153,10 @@ fn add_refuses_what_could_not_be_served() {
         ),
         (vec!["add", "models/forest/tests/fixtures/lightgbm_poisson/model.txt", "--name", "x"], "gives no probability"),
         (vec!["add", OWN, "--classes", "a,b"], "this one has one"),
+        (
+            vec!["add", "tests/fixtures/bring_your_own/sleep_third.ubj", "--classes", "short,timeout,long"],
+            "output.classes[1]: \"timeout\" is a label that the service itself gives",
+        ),
         (vec!["add", OWN, "--rounds", "31"], "rounds: the file has 30 rounds"),
     ] {
         let output = run(registry.path(), &args);

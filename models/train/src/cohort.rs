@@ -31,21 +31,21 @@ pub const DAYS: usize = 120;
 /// A mood state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Neither.
+    /// Neither mania nor depression.
     Euthymia,
     /// Mania or hypomania.
     Mania,
     /// Depression.
     Depression,
-    /// Both at once.
+    /// Mania and depression at once.
     Mixed,
 }
 
 impl State {
-    /// In the order of the model's classes.
+    /// Every state, in the order of the model's classes.
     pub const ALL: [State; 4] = [State::Euthymia, State::Mania, State::Depression, State::Mixed];
 
-    /// The class's name.
+    /// Returns the class's name.
     pub fn name(self) -> &'static str {
         match self {
             State::Euthymia => "euthymia",
@@ -55,7 +55,7 @@ impl State {
         }
     }
 
-    /// Mean length of an episode in days.
+    /// Returns the mean length of an episode in days.
     fn mean_days(self) -> f64 {
         match self {
             State::Euthymia => f64::INFINITY,
@@ -69,8 +69,8 @@ impl State {
 /// Share of time in each state, in the order of [`State::ALL`].
 const TIME_SHARE: [f64; 4] = [0.53, 0.09, 0.32, 0.06];
 
-/// How one field is answered: mean in each state in the order of [`State::ALL`], spread between people, spread
-/// between days. For yes/no fields the means are probabilities and the spreads are unused.
+/// Distribution of the answers to one field: mean in each state in the order of [`State::ALL`], spread between people,
+/// spread between days. For yes/no fields the means are probabilities and the spreads are unused.
 struct Answer {
     field: &'static str,
     mean: [f64; 4],
@@ -82,8 +82,26 @@ const fn answer(field: &'static str, mean: [f64; 4], between_people: f64, betwee
     Answer { field, mean, between_people, between_days }
 }
 
-/// `medicationAdherence`, `medicationTiming`, `medicationChangeRecent`, `contextualStressors`, `tasksCompleted` and
-/// the fields that depend on another answer are drawn apart, in [`Person::record`].
+/// Fields that depend on another answer or on the days before, drawn in [`Person::record`] and [`Person::live`].
+const DEPENDENT: [&str; 9] = [
+    "nappingDurationMin",
+    "tasksCompleted",
+    "compulsionIntensity",
+    "substanceUnits",
+    "caffeineDoses",
+    "medicationAdherence",
+    "medicationTiming",
+    "medicationChangeRecent",
+    "contextualStressors",
+];
+
+/// Tells whether the cohort answers a field. One that it does not answer is missing on every day and takes nothing from
+/// the random numbers, so that adding a field changes neither the people nor the models trained on them.
+pub fn is_simulated(field: &str) -> bool {
+    DEPENDENT.contains(&field) || ANSWERS.iter().any(|answer| answer.field == field)
+}
+
+/// The fields that depend on nothing but the person and their state.
 const ANSWERS: [Answer; 27] = [
     answer("hoursSlept", [7.2, 4.9, 8.6, 5.4], 0.8, 1.1),
     answer("sleepQuality", [6.2, 5.2, 3.9, 3.0], 1.1, 1.5),
@@ -119,7 +137,7 @@ const ANSWERS: [Answer; 27] = [
 pub struct Day {
     /// The state the person was in.
     pub state: State,
-    /// What they would have answered to every question.
+    /// Answers to every question, before some are left out.
     answers: [f32; FIELDS.len()],
     /// Suicidal ideation was present.
     pub ideation: bool,
@@ -128,7 +146,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// The true answer to a field.
+    /// Returns the true answer to a field.
     pub fn truth(&self, field: &str) -> f32 {
         field_index(field).map_or(f32::NAN, |index| self.answers[index])
     }
@@ -143,14 +161,14 @@ pub struct History {
 /// The last calendar day of every history.
 const LAST_DATE: Date = Date::constant(2026, 1, 31);
 
-/// Person `index` of the cohort with this seed: always the same one, however many others are made.
+/// Simulates person `index` of the cohort with this seed: always the same one, however many others are made.
 pub fn person(seed: u64, index: u64) -> History {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(index);
     Person::draw(&mut rng).live(&mut rng, index)
 }
 
-/// What stays the same about a person.
+/// Traits of a person that do not change.
 struct Person {
     /// Added to each field's mean.
     offsets: [f64; FIELDS.len()],
@@ -243,7 +261,7 @@ impl Person {
         History { days }
     }
 
-    /// Whether an episode, or its end, is under way from today, and when it begins.
+    /// Draws if an episode, or its end, is under way from today: the coming state, its first day, the days of prodrome.
     fn onset(
         &self,
         rng: &mut ChaCha8Rng,
@@ -347,7 +365,8 @@ impl Person {
 
     fn check_in(&self, rng: &mut ChaCha8Rng, answers: &[f32; FIELDS.len()], index: u64, day: usize) -> Option<CheckIn> {
         let recorded = rng.random_bool(self.records_day);
-        let values = answers.map(|value| if rng.random_bool(self.skips_question) { f32::NAN } else { value });
+        let mut skipped = |value: f32| value.is_nan() || rng.random_bool(self.skips_question);
+        let values = answers.map(|value| if skipped(value) { f32::NAN } else { value });
         let date = LAST_DATE.checked_sub(jiff::Span::new().days((DAYS - 1 - day) as i64)).ok()?;
         recorded.then(|| CheckIn { id: format!("{index}-{day}"), date, values })
     }
@@ -368,18 +387,18 @@ fn pick(rng: &mut ChaCha8Rng, weights: &[f64]) -> State {
     State::Euthymia
 }
 
-/// To the steps of the app's sliders: half hours of sleep, five minutes of exercise, whole points elsewhere.
+/// Rounds to the steps of the app's sliders: half hours of sleep, five minutes of exercise, whole points elsewhere.
 fn rounded(value: f64, field: &str, range: features::Range) -> f32 {
     let step = match field {
         "hoursSlept" | "perceivedSleepNeed" => 0.5,
         "exerciseDurationMin" => 5.0,
         _ => 1.0,
     };
-    let most = match range {
-        features::Range::UpTo(most) => f64::from(most),
+    let max = match range {
+        features::Range::UpTo(max) => f64::from(max),
         _ => f64::INFINITY,
     };
-    (((value / step).round() * step).clamp(0.0, most)) as f32
+    (((value / step).round() * step).clamp(0.0, max)) as f32
 }
 
 fn yes(answer: bool) -> f32 {
@@ -393,5 +412,19 @@ fn get(answers: &[f32; FIELDS.len()], field: &str) -> f32 {
 fn set(answers: &mut [f32; FIELDS.len()], field: &str, value: f32) {
     if let Some(index) = field_index(field) {
         answers[index] = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_that_are_simulated_are_answered_every_day_and_no_others() {
+        for day in person(1, 1).days {
+            for field in FIELDS {
+                assert_eq!(is_simulated(field.name), !day.truth(field.name).is_nan(), "{}", field.name);
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The demo cohort: five synthetic people that the service can show when no database is configured.
 
-use crate::cohort::{DAYS, State, person};
+use crate::cohort::{DAYS, State, is_simulated, person};
 use crate::task::SEED;
 use anyhow::{Context, Result};
 use features::FIELDS;
@@ -18,9 +18,9 @@ const PEOPLE: [(&str, State); 4] = [
     ("44444444-4444-4444-8444-444444444444", State::Mixed),
 ];
 
-/// Writes one line a check-in: person, id, date, and one answer a field, empty where it is missing.
+/// Writes one line a check-in: person, id, date, and one answer a field that is simulated, empty where it is missing.
 pub fn write(file: &Path) -> Result<()> {
-    let names: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+    let names: Vec<&str> = FIELDS.iter().map(|field| field.name).filter(|name| is_simulated(name)).collect();
     let mut out = format!("user_id,id,checkin_date,{}\n", names.join(","));
     let mut next = 10_000; // beyond the numbers of every split
     for (user, state) in PEOPLE {
@@ -35,7 +35,8 @@ pub fn write(file: &Path) -> Result<()> {
             let Some(checkin) = &day.checkin else { continue };
             let id = format!("{}-{:04}-{}", &user[..8], checkin.date.year(), checkin.date.strftime("40%m-80%d-"));
             write!(out, "{user},{}{:012},{}", id, index, checkin.date)?;
-            for value in checkin.values {
+            let values = FIELDS.iter().zip(checkin.values).filter(|(field, _)| is_simulated(field.name));
+            for (_, value) in values {
                 if value.is_nan() {
                     out.push(',');
                 } else {

@@ -2,8 +2,8 @@
 
 use bipolar_edge_models::card::{CalibrationBin, Measures};
 
-/// Measures of predicted probabilities (one list of labels' probabilities a row) against the true labels. For more
-/// than two labels, the mean over the labels taken one against the rest.
+/// Measures predicted probabilities (one list of labels' probabilities a row) against the true labels. For more than
+/// two labels, takes the mean over the labels, one against the rest.
 pub fn measures(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Measures {
     let mut sum = Measures { auroc: 0.0, brier: 0.0, calibration_error: 0.0 };
     let judged = judged(probabilities, labels, label_count);
@@ -17,7 +17,8 @@ pub fn measures(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize
     Measures { auroc: round(sum.auroc), brier: round(sum.brier), calibration_error: round(sum.calibration_error) }
 }
 
-/// What was predicted of each label that is judged, and whether it was so: of two labels the second, of more each against the rest.
+/// Returns for each label that is judged its predicted probabilities and whether it was the true one: of two labels the
+/// second, of more each against the rest.
 fn judged(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Vec<Vec<(f64, bool)>> {
     let of = |label| {
         probabilities.iter().zip(labels).map(move |(p, truth)| (f64::from(p[label]), *truth == label)).collect()
@@ -25,7 +26,8 @@ fn judged(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> V
     if label_count == 2 { vec![of(1)] } else { (0..label_count).map(of).collect() }
 }
 
-/// Probability that a row where it happened is ranked above one where it did not (Mann-Whitney), ties count half.
+/// Returns the probability that a row where it happened is ranked above one where it did not (Mann-Whitney), ties count
+/// half.
 fn auroc(rows: &[(f64, bool)]) -> f64 {
     let mut sorted = rows.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -41,12 +43,13 @@ fn auroc(rows: &[(f64, bool)]) -> f64 {
     (rank_sum - happened * (happened + 1.0) / 2.0) / (happened * not)
 }
 
-/// Expected calibration error over ten equal-width bins: Naeini et al., AAAI 2015.
+/// Returns the expected calibration error over ten equal-width bins: Naeini et al., AAAI 2015.
 fn calibration_error(rows: &[(f64, bool)]) -> f64 {
     bins(rows).iter().map(|(_, predicted, happened)| (predicted - happened).abs()).sum::<f64>() / rows.len() as f64
 }
 
-/// What a calibration plot shows, of the same bins; those without rows are left out. Each label's rows count where each is judged.
+/// Returns the points of a calibration plot, one a bin that has rows. Where each label is judged against the rest, a
+/// row counts once a label.
 pub fn calibration(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize) -> Vec<CalibrationBin> {
     let rows = judged(probabilities, labels, label_count).concat();
     let round = |x: f64| (x * 1e4).round() / 1e4;
@@ -59,7 +62,8 @@ pub fn calibration(probabilities: &[Vec<f32>], labels: &[usize], label_count: us
     filled.map(bin).collect()
 }
 
-/// Ten bins of equal width: how many rows, the sum of what was predicted, and of how many it was so.
+/// Counts rows in ten bins of equal width: number of rows, sum of the predicted probabilities, number of rows in which
+/// the label was the true one.
 fn bins(rows: &[(f64, bool)]) -> [(f64, f64, f64); 10] {
     let mut bins = [(0.0, 0.0, 0.0); 10];
     for (p, happened) in rows {
@@ -69,7 +73,7 @@ fn bins(rows: &[(f64, bool)]) -> [(f64, f64, f64); 10] {
     bins
 }
 
-/// Rows by true and predicted label. Two labels part at `threshold`; more go to the most probable.
+/// Counts rows by true and predicted label. Two labels part at `threshold`; more go to the most probable.
 pub fn confusion(probabilities: &[Vec<f32>], labels: &[usize], label_count: usize, threshold: f32) -> Vec<Vec<u32>> {
     let mut table = vec![vec![0; label_count]; label_count];
     for (p, truth) in probabilities.iter().zip(labels) {

@@ -7,34 +7,41 @@ use gbdt::config::Config;
 use gbdt::decision_tree::{Data, PredVec, VALUE_TYPE_UNKNOWN};
 use gbdt::gradient_boost::GBDT;
 
-/// The most trees a forest may have.
-const MOST_TREES: usize = 100;
+/// Maximum number of trees of a forest.
+const MAX_TREES: usize = 100;
 const DEPTH: u32 = 4;
 const SHRINKAGE: f32 = 0.1;
 const MIN_LEAF_ROWS: usize = 60;
 
-/// One trained forest: its file's bytes, and the same read back.
-pub struct Fitted {
-    /// What `gbdt` saves.
+/// One trained forest: its file's bytes, and the forest read back from them.
+pub struct TrainedForest {
+    /// The file that `gbdt` saves.
     pub bytes: Vec<u8>,
-    /// How many training rows reached each node, in the file's own order.
+    /// Number of training rows that reached each node, in the file's own order.
     pub covers: Vec<u32>,
-    /// The same, laid out.
+    /// The forest of the file, in the flat layout.
     pub forest: OwnedForest<f32>,
 }
 
-/// The row in `gbdt`'s own terms, where one particular number means missing.
+/// Returns the row in `gbdt`'s own terms, in which one number stands for missing.
 fn gbdt_row(row: &[f32]) -> Vec<f32> {
     row.iter().map(|&x| if x.is_nan() { VALUE_TYPE_UNKNOWN } else { x }).collect()
 }
 
-/// A forest that tells `label` of a task from the others, with as many trees as do best on `validation`.
-pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example]) -> Result<Fitted> {
+/// Trains a forest over `features` that tells `label` of a task from the others, with as many trees as do best on
+/// `validation`.
+pub fn fit(
+    task: Task,
+    label: usize,
+    features: &[usize],
+    training: &[Example],
+    validation: &[Example],
+) -> Result<TrainedForest> {
     let at = task.index();
     let mut config = Config::new();
-    config.set_feature_size(features::FEATURES.len());
+    config.set_feature_size(features.len());
     config.set_max_depth(DEPTH);
-    config.set_iterations(MOST_TREES);
+    config.set_iterations(MAX_TREES);
     config.set_shrinkage(SHRINKAGE);
     config.set_min_leaf_size(MIN_LEAF_ROWS);
     config.set_loss("LogLikelyhood");
@@ -42,7 +49,7 @@ pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example
         .iter()
         .map(|example| {
             let truth = if example.labels[at] == label { 1.0 } else { -1.0 };
-            Data::new_training_data(gbdt_row(&example.row), 1.0, truth, None)
+            Data::new_training_data(gbdt_row(&example.inputs(features)), 1.0, truth, None)
         })
         .collect();
     let mut model = GBDT::new(&config);
@@ -50,11 +57,12 @@ pub fn fit(task: Task, label: usize, training: &[Example], validation: &[Example
     let whole = saved(&model)?;
 
     let truth: Vec<bool> = validation.iter().map(|example| example.labels[at] == label).collect();
-    let trees = best_size(&forest_of(&whole)?, validation, &truth).context("a row does not fit the model")?;
+    let trees = best_size(&forest_of(&whole)?, features, validation, &truth).context("a row does not fit the model")?;
     let bytes = truncated(&whole, trees)?;
     let forest = forest_of(&bytes)?;
-    let covers = forest.replay(training.iter().map(|example| example.row.as_slice()))?;
-    Ok(Fitted { bytes, covers, forest })
+    let inputs: Vec<Vec<f32>> = training.iter().map(|example| example.inputs(features)).collect();
+    let covers = forest.replay(inputs.iter().map(Vec::as_slice))?;
+    Ok(TrainedForest { bytes, covers, forest })
 }
 
 fn saved(model: &GBDT) -> Result<Vec<u8>> {
@@ -64,7 +72,7 @@ fn saved(model: &GBDT) -> Result<Vec<u8>> {
     Ok(std::fs::read(path)?)
 }
 
-/// The one forest of a `gbdt` file.
+/// Reads the one forest of a `gbdt` file.
 fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
     match read_gbdt(bytes, None)?.forests {
         Forests::F32(forests) => forests.into_iter().next().context("a gbdt model has one forest"),
@@ -72,11 +80,11 @@ fn forest_of(bytes: &[u8]) -> Result<OwnedForest<f32>> {
     }
 }
 
-/// The number of trees with the least log loss.
-fn best_size(forest: &OwnedForest<f32>, rows: &[Example], truth: &[bool]) -> Option<usize> {
+/// Returns the number of trees with the least log loss.
+fn best_size(forest: &OwnedForest<f32>, features: &[usize], rows: &[Example], truth: &[bool]) -> Option<usize> {
     let mut losses = vec![0.0f64; forest.forest().parts().roots.len()];
     for (example, truth) in rows.iter().zip(truth) {
-        for (loss, margin) in losses.iter_mut().zip(forest.forest().staged_margins(&example.row)?) {
+        for (loss, margin) in losses.iter_mut().zip(forest.forest().staged_margins(&example.inputs(features))?) {
             let signed = if *truth { f64::from(margin) } else { -f64::from(margin) };
             *loss += (-2.0 * signed).exp().ln_1p();
         }
@@ -85,7 +93,7 @@ fn best_size(forest: &OwnedForest<f32>, rows: &[Example], truth: &[bool]) -> Opt
     Some(best.0 + 1)
 }
 
-/// The same model with its first `trees` trees: boosting fits them one after the other, so they are the model
+/// Returns a model with the first `trees` trees alone: boosting fits them one after the other, so they are the model
 /// that fewer iterations would have given.
 fn truncated(bytes: &[u8], trees: usize) -> Result<Vec<u8>> {
     let mut model: serde_json::Value = serde_json::from_slice(bytes)?;
@@ -94,7 +102,7 @@ fn truncated(bytes: &[u8], trees: usize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&model)?)
 }
 
-/// `gbdt`'s own predictions with a model file.
+/// Returns `gbdt`'s own predictions with a model file.
 pub fn gbdt_predictions(model_file: &str, rows: &[Vec<f32>]) -> Result<PredVec> {
     let model = GBDT::load_model(model_file).map_err(|error| anyhow::anyhow!("{model_file}: {error}"))?;
     Ok(model.predict(&rows.iter().map(|row| Data::new_test_data(gbdt_row(row), None)).collect()))

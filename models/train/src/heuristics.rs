@@ -5,7 +5,7 @@
 use crate::task::Task;
 use features::{Row, feature_index};
 
-/// The rule's probability of each label: four states, or no and yes.
+/// Returns the rule's probability of each label: four states, or no and yes.
 pub fn predict(task: Task, row: &Row) -> Vec<f32> {
     let value = |name: &str, otherwise: f32| {
         let value = feature_index(name).map_or(f32::NAN, |index| row[index]);

@@ -1,13 +1,23 @@
 //! `cargo xtask train`: makes the cohort, trains the five models, writes `models/<name>/` and the demo cohort.
-//! The same sources give the same bytes, run after run.
+//! Deterministic: equal sources give equal bytes, run after run.
 
 use anyhow::{Context, Result, ensure};
 use bipolar_edge_models::card::{Card, Output, Quality, RiskLevels, Training};
 use features::FEATURES;
+use forest::import::Library;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use train::task::{Example, HELD_OUT, SEED, TRAINING, Task, VALIDATION, examples};
+use train::fit::TrainedForest;
+use train::task::{Example, HELD_OUT, SEED, TRAINING, Task, VALIDATION, examples, known_features};
 use train::{demo, evaluate, fit, heuristics};
+
+/// Looks at the people of each split, and the features that models are trained on, by their places in [`FEATURES`].
+struct Cohort {
+    training: Vec<Example>,
+    validation: Vec<Example>,
+    held_out: Vec<Example>,
+    features: Vec<usize>,
+}
 
 fn main() -> Result<()> {
     let root = std::env::args().nth(1).map_or_else(|| PathBuf::from("."), PathBuf::from);
@@ -15,21 +25,18 @@ fn main() -> Result<()> {
     let start = Instant::now();
     demo::write(&root.join("src/checkins/demo.csv"))?;
     let [training, validation, held_out] = [TRAINING, VALIDATION, HELD_OUT].map(examples);
+    let features = known_features(&training);
+    let cohort = Cohort { training, validation, held_out, features };
     println!(
         "cohort: {} rows to learn from, {} to choose the size on, {} held out ({:.1} s)",
-        training.len(),
-        validation.len(),
-        held_out.len(),
+        cohort.training.len(),
+        cohort.validation.len(),
+        cohort.held_out.len(),
         start.elapsed().as_secs_f32()
     );
     std::thread::scope(|scope| {
-        let handles: Vec<_> = Task::ALL
-            .map(|task| {
-                let (training, validation, held_out, root) = (&training, &validation, &held_out, &root);
-                scope.spawn(move || train(task, training, validation, held_out, root))
-            })
-            .into_iter()
-            .collect();
+        let (cohort, root) = (&cohort, &root);
+        let handles = Task::ALL.map(|task| scope.spawn(move || train(task, cohort, root)));
         for handle in handles {
             println!("{}", handle.join().map_err(|_| anyhow::anyhow!("a trainer stopped with a panic"))??);
         }
@@ -39,59 +46,84 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Trains, judges and writes one model, and says how it did. A model that does not beat its heuristic is not written.
-fn train(
-    task: Task,
-    training: &[Example],
-    validation: &[Example],
-    held_out: &[Example],
-    root: &Path,
-) -> Result<String> {
-    let at = task.index();
-    let labels: Vec<usize> = held_out.iter().map(|example| example.labels[at]).collect();
+/// Trains, evaluates and writes one model; returns a report. A model that does not beat its heuristic is not written.
+fn train(task: Task, cohort: &Cohort, root: &Path) -> Result<String> {
     let output = output(task);
-    let (suffixes, learned): (Vec<String>, Vec<usize>) = match &output {
+    // One file with the event's probability, or one file a class.
+    let files: Vec<(String, usize)> = match &output {
         Output::Classes { classes, .. } => {
-            classes.iter().enumerate().map(|(label, class)| (format!(".{class}"), label)).unzip()
+            classes.iter().enumerate().map(|(label, class)| (format!(".{class}"), label)).collect()
         }
-        Output::Risk { .. } => (vec![String::new()], vec![1]),
+        Output::Risk { .. } => vec![(String::new(), 1)],
     };
-    let fitted =
-        learned.iter().map(|&label| fit::fit(task, label, training, validation)).collect::<Result<Vec<_>>>()?;
+    let fit =
+        |(_, label): &(String, usize)| fit::fit(task, *label, &cohort.features, &cohort.training, &cohort.validation);
+    let fitted = files.iter().map(fit).collect::<Result<Vec<TrainedForest>>>()?;
+    let quality = quality(task, &output, cohort, &fitted)?;
 
-    let sigmoid = |margin: f32| 1.0 / (1.0 + (-2.0 * margin).exp());
-    let mut ours = Vec::new();
-    for example in held_out {
-        let each = fitted.iter().map(|fitted| fitted.forest.forest().margin(&example.row).map(sigmoid));
-        let each = each.collect::<Option<Vec<f32>>>().context("a row does not fit the model")?;
-        let total: f32 = each.iter().sum();
-        ours.push(if each.len() == 1 {
-            vec![1.0 - each[0], each[0]]
-        } else {
-            each.iter().map(|p| p / total).collect()
-        });
-    }
-    let rules: Vec<Vec<f32>> = held_out.iter().map(|example| heuristics::predict(task, &example.row)).collect();
-    let model = evaluate::measures(&ours, &labels, task.labels());
-    let heuristic = evaluate::measures(&rules, &labels, task.labels());
     let trees: Vec<usize> = fitted.iter().map(|fitted| fitted.forest.forest().parts().roots.len()).collect();
-    let verdict = format!("{:26} trees {trees:?}\n  model     {model:?}\n  heuristic {heuristic:?}", task.name());
+    let (model, heuristic) = (&quality.model, &quality.heuristic);
+    let report = format!("{:26} trees {trees:?}\n  model     {model:?}\n  heuristic {heuristic:?}", task.name());
     ensure!(
         model.auroc > heuristic.auroc && model.brier < heuristic.brier,
-        "{verdict}\n  does not beat its heuristic and is not shipped"
+        "{report}\n  does not beat its heuristic and is not shipped"
     );
 
-    let (confusion_labels, threshold) = match &output {
+    let folder = root.join("models").join(task.name());
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("card.toml"), toml::to_string(&card(task, output, cohort, quality))?)?;
+    for ((suffix, _), fitted) in files.iter().zip(&fitted) {
+        std::fs::write(folder.join(format!("model{suffix}.json")), &fitted.bytes)?;
+        std::fs::write(folder.join(format!("covers{suffix}.json")), serde_json::to_vec(&fitted.covers)?)?;
+    }
+    Ok(report)
+}
+
+/// Measures the forests and the heuristic that they replace on the people held out.
+fn quality(task: Task, output: &Output, cohort: &Cohort, fitted: &[TrainedForest]) -> Result<Quality> {
+    let held_out = &cohort.held_out;
+    let labels: Vec<usize> = held_out.iter().map(|example| example.labels[task.index()]).collect();
+    let probabilities = probabilities(fitted, cohort).context("a row does not fit the model")?;
+    let rules: Vec<Vec<f32>> = held_out.iter().map(|example| heuristics::predict(task, &example.row)).collect();
+    let (confusion_labels, threshold) = match output {
         Output::Classes { classes, .. } => (classes.clone(), 0.5),
         Output::Risk { event, no_event, decision_threshold, .. } => {
             (vec![no_event.clone(), event.clone()], *decision_threshold as f32)
         }
     };
-    let card = Card {
+    Ok(Quality {
+        people: HELD_OUT.count() as u32,
+        rows: held_out.len() as u32,
+        model: evaluate::measures(&probabilities, &labels, task.labels()),
+        heuristic: evaluate::measures(&rules, &labels, task.labels()),
+        confusion_labels,
+        confusion: evaluate::confusion(&probabilities, &labels, task.labels(), threshold),
+        calibration: evaluate::calibration(&probabilities, &labels, task.labels()),
+    })
+}
+
+/// The forests' probability of each label for each row held out. `None` if a row does not fit.
+fn probabilities(fitted: &[TrainedForest], cohort: &Cohort) -> Option<Vec<Vec<f32>>> {
+    let sigmoid = |margin: f32| 1.0 / (1.0 + (-2.0 * margin).exp());
+    let of = |example: &Example| {
+        let inputs = example.inputs(&cohort.features);
+        let each = fitted.iter().map(|fitted| fitted.forest.forest().margin(&inputs).map(sigmoid));
+        let each = each.collect::<Option<Vec<f32>>>()?;
+        let total: f32 = each.iter().sum();
+        Some(match each.as_slice() {
+            [event] => vec![1.0 - event, *event],
+            classes => classes.iter().map(|class| class / total).collect(),
+        })
+    };
+    cohort.held_out.iter().map(of).collect()
+}
+
+fn card(task: Task, output: Output, cohort: &Cohort, quality: Quality) -> Card {
+    Card {
         version: format!("{}_v1", task.name()),
         title: title(task).into(),
-        position: at as u32 + 1,
-        format: "gbdt".into(),
+        position: task.index() as u32 + 1,
+        format: Library::Gbdt,
         rounds: None,
         licence: "Apache-2.0".into(),
         warnings: vec![
@@ -99,7 +131,7 @@ fn train(
             "The figures of quality hold for synthetic people only.".into(),
         ],
         sensitive: task == Task::SuicidalityRisk,
-        features: FEATURES.iter().map(|feature| feature.name.to_owned()).collect(),
+        features: cohort.features.iter().map(|&place| FEATURES[place].name.to_owned()).collect(),
         critical: critical(task).iter().map(|&name| name.to_owned()).collect(),
         output,
         risk_levels: risk_levels(task),
@@ -107,27 +139,11 @@ fn train(
             data: format!("Synthetic cohort of models/train/src/cohort.rs, seed {SEED}; one person in one split only"),
             trained_with: "gbdt 0.1.3, cargo xtask train".into(),
             people: TRAINING.count() as u32,
-            rows: training.len() as u32,
+            rows: cohort.training.len() as u32,
             selection: format!("number of trees with the least log loss on {} other people", VALIDATION.count()),
         }),
-        quality: Some(Quality {
-            people: HELD_OUT.count() as u32,
-            rows: held_out.len() as u32,
-            model,
-            heuristic,
-            confusion_labels,
-            confusion: evaluate::confusion(&ours, &labels, task.labels(), threshold),
-            calibration: evaluate::calibration(&ours, &labels, task.labels()),
-        }),
-    };
-    let folder = root.join("models").join(task.name());
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("card.toml"), toml::to_string(&card)?)?;
-    for (suffix, fitted) in suffixes.iter().zip(&fitted) {
-        std::fs::write(folder.join(format!("model{suffix}.json")), &fitted.bytes)?;
-        std::fs::write(folder.join(format!("covers{suffix}.json")), serde_json::to_vec(&fitted.covers)?)?;
+        quality: Some(quality),
     }
-    Ok(verdict)
 }
 
 fn title(task: Task) -> &'static str {
@@ -159,7 +175,7 @@ fn output(task: Task) -> Output {
     }
 }
 
-/// One mean each that must be there: the answer that the prediction is about.
+/// Returns the features without which there is no prediction: the means of the answers that it is about.
 fn critical(task: Task) -> &'static [&'static str] {
     match task {
         Task::MoodState => &["depressedMood_mean", "energyLevel_mean"],
@@ -170,7 +186,7 @@ fn critical(task: Task) -> &'static [&'static str] {
     }
 }
 
-/// Cautious by kind: a missed suicidal crisis costs more than a missed bad night.
+/// Returns cautious levels by kind: a missed suicidal crisis costs more than a missed bad night.
 fn risk_levels(task: Task) -> RiskLevels {
     let (medium, high, critical) = match task {
         Task::MoodState => (0.3, 0.6, 0.95),

@@ -1,21 +1,21 @@
 //! The five things to predict: what the right answer is, and which people they are learned and judged on.
 
 use crate::cohort::{DAYS, Day, History, State, person};
-use features::{CheckIn, Row, row};
+use features::{CheckIn, FEATURES, Row, row};
 
 /// The seed of everything.
 pub const SEED: u64 = 20_260_131;
 
-/// Numbers of the people in each split. A person is in one split only, so no model is judged on someone it knows.
+/// People to learn from. A person is in one split only, so no model is judged on someone it knows.
 pub const TRAINING: std::ops::Range<u64> = 0..4000;
 /// People on whom the number of trees is chosen.
 pub const VALIDATION: std::ops::Range<u64> = 4000..5000;
 /// People on whom quality is measured, looked at once.
 pub const HELD_OUT: std::ops::Range<u64> = 5000..7000;
 
-/// Days of a history at which it is looked at, far enough apart to differ.
-const LOOKS: [usize; 5] = [32, 48, 64, 80, 96];
-/// The windows that training mixes, one a look, so that every `window_days` a caller may choose is known.
+/// Days of a history at which examples are taken, far enough apart to differ.
+const OBSERVATION_DAYS: [usize; 5] = [32, 48, 64, 80, 96];
+/// The windows that training mixes, one an example, so that every `window_days` a caller may choose is known.
 const WINDOWS: [u8; 5] = [3, 7, 1, 14, 30];
 
 /// One prediction type.
@@ -34,7 +34,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// In the order of answers.
+    /// Every task, in the order of answers.
     pub const ALL: [Task; 5] = [
         Task::MoodState,
         Task::RelapseRisk,
@@ -43,12 +43,12 @@ impl Task {
         Task::SleepDisturbanceRisk,
     ];
 
-    /// Where the task stands in [`Task::ALL`], and its label in [`Example::labels`].
+    /// Returns the place of the task in [`Task::ALL`], and of its label in [`Example::labels`].
     pub fn index(self) -> usize {
         self as usize
     }
 
-    /// The folder's name.
+    /// Returns the folder's name.
     pub fn name(self) -> &'static str {
         match self {
             Task::MoodState => "mood_state",
@@ -59,12 +59,12 @@ impl Task {
         }
     }
 
-    /// How many labels there are: 4 states, or no and yes.
+    /// Returns the number of labels: 4 states, or no and yes.
     pub fn labels(self) -> usize {
         if self == Task::MoodState { 4 } else { 2 }
     }
 
-    /// The right answer at `today`, as an index of the labels.
+    /// Returns the right answer at `today`, as an index of the labels.
     fn truth(self, days: &[Day], today: usize) -> usize {
         let next = |count: usize| &days[today + 1..=today + count];
         let happens = match self {
@@ -87,31 +87,45 @@ fn disturbed(day: &Day) -> bool {
     !(5.5..=10.0).contains(&hours) || day.truth("sleepQuality") <= 3.0
 }
 
-/// One look at one person: what is known, and the right answer to each task.
+/// One day of one person: the features known then, and the right answer to each task.
 pub struct Example {
-    /// What the models see.
+    /// Every feature of the service.
     pub row: Row,
     /// One label a task, in the order of [`Task::ALL`].
     pub labels: [usize; 5],
 }
 
-/// Every look at these people.
-pub fn examples(people: std::ops::Range<u64>) -> Vec<Example> {
-    people.flat_map(|index| looks(index, &person(SEED, index))).collect()
+impl Example {
+    /// Returns the row of a model that reads these features, by their places in [`FEATURES`].
+    pub fn inputs(&self, features: &[usize]) -> Vec<f32> {
+        features.iter().map(|&place| self.row[place]).collect()
+    }
 }
 
-fn looks(index: u64, history: &History) -> Vec<Example> {
+/// Returns the places in [`FEATURES`] of those that some example has. The others are made of fields that are not
+/// simulated: a model learns nothing from them, and reading them it would change with every field that is added.
+pub fn known_features(examples: &[Example]) -> Vec<usize> {
+    let is_known = |place: &usize| examples.iter().any(|example| !example.row[*place].is_nan());
+    (0..FEATURES.len()).filter(is_known).collect()
+}
+
+/// Returns the examples of these people.
+pub fn examples(people: std::ops::Range<u64>) -> Vec<Example> {
+    people.flat_map(|index| person_examples(index, &person(SEED, index))).collect()
+}
+
+fn person_examples(index: u64, history: &History) -> Vec<Example> {
     let recorded = |day: &Day| day.checkin.clone();
-    LOOKS
+    OBSERVATION_DAYS
         .iter()
         .enumerate()
-        .filter_map(|(look, &around)| {
+        .filter_map(|(number, &around)| {
             // The latest check-in may be some days old by then: look on the day it was made.
             let today = (0..=around).rev().find(|&day| history.days[day].checkin.is_some())?;
             assert!(today + 14 < DAYS, "the future that labels speak of is simulated");
             let checkins: Vec<CheckIn> =
                 history.days[today.saturating_sub(30)..=today].iter().filter_map(recorded).collect();
-            let window = WINDOWS[(index as usize + look) % WINDOWS.len()];
+            let window = WINDOWS[(index as usize + number) % WINDOWS.len()];
             let labels = Task::ALL.map(|task| task.truth(&history.days, today));
             Some(Example { row: row(&checkins, window)?, labels })
         })

@@ -1,4 +1,5 @@
-//! What is compiled in predicts what `gbdt` itself predicts with the model files, bit for bit, on every held-out row.
+//! Models that are compiled in predict the bits that `gbdt` itself predicts with the model files, on every held-out
+//! row.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 

@@ -1,3 +1,7 @@
+//! The body of a batch, and each of its items.
+
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bipolar_edge::fuzzing::batch(bytes));
+use bipolar_edge::endpoints::batch;
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| drop(batch::parse(body)));

@@ -1,3 +1,7 @@
+//! The body of a question that comes with its check-ins.
+
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bipolar_edge::fuzzing::body(bytes));
+use bipolar_edge::request::PostedRequest;
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| drop(PostedRequest::parse(body)));

@@ -1,3 +1,15 @@
+//! A value of the store: an entry of the prediction cache, or the record of a background prediction.
+
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bipolar_edge::fuzzing::cache_entry(bytes));
+use bipolar_edge::cache::Entry;
+use bipolar_edge::jobs::Job;
+
+libfuzzer_sys::fuzz_target!(|value: &[u8]| {
+    if let Some(entry) = Entry::parse(value, "k", "g") {
+        let _ = (entry.expired_for(), entry.age());
+    }
+    if let Some(job) = Job::parse(value, "i") {
+        let _ = job.render();
+    }
+});

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// The longest time that anything that must happen may take before a test gives up on it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The texts that may never be found in a log or a store: the people that tests ask about, and every secret that they
+/// Texts that may never be found in a log or a store: the people that tests ask about, and every secret that they
 /// configure. A token is told by how it begins.
 const SECRETS: [&str; 11] = [
     EUTHYMIC,

@@ -78,7 +78,7 @@ pub struct Launch {
     command: Command,
     ready: Ready,
     /// Spin's address, which it is told; others say theirs.
-    told: Option<String>,
+    address: Option<String>,
     stdout: Output,
     stderr: Output,
     start_timeout: Duration,
@@ -97,7 +97,7 @@ impl Launch {
         let address = format!("127.0.0.1:{}", free_port()?);
         let mut command = Command::new("spin");
         command.args(["up", "--listen", &address]);
-        Ok(Launch { told: Some(address), ..Launch::program(command) })
+        Ok(Launch { address: Some(address), ..Launch::program(command) })
     }
 
     /// Any program that prints the address it listens on as `http://...`.
@@ -105,7 +105,7 @@ impl Launch {
         Launch {
             command,
             ready: Ready::Line,
-            told: None,
+            address: None,
             stdout: Output::Collect,
             stderr: Output::Inherit,
             start_timeout: START_TIMEOUT,
@@ -144,7 +144,7 @@ impl Launch {
     /// Leaves the application's log out.
     pub fn quiet(mut self) -> Launch {
         // Spin does not say where it listens either, then.
-        if let Some(address) = &self.told {
+        if let Some(address) = &self.address {
             self.ready = Ready::Connection(address.clone());
         }
         self.args(["--quiet"])

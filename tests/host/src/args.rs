@@ -19,22 +19,22 @@ pub(crate) struct Args {
     /// Ends a request that takes longer, with status 500. Without it the limit is 60 s.
     #[arg(long, value_parser = duration)]
     pub(crate) request_timeout: Option<Duration>,
-    /// Most requests that one instance serves before it is dropped.
+    /// Maximum number of requests that one instance serves before it is dropped.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) max_instance_reuse_count: u16,
-    /// Most requests that one instance serves at a time.
+    /// Maximum number of requests that one instance serves at a time.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) max_instance_concurrent_reuse_count: u16,
-    /// How long an idle instance is kept.
+    /// Time for which an idle instance is kept.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub(crate) idle_instance_timeout: Duration,
-    /// Where key-value stores are configured.
+    /// File that configures the key-value stores.
     #[arg(long)]
     pub(crate) runtime_config_file: Option<PathBuf>,
-    /// Where the SQLite store is kept. [default: .spin beside the manifest]
+    /// Folder of the SQLite store. [default: .spin beside the manifest]
     #[arg(long)]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Where compiled components are kept, for hosts with different stores to share. [default: in the state folder]
+    /// Folder of compiled components, for hosts with different stores to share. [default: in the state folder]
     #[arg(long)]
     pub(crate) cache_dir: Option<PathBuf>,
     /// Sets an application variable: name=value. Overrides SPIN_VARIABLE_<NAME> in the environment.
@@ -43,7 +43,8 @@ pub(crate) struct Args {
     /// Keeps the component's own output to itself.
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// Offers wasi:otel, and sends what the component exports to this collector (OTLP over HTTP, in JSON): http://127.0.0.1:4318
+    /// Offers wasi:otel, and sends what the component exports to this collector (OTLP over HTTP, in JSON):
+    /// http://127.0.0.1:4318
     #[arg(long)]
     pub(crate) otlp_endpoint: Option<String>,
     /// Leaves TCP_NODELAY off, as Spin does.
@@ -55,7 +56,7 @@ pub(crate) struct Args {
     pub(crate) store_fault: Option<Fault>,
 }
 
-/// A number of seconds, or a number with ms, s or m behind it.
+/// Parses a number of seconds, or a number with ms, s or m behind it.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);

@@ -1,9 +1,9 @@
-//! Generated from `wit/`: the interfaces that Spin offers a component beside WASI.
+//! Bindings generated from `wit/`: the interfaces that Spin offers a component beside WASI.
 
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 
 wasmtime::component::bindgen!({
-    // What the component depends on too stands there.
+    // The dependencies that the component has too are in the folder `wit` of the repository.
     path: [
         "../../wit/deps/wasi-keyvalue-2024-10-17",
         "../../wit/deps/wasi-io-0.2.0",
@@ -20,7 +20,7 @@ wasmtime::component::bindgen!({
     },
 });
 
-/// What is offered only where telemetry is exported.
+/// Interfaces that are offered only where telemetry is exported.
 pub(crate) mod telemetry {
     wasmtime::component::bindgen!({
         path: [

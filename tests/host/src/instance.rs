@@ -1,12 +1,12 @@
-//! Component instances: how they are made, how long they live, and how one that never yields is ended.
+//! Component instances: makes them, decides how long they live, and ends one that never yields.
 
 use crate::key_value::KeyValue;
 use crate::outbound::{AllowedHosts, Outbound};
 use crate::store::Store as KeyValueStore;
-use crate::telemetry::Exported;
+use crate::telemetry::Signal;
 use anyhow::{Context as _, anyhow};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,21 +23,21 @@ use wasmtime_wasi_http::handler::{
 };
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// How often a running guest is interrupted, so that the host gets to look at the clock.
-const EPOCH: Duration = Duration::from_millis(10);
-/// The longest that a request may take when no limit is set.
-const LONGEST_REQUEST: Duration = Duration::from_secs(60);
-/// A guest that does not yield is ended this much after its request's limit: first the request is given up, which
-/// other requests of the same instance survive, and then the instance.
+/// Time after which a running guest is interrupted, so that the host can check its deadline.
+const EPOCH_INTERVAL: Duration = Duration::from_millis(10);
+/// Time that a request may take when no limit is set.
+pub(crate) const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time from a request's timeout to the end of a guest that does not yield: first the request is given up, which other
+/// requests of the same instance survive, and then the instance.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a component instance is given.
+/// Host state of a component instance.
 pub(crate) struct Guest {
     pub(crate) table: ResourceTable,
     pub(crate) stores: Arc<BTreeMap<String, Arc<KeyValueStore>>>,
     pub(crate) variables: Arc<BTreeMap<String, String>>,
-    /// Where telemetry goes, if anywhere.
-    pub(crate) exporter: Option<Sender<Exported>>,
+    /// Sends telemetry to the exporter, if there is one.
+    pub(crate) exporter: Option<Sender<Signal>>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
@@ -55,79 +55,53 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// How instances are used.
+/// Limits of instances and requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) request_timeout: Duration,
     pub(crate) reuse_count: usize,
     pub(crate) concurrent_reuse_count: usize,
     pub(crate) idle_timeout: Duration,
 }
 
-impl Limits {
-    fn longest_request(&self) -> Duration {
-        self.request_timeout.unwrap_or(LONGEST_REQUEST)
-    }
+/// Settings of [`Instances`].
+pub(crate) struct InstanceConfig {
+    /// The component's Wasm file.
+    pub(crate) source: PathBuf,
+    /// Folder of components compiled in an earlier run.
+    pub(crate) cache: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) quiet: bool,
+    pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) stores: BTreeMap<String, Arc<KeyValueStore>>,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) exporter: Option<Sender<Signal>>,
 }
 
-/// Everything that new instances are made from.
+/// A compiled component, and everything that its instances share.
 pub(crate) struct Instances {
     engine: Engine,
     component: ProxyPre<Guest>,
-    pub(crate) stores: Arc<BTreeMap<String, Arc<KeyValueStore>>>,
-    pub(crate) variables: Arc<BTreeMap<String, String>>,
-    pub(crate) allowed_hosts: Arc<AllowedHosts>,
-    pub(crate) limits: Limits,
-    exporter: Option<Sender<Exported>>,
+    stores: Arc<BTreeMap<String, Arc<KeyValueStore>>>,
+    variables: Arc<BTreeMap<String, String>>,
+    allowed_hosts: Arc<AllowedHosts>,
+    limits: Limits,
+    exporter: Option<Sender<Signal>>,
     quiet: bool,
-    /// Instances with a request, or with work left over from one.
+    /// Number of instances with a request, or with work left over from one.
     pub(crate) busy: Arc<AtomicUsize>,
-    /// The host is ending, and every instance with it.
+    /// True when the host is ending, and every instance with it.
     pub(crate) stopping: Arc<AtomicBool>,
 }
 
 impl Instances {
-    /// Compiles a component, or takes it compiled from an earlier run out of `cache`.
-    #[allow(clippy::too_many_arguments, reason = "what instances are made from, each once")]
-    pub(crate) fn compile(
-        source: &Path,
-        cache: &Path,
-        limits: Limits,
-        quiet: bool,
-        allowed_hosts: AllowedHosts,
-        stores: BTreeMap<String, Arc<KeyValueStore>>,
-        variables: BTreeMap<String, String>,
-        exporter: Option<Sender<Exported>>,
-    ) -> anyhow::Result<Instances> {
-        let mut config = Config::new();
-        config.wasm_component_model_async(true);
-        config.epoch_interruption(true);
-        let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(1000).total_core_instances(4000).total_memories(1000).total_tables(4000);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        let mut on_disk = CacheConfig::new();
-        std::fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
-        on_disk.with_directory(std::path::absolute(cache)?);
-        config.cache(Some(Cache::new(on_disk)?));
-        let engine = Engine::new(&config)?;
-
-        let mut linker = Linker::<Guest>::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-        crate::bindings::Imports::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
-        if exporter.is_some() {
-            // One by one: what these stand on is WASI's, and is there.
-            use crate::bindings::telemetry::wasi::otel;
-            otel::types::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
-            otel::tracing::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
-            otel::metrics::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
-        }
-
-        let component = Component::from_file(&engine, source)
+    /// Compiles a component, or takes it from the cache if an earlier run compiled it.
+    pub(crate) fn compile(config: InstanceConfig) -> anyhow::Result<Instances> {
+        let engine = engine(&config.cache)?;
+        let linker = linker(&engine, config.exporter.is_some())?;
+        let component = Component::from_file(&engine, &config.source)
             .map_err(anyhow::Error::from)
-            .with_context(|| format!("cannot load {}: build it with `cargo xtask build`", source.display()))?;
+            .with_context(|| format!("cannot load {}: build it with `cargo xtask build`", config.source.display()))?;
         let component = linker
             .instantiate_pre(&component)
             .map_err(anyhow::Error::from)
@@ -138,23 +112,55 @@ impl Instances {
         Ok(Instances {
             engine,
             component: ProxyPre::P3(component),
-            stores: Arc::new(stores),
-            variables: Arc::new(variables),
-            allowed_hosts: Arc::new(allowed_hosts),
-            limits,
-            exporter,
-            quiet,
+            stores: Arc::new(config.stores),
+            variables: Arc::new(config.variables),
+            allowed_hosts: Arc::new(config.allowed_hosts),
+            limits: config.limits,
+            exporter: config.exporter,
+            quiet: config.quiet,
             busy: Arc::default(),
             stopping: Arc::default(),
         })
     }
 }
 
-/// Ends with the process.
+fn engine(cache: &Path) -> anyhow::Result<Engine> {
+    let mut config = Config::new();
+    config.wasm_component_model_async(true);
+    config.epoch_interruption(true);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(1000).total_core_instances(4000).total_memories(1000).total_tables(4000);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    let mut on_disk = CacheConfig::new();
+    std::fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    on_disk.with_directory(std::path::absolute(cache)?);
+    config.cache(Some(Cache::new(on_disk)?));
+    Ok(Engine::new(&config)?)
+}
+
+/// Links every interface that a component may import.
+fn linker(engine: &Engine, with_telemetry: bool) -> anyhow::Result<Linker<Guest>> {
+    let mut linker = Linker::<Guest>::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    crate::bindings::Imports::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+    if with_telemetry {
+        // One by one: the interfaces that these build on are WASI's, and linked already.
+        use crate::bindings::telemetry::wasi::otel;
+        otel::types::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+        otel::tracing::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+        otel::metrics::add_to_linker::<_, KeyValue>(&mut linker, |guest| guest)?;
+    }
+    Ok(linker)
+}
+
+/// Starts a thread that interrupts guests at every epoch until the process ends.
 fn spawn_epoch_thread(engine: Engine) {
     std::thread::spawn(move || {
         loop {
-            std::thread::sleep(EPOCH);
+            std::thread::sleep(EPOCH_INTERVAL);
             engine.increment_epoch();
         }
     });
@@ -198,7 +204,7 @@ impl HandlerState for Instances {
     }
 }
 
-/// When an instance is dropped.
+/// Decides when an instance is dropped.
 pub(crate) struct Expiration {
     limits: Limits,
     sleep: Pin<Box<tokio::time::Sleep>>,
@@ -210,7 +216,7 @@ impl WorkerExpiration for Expiration {
         self.busy.set(status != WorkerStatus::Idle);
         let limit = match status {
             WorkerStatus::Idle => self.limits.idle_timeout,
-            WorkerStatus::Requests | WorkerStatus::PostReturn => self.limits.longest_request() + GRACE,
+            WorkerStatus::Requests | WorkerStatus::PostReturn => self.limits.request_timeout + GRACE,
         };
         let deadline = (start + limit).into();
         if self.sleep.deadline() != deadline {
@@ -243,7 +249,7 @@ impl Drop for Busy {
     }
 }
 
-/// Which requests an instance takes.
+/// Decides which requests an instance takes.
 pub(crate) struct Worker {
     limits: Limits,
     stopping: Arc<AtomicBool>,
@@ -269,7 +275,7 @@ impl WorkerState for Worker {
         (): (),
         _: wasmtime::component::GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        Box::pin(tokio::time::sleep(self.limits.longest_request()))
+        Box::pin(tokio::time::sleep(self.limits.request_timeout))
     }
 
     fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {

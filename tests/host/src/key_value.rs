@@ -11,7 +11,7 @@ use wasmtime::component::{Accessor, FutureReader, HasData, Resource, StreamReade
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct OpenStore(pub(crate) Arc<Store>);
 
-/// Names the host data that this interface works on.
+/// Marker of the host data that the interfaces work on.
 pub(crate) struct KeyValue;
 
 impl HasData for KeyValue {

@@ -4,6 +4,17 @@
 //! tell it from Spin by anything but three things: it ends a guest that never yields, it can be told to have a store
 //! that fails, and it sets TCP_NODELAY. It is for development and tests. It serves one component on one
 //! HTTP trigger, and refuses a manifest that asks for more rather than run a part of it.
+//!
+//! One module implements one interface that a component imports, its functions in the order of the WIT file:
+//!
+//! - `key_value`: `spin:key-value`, over the stores of `store`
+//! - `variables`: `spin:variables`
+//! - `wasi_keyvalue`: `wasi:keyvalue`, over the same stores
+//! - `telemetry`: `wasi:otel`
+//! - `outbound`: the hooks of Wasmtime's `wasi:http`
+//!
+//! `bindings` has the code generated for them, `instance` puts them together into component instances, and `server`
+//! hands requests to those. `args`, `manifest` and `runtime_config` read what is configured.
 
 mod args;
 mod bindings;

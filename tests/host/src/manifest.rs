@@ -1,4 +1,4 @@
-//! `spin.toml`, version 2: what this host can serve, and a refusal of what it cannot.
+//! `spin.toml`, version 2: reads an application that this host can serve, and refuses every other.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -14,9 +14,9 @@ pub(crate) struct Application {
     pub(crate) source: PathBuf,
     /// The component's variables, resolved.
     pub(crate) variables: BTreeMap<String, String>,
-    /// Labels of the stores that it may open.
+    /// Labels of the stores that the component may open.
     pub(crate) key_value_stores: Vec<String>,
-    /// Hosts that it may call, resolved.
+    /// Hosts that the component may call, resolved.
     pub(crate) allowed_outbound_hosts: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ impl Application {
     }
 }
 
-/// Puts values in place of `{{ name }}`.
+/// Replaces each `{{ name }}` by the variable's value.
 fn resolve(template: &str, values: &BTreeMap<&str, &str>) -> Result<String> {
     let mut out = String::new();
     let mut rest = template;

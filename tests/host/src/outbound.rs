@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-/// The hosts that a component may call.
+/// Hosts that a component may call.
 #[derive(Debug, Default)]
 pub(crate) struct AllowedHosts(Vec<AllowedHost>);
 
@@ -99,7 +99,8 @@ pub(crate) struct Outbound {
     pub(crate) allowed: Arc<AllowedHosts>,
 }
 
-type Answer = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+/// A response, and the task that drives its connection.
+type Sent = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 impl WasiHttpHooks for Outbound {
     fn send_request(
@@ -107,7 +108,7 @@ impl WasiHttpHooks for Outbound {
         request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Result<Answer, Error>> + Send> {
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         drop(sent);
         if !self.allowed.allow(request.uri()) {
             return Box::new(async { Err(Error::HttpRequestDenied) });

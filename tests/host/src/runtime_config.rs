@@ -1,4 +1,4 @@
-//! `runtime-config.toml`: where key-value stores are kept. Spin's own types, and `memory`.
+//! `runtime-config.toml`, which configures key-value stores: Spin's own types, and `memory`.
 
 use crate::store::{Backend, Fault, Store};
 use anyhow::{Context, Result};

@@ -1,4 +1,4 @@
-//! Key-value stores: where they are kept, and how they can be made to fail.
+//! Key-value stores: their backends, and the faults that they can be given.
 
 mod memory;
 mod redis;
@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a store can say went wrong.
+/// Result of an operation; the error is a message for the guest.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// One labelled store.
 pub(crate) struct Store {
     backend: Backend,
     fault: Option<Fault>,
-    /// Reads so far, of which a fault counts.
+    /// Number of reads so far, for [`Fault::Traps`].
     reads: AtomicU64,
 }
 
-/// Where a store is kept.
+/// Storage behind a store.
 pub(crate) enum Backend {
     Memory(Memory),
     Redis(Redis),
@@ -44,7 +44,7 @@ impl Backend {
     }
 }
 
-/// A store that fails on purpose.
+/// Way in which a store fails on purpose.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// Every operation is an error.
@@ -53,16 +53,16 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// Writes succeed and are forgotten.
     LosesWrites,
-    /// Every so many reads one ends the instance that reads, as a fault of its own code would.
+    /// One read in so many ends the instance that reads, as a fault of its own code would.
     Traps(u64),
-    /// The file says which of these it is, or nothing, at each operation.
-    AsInFile(PathBuf),
+    /// The file names one of these, or nothing, and is read at each operation.
+    FromFile(PathBuf),
 }
 
 impl Fault {
     pub(crate) fn parse(text: &str) -> std::result::Result<Fault, String> {
         match text.split_at_checked(1) {
-            Some(("@", file)) => return Ok(Fault::AsInFile(file.into())),
+            Some(("@", file)) => return Ok(Fault::FromFile(file.into())),
             _ if text == "errors" => return Ok(Fault::Errors),
             _ if text == "loses-writes" => return Ok(Fault::LosesWrites),
             _ => {}
@@ -77,7 +77,7 @@ impl Fault {
     }
 }
 
-/// Calls an operation of whatever backend it is.
+/// Calls an operation of the store's backend.
 macro_rules! on_backend {
     ($store:expr, $backend:ident => $operation:expr) => {
         match &$store.backend {
@@ -93,26 +93,26 @@ impl Store {
         Store { backend, fault, reads: AtomicU64::new(0) }
     }
 
-    /// Whether the guest that reads now is to be ended.
+    /// Counts a read, and tells if the guest that reads is to be ended.
     pub(crate) fn traps(&self) -> bool {
         let Ok(Some(Fault::Traps(reads))) = self.fault() else { return false };
         self.reads.fetch_add(1, Ordering::Relaxed) % reads == reads - 1
     }
 
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.fail().await?;
+        self.apply_fault().await?;
         on_backend!(self, backend => backend.get(key))
     }
 
     pub(crate) async fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        if self.fail().await? == Writes::Lost {
+        if self.apply_fault().await? == Writes::Lost {
             return Ok(());
         }
         on_backend!(self, backend => backend.set(key, value))
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<()> {
-        if self.fail().await? == Writes::Lost {
+        if self.apply_fault().await? == Writes::Lost {
             return Ok(());
         }
         on_backend!(self, backend => backend.delete(key))
@@ -123,29 +123,30 @@ impl Store {
     }
 
     pub(crate) async fn keys(&self) -> Result<Vec<String>> {
-        self.fail().await?;
+        self.apply_fault().await?;
         on_backend!(self, backend => backend.keys())
     }
 
-    /// Adds to a decimal number (0 where there is none), at once.
+    /// Adds to a decimal number (0 where there is none), atomically; returns the sum.
     pub(crate) async fn increment(&self, key: &str, delta: i64) -> Result<i64> {
-        if self.fail().await? == Writes::Lost {
+        if self.apply_fault().await? == Writes::Lost {
             return Ok(delta);
         }
         on_backend!(self, backend => backend.increment(key, delta))
     }
 
-    /// Writes `value` if the key still has `expected`, at once; says whether it did.
+    /// Writes `value` if the key still has `expected`, atomically; tells if it did.
     pub(crate) async fn swap(&self, key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool> {
-        if self.fail().await? == Writes::Lost {
+        if self.apply_fault().await? == Writes::Lost {
             return Ok(true);
         }
         on_backend!(self, backend => backend.swap(key, expected, value))
     }
 
-    async fn fail(&self) -> Result<Writes> {
+    /// Fails, or waits, as the fault demands; returns the fate of writes.
+    async fn apply_fault(&self) -> Result<Writes> {
         match self.fault()? {
-            None | Some(Fault::AsInFile(_) | Fault::Traps(_)) => Ok(Writes::Kept),
+            None | Some(Fault::FromFile(_) | Fault::Traps(_)) => Ok(Writes::Kept),
             Some(Fault::Errors) => Err("the store was told to fail".to_owned()),
             Some(Fault::LosesWrites) => Ok(Writes::Lost),
             Some(Fault::Slow(time)) => {
@@ -155,21 +156,22 @@ impl Store {
         }
     }
 
-    /// The fault that holds now.
+    /// Returns the fault of this moment.
     fn fault(&self) -> Result<Option<Fault>> {
-        let Some(Fault::AsInFile(file)) = &self.fault else { return Ok(self.fault.clone()) };
+        let Some(Fault::FromFile(file)) = &self.fault else { return Ok(self.fault.clone()) };
         let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         if text.trim().is_empty() { Ok(None) } else { Fault::parse(text.trim()).map(Some) }
     }
 }
 
+/// Fate of a write that succeeds.
 #[derive(PartialEq)]
 enum Writes {
     Kept,
     Lost,
 }
 
-/// The number after an increment of stored text.
+/// Returns the number after an increment of stored text.
 fn incremented(stored: Option<&[u8]>, delta: i64) -> Result<i64> {
     let text = stored.map_or(Ok("0"), std::str::from_utf8).map_err(|_| "the value is not a number".to_owned())?;
     let number: i64 = text.parse().map_err(|_| "the value is not a number".to_owned())?;
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn faults_are_read() {
         assert_eq!(Fault::parse("slow=200ms"), Ok(Fault::Slow(Duration::from_millis(200))));
-        assert_eq!(Fault::parse("@/tmp/fault"), Ok(Fault::AsInFile("/tmp/fault".into())));
+        assert_eq!(Fault::parse("@/tmp/fault"), Ok(Fault::FromFile("/tmp/fault".into())));
         assert_eq!(Fault::parse("traps=50"), Ok(Fault::Traps(50)));
         assert!(Fault::parse("traps=0").is_err());
         assert!(Fault::parse("broken").is_err());

@@ -1,4 +1,5 @@
-//! `wasi:otel@0.2.0-rc.2`, offered with `--otlp-endpoint`: what a guest exports goes on to a collector, by OTLP over HTTP in JSON.
+//! `wasi:otel@0.2.0-rc.2`, offered with `--otlp-endpoint`: sends the spans and metrics of a guest on to a collector, by
+//! OTLP over HTTP in JSON.
 
 use crate::bindings::telemetry::wasi::otel::metrics::{
     self, HistogramDataPoint, MetricData, MetricNumber, ResourceMetrics, SumDataPoint, Temporality,
@@ -12,28 +13,31 @@ use std::time::{Duration, Instant};
 use wasmtime::Result;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 
-/// How long spans are gathered before they are sent, and the most of them.
-const GATHERED: Duration = Duration::from_millis(100);
-const MOST_SPANS: usize = 512;
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time for which spans are collected before they are sent.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum number of spans that are sent together.
+const MAX_SPANS: usize = 512;
+/// Timeout of a request to the collector.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// On its way to the collector.
-pub(crate) enum Exported {
+/// One signal of a guest, in OTLP's JSON.
+pub(crate) enum Signal {
     /// A scope and a span of it.
-    Span(Value, Value),
+    Span { scope: Value, span: Value },
+    /// The body of a request with metrics.
     Metrics(Value),
 }
 
-/// Sends what it is given to a collector, in a thread of its own, until nobody can give it any more.
-pub(crate) fn exporter(endpoint: &str) -> Sender<Exported> {
+/// Starts a thread that sends signals to a collector until every sender is dropped.
+pub(crate) fn exporter(endpoint: &str) -> Sender<Signal> {
     let (sender, receiver) = channel();
     let endpoint = endpoint.trim_end_matches('/').to_owned();
-    std::thread::spawn(move || export(&endpoint, &receiver));
+    std::thread::spawn(move || run_exporter(&endpoint, &receiver));
     sender
 }
 
-fn export(endpoint: &str, given: &Receiver<Exported>) {
-    let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build();
+fn run_exporter(endpoint: &str, signals: &Receiver<Signal>) {
+    let config = ureq::Agent::config_builder().timeout_global(Some(SEND_TIMEOUT)).build();
     let agent = ureq::Agent::from(config);
     let send = |path: &str, body: &Value| {
         let request = agent.post(format!("{endpoint}{path}")).header("content-type", "application/json");
@@ -41,18 +45,18 @@ fn export(endpoint: &str, given: &Receiver<Exported>) {
             eprintln!("the collector did not take what was exported: {error}");
         }
     };
-    while let Ok(first) = given.recv() {
-        let (begun, mut spans, mut next) = (Instant::now(), Vec::new(), Some(first));
-        while let Some(exported) = next {
-            match exported {
-                Exported::Span(scope, span) => spans.push(json!({ "scope": scope, "spans": [span] })),
-                Exported::Metrics(metrics) => send("/v1/metrics", &metrics),
+    while let Ok(first) = signals.recv() {
+        let (start, mut spans, mut next) = (Instant::now(), Vec::new(), Some(first));
+        while let Some(signal) = next {
+            match signal {
+                Signal::Span { scope, span } => spans.push(json!({ "scope": scope, "spans": [span] })),
+                Signal::Metrics(metrics) => send("/v1/metrics", &metrics),
             }
-            let left = GATHERED.saturating_sub(begun.elapsed());
-            next = if spans.len() < MOST_SPANS { given.recv_timeout(left).ok() } else { None };
+            let left = FLUSH_INTERVAL.saturating_sub(start.elapsed());
+            next = if spans.len() < MAX_SPANS { signals.recv_timeout(left).ok() } else { None };
         }
         if !spans.is_empty() {
-            // Spin says no more of itself.
+            // Spin's own resource has no other attribute.
             let resource =
                 json!({ "attributes": [{ "key": "service.name", "value": { "stringValue": "edge-host" } }] });
             send("/v1/traces", &json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": spans }] }));
@@ -61,10 +65,10 @@ fn export(endpoint: &str, given: &Receiver<Exported>) {
 }
 
 impl Guest {
-    fn export(&self, exported: Exported) {
+    fn export(&self, signal: Signal) {
         if let Some(exporter) = &self.exporter {
             // The thread ends with the process.
-            let _ = exporter.send(exported);
+            let _ = exporter.send(signal);
         }
     }
 }
@@ -89,16 +93,17 @@ impl tracing::Host for &mut Guest {
             Status::Ok => json!({ "code": 1 }),
             Status::Error(message) => json!({ "code": 2, "message": message }),
         };
-        let told = json!({
-            "traceId": span.span_context.trace_id, "spanId": span.span_context.span_id, "parentSpanId": span.parent_span_id,
-            "name": span.name, "kind": kind, "startTimeUnixNano": nanoseconds(span.start_time),
+        let scope = scope(&span.instrumentation_scope);
+        let span = json!({
+            "traceId": span.span_context.trace_id, "spanId": span.span_context.span_id,
+            "parentSpanId": span.parent_span_id, "name": span.name, "kind": kind, "startTimeUnixNano": nanoseconds(span.start_time),
             "endTimeUnixNano": nanoseconds(span.end_time), "attributes": attributes(&span.attributes), "status": status,
         });
-        self.export(Exported::Span(scope(&span.instrumentation_scope), told));
+        self.export(Signal::Span { scope, span });
         Ok(())
     }
 
-    /// This host traces nothing itself.
+    /// Returns no span: this host traces nothing itself.
     async fn outer_span_context(&mut self) -> Result<SpanContext> {
         Ok(SpanContext {
             trace_id: "0".repeat(32),
@@ -114,7 +119,7 @@ impl metrics::Host for &mut Guest {
     async fn export(&mut self, exported: ResourceMetrics) -> Result<std::result::Result<(), String>> {
         let mut scopes = Vec::new();
         for scoped in &exported.scope_metrics {
-            let mut told = Vec::new();
+            let mut exported_metrics = Vec::new();
             for metric in &scoped.metrics {
                 let (kind, data) = match &metric.data {
                     MetricData::U64Sum(sum) | MetricData::F64Sum(sum) | MetricData::S64Sum(sum) => {
@@ -129,16 +134,16 @@ impl metrics::Host for &mut Guest {
                     }
                     _ => return Ok(Err("this host exports sums and histograms".to_owned())),
                 };
-                told.push(
+                exported_metrics.push(
                     json!({ "name": metric.name, "description": metric.description, "unit": metric.unit, kind: data }),
                 );
             }
-            scopes.push(json!({ "scope": scope(&scoped.scope), "metrics": told }));
+            scopes.push(json!({ "scope": scope(&scoped.scope), "metrics": exported_metrics }));
         }
         let resource = json!({ "attributes": attributes(&exported.resource.attributes) });
         Guest::export(
             self,
-            Exported::Metrics(json!({ "resourceMetrics": [{ "resource": resource, "scopeMetrics": scopes }] })),
+            Signal::Metrics(json!({ "resourceMetrics": [{ "resource": resource, "scopeMetrics": scopes }] })),
         );
         Ok(Ok(()))
     }
@@ -189,7 +194,7 @@ fn attributes(attributes: &[KeyValue]) -> Vec<Value> {
             Ok(Value::Number(value)) if value.is_i64() => json!({ "intValue": value.to_string() }),
             Ok(Value::Number(value)) => json!({ "doubleValue": value }),
             Ok(Value::String(value)) => json!({ "stringValue": value }),
-            // What is no JSON, and what OTLP has no plain form of, goes as it came.
+            // Text that is no JSON, and JSON that OTLP has no plain form of, is passed on as it is.
             _ => json!({ "stringValue": value }),
         };
         json!({ "key": key, "value": value })

@@ -9,13 +9,13 @@ use store::{Error, KeyResponse};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-/// A compare-and-swap in the making.
+/// A compare-and-swap that has begun.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Cas {
     store: Arc<Store>,
     key: String,
-    /// What the key had when the guest looked.
-    seen: Option<Vec<u8>>,
+    /// The key's value when the guest read it.
+    expected: Option<Vec<u8>>,
 }
 
 impl Guest {
@@ -50,7 +50,7 @@ impl store::HostBucket for &mut Guest {
         Ok(self.bucket(&bucket)?.exists(&key).await.map_err(Error::Other))
     }
 
-    /// All keys at once, so there never is a cursor to go on from.
+    /// Lists all keys in one page, so there never is a cursor to go on from.
     async fn list_keys(
         &mut self,
         bucket: Resource<OpenStore>,
@@ -75,12 +75,12 @@ impl atomics::Host for &mut Guest {
     }
 
     async fn swap(&mut self, cas: Resource<Cas>, value: Vec<u8>) -> Result<Result<(), atomics::CasError>> {
-        let Cas { store, key, seen } = self.table.delete(cas)?;
-        match store.swap(&key, seen.as_deref(), &value).await {
+        let Cas { store, key, expected } = self.table.delete(cas)?;
+        match store.swap(&key, expected.as_deref(), &value).await {
             Ok(true) => Ok(Ok(())),
             Ok(false) => match store.get(&key).await {
-                Ok(seen) => {
-                    let again = self.table.push(Cas { store, key, seen })?;
+                Ok(expected) => {
+                    let again = self.table.push(Cas { store, key, expected })?;
                     Ok(Err(atomics::CasError::CasFailed(again)))
                 }
                 Err(error) => Ok(Err(atomics::CasError::StoreError(Error::Other(error)))),
@@ -94,13 +94,13 @@ impl atomics::HostCas for &mut Guest {
     async fn new(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<Resource<Cas>, Error>> {
         let store = self.bucket(&bucket)?;
         match store.get(&key).await {
-            Ok(seen) => Ok(Ok(self.table.push(Cas { store, key, seen })?)),
+            Ok(expected) => Ok(Ok(self.table.push(Cas { store, key, expected })?)),
             Err(error) => Ok(Err(Error::Other(error))),
         }
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> Result<Result<Option<Vec<u8>>, Error>> {
-        Ok(Ok(self.table.get(&cas)?.seen.clone()))
+        Ok(Ok(self.table.get(&cas)?.expected.clone()))
     }
 
     async fn drop(&mut self, cas: Resource<Cas>) -> Result<()> {

@@ -1,4 +1,5 @@
-//! The component's typed interface, called by a host that knows nothing of HTTP, gives what the same models give natively.
+//! The component's typed interface, called by a host that knows nothing of HTTP, gives what the same models give
+//! natively.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 

@@ -8,9 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long the server may take to start.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// Time that the server may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A running server. It ends with this value.
 pub(crate) struct Cluster {
     server: Child,
     port: u16,
@@ -41,7 +42,7 @@ impl Cluster {
         loop {
             match cluster.connect() {
                 Ok(_) => return Ok(cluster),
-                Err(error) if start.elapsed() > START_LIMIT => bail!("PostgreSQL does not answer: {error:#}"),
+                Err(error) if start.elapsed() > START_TIMEOUT => bail!("PostgreSQL does not answer: {error:#}"),
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
         }
@@ -58,7 +59,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // The server's own process, which `runuser` started and waits for. An immediate shutdown: what is in there is not
+        // The server's own process, which `runuser` started and waits for. An immediate shutdown: nothing in there is
         // needed again.
         let file = std::fs::read_to_string(self.folder.path().join("data/postmaster.pid")).unwrap_or_default();
         let id = file.lines().next().map_or_else(|| self.server.id().to_string(), str::to_owned);
@@ -77,7 +78,7 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A program of PostgreSQL, which Debian keeps off the path, run as the user that may run it.
+/// Returns the command for a program of PostgreSQL, which Debian keeps off the path, run as the user that may run it.
 fn as_server(program: &str) -> Command {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =

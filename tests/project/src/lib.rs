@@ -1,8 +1,8 @@
-//! Stands in for a Supabase project where there is none: a real PostgreSQL with the project's schema and the demo people in
-//! it, PostgREST's way of asking it, access tokens, and the database webhook. For tests, and for trying the service as it
-//! would be deployed: `cargo xtask up --supabase-demo`.
+//! A fake Supabase project, where there is no real one: a real PostgreSQL with the project's schema and the demo people
+//! in it, PostgREST's way of asking it, access tokens, and the database webhook. For tests, and for trying the service
+//! as it would be deployed: `cargo xtask up --supabase-demo`.
 //!
-//! What a project has before `schema.sql` is run is in `platform.sql`, as far as `schema.sql` uses it.
+//! `platform.sql` makes the objects that a project has before `schema.sql` is run, as far as `schema.sql` uses them.
 
 mod cluster;
 mod rest;
@@ -17,22 +17,23 @@ use postgres::Client;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// What the gateway asks for beside a token. Nothing here looks at it.
+/// The key that the gateway asks for beside a token. Nothing here reads it.
 pub const ANON_KEY: &str = "the-anon-key";
-/// What the webhook sends.
+/// The secret that the webhook sends.
 pub const WEBHOOK_SECRET: &str = "a secret of the demo's own";
-/// Who cares for the first of the demo people that [`Project::start`] is given.
+/// Id of the therapist of the first of the demo people that [`Project::start`] is given.
 pub const THERAPIST: &str = "99999999-9999-4999-8999-999999999999";
 
 /// A project. It ends with this value.
 pub struct Project {
     cluster: Cluster,
-    /// Where its REST interface is, as in `supabase_url`.
+    /// URL of its REST interface, as in `supabase_url`.
     pub url: String,
 }
 
 impl Project {
-    /// Starts a database with these of the demo people in it, and the REST interface to it. `root` is the repository's folder.
+    /// Starts a database with these of the demo people in it, and the REST interface to it. `root` is the repository's
+    /// folder.
     pub fn start(root: &Path, people: &[&str]) -> Result<Project> {
         let cluster = Cluster::start()?;
         let mut client = cluster.connect()?;
@@ -63,17 +64,17 @@ impl Project {
         Ok(Project { cluster, url })
     }
 
-    /// The database, as its owner.
+    /// Connects to the database as its owner.
     pub fn connect(&self) -> Result<Client> {
         self.cluster.connect()
     }
 
-    /// How `psql` connects to the database as its owner.
+    /// Returns the connection string for `psql`, as the database's owner.
     pub fn address(&self) -> String {
         self.cluster.address()
     }
 
-    /// What configures a service to read from here.
+    /// Returns the variables of a service that reads from here.
     pub fn variables(&self) -> Vec<String> {
         vec![
             format!("supabase_url={}", self.url),
@@ -83,14 +84,14 @@ impl Project {
         ]
     }
 
-    /// What the database's webhook would have sent since the last call.
+    /// Returns the bodies that the database's webhook would have sent since the last call.
     pub fn sent(&self) -> Result<Vec<Value>> {
         let rows = self.connect()?.query("delete from supabase_functions.sent returning body::text", &[])?;
         rows.iter().map(|row| serde_json::from_str(row.get(0)).context("the webhook's body")).collect()
     }
 }
 
-/// A demo person's check-ins with the table's columns, oldest first, out of the text of `demo.csv`.
+/// Returns a demo person's check-ins with the table's columns, oldest first, out of the text of `demo.csv`.
 pub fn rows(demo: &str, person: &str) -> Vec<Value> {
     let mut lines = demo.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();

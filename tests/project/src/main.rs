@@ -1,4 +1,4 @@
-//! `cargo xtask up --supabase-demo`: the stand-in, and the service that reads from it.
+//! `cargo xtask up --supabase-demo`: the fake project, and the service that reads from it.
 //!
 //! Called with the server to start and its arguments. The variables that point it here are added.
 
@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Time between looks at the database's webhooks.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Ids of the demo people and their states on the last day.
 const PEOPLE: [(&str, &str); 4] = [
     ("33333333-3333-4333-8333-333333333333", "depression"),
     ("22222222-2222-4222-8222-222222222222", "mania"),
@@ -34,18 +37,18 @@ fn main() -> Result<()> {
     // Spin and the project's own host take the same flags.
     command.args(project.variables().iter().flat_map(|variable| ["--variable", variable])).args(&args);
     let mut server = command.spawn().with_context(|| format!("cannot start {server}"))?;
-    let address = listening(&args);
+    let address = listen_address(&args);
     introduce(&project, &address);
     let served = serve(&project, &mut server, &address, &stop);
     if server.try_wait()?.is_none() {
-        // It ends what it has begun.
+        // On this signal it finishes the requests in flight.
         Command::new("kill").args(["-TERM", &server.id().to_string()]).status()?;
     }
     server.wait()?;
     served
 }
 
-/// Until the server ends, or somebody wants it to: hands the database's webhooks on.
+/// Sends the database's webhooks to the server until it ends or a signal asks to stop.
 fn serve(project: &Project, server: &mut Child, address: &str, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::SeqCst) && server.try_wait()?.is_none() {
         for body in project.sent()? {
@@ -58,13 +61,13 @@ fn serve(project: &Project, server: &mut Child, address: &str, stop: &AtomicBool
                 Err(error) => println!("    webhook: {error}"),
             }
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
-/// Where the server listens, by its own flag.
-fn listening(args: &[String]) -> String {
+/// Returns the server's address, by its own flag.
+fn listen_address(args: &[String]) -> String {
     let own = args.iter().position(|arg| arg == "--listen").and_then(|index| args.get(index + 1));
     own.map_or_else(|| "127.0.0.1:3000".to_owned(), String::clone)
 }

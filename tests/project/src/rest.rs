@@ -1,8 +1,9 @@
-//! PostgREST's way of asking a database, as far as the service asks: `select=*`, filters for equality, an order, a limit; run
-//! as the role of the token with its claims, so that row-level security decides. Errors have PostgREST's statuses and bodies
-//! (docs.postgrest.org, "Errors"); `tests/fixtures/supabase/client.py` holds them against PostgREST's own client.
+//! PostgREST's way of asking a database, as far as the service asks: `select=*`, filters for equality, an order, a
+//! limit; run as the role of the token with its claims, so that row-level security decides. Errors have PostgREST's
+//! statuses and bodies (docs.postgrest.org, "Errors"); `tests/fixtures/supabase/client.py` holds them against
+//! PostgREST's own client.
 
-use crate::tokens::{self, Unsound};
+use crate::tokens::{self, TokenError};
 use anyhow::Result;
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
@@ -10,10 +11,10 @@ use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// The longest head of a request.
-const LONGEST_HEAD: usize = 64 << 10;
+/// Maximum length of a request's head in bytes.
+const MAX_HEAD: usize = 64 << 10;
 
-/// Serves on a free port for as long as the process lives; gives the URL.
+/// Serves on a free port for as long as the process lives; returns the URL.
 pub(crate) fn serve(address: String) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -21,20 +22,20 @@ pub(crate) fn serve(address: String) -> Result<String> {
         for stream in listener.incoming().flatten() {
             let address = address.clone();
             // A client that hangs up is its own business.
-            std::thread::spawn(move || answer(stream, &address));
+            std::thread::spawn(move || handle(stream, &address));
         }
     });
     Ok(url)
 }
 
-fn answer(mut stream: TcpStream, address: &str) -> std::io::Result<()> {
+fn handle(mut stream: TcpStream, address: &str) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
-    let (mut authorization, mut read) = (None, 0);
+    let (mut authorization, mut head) = (None, 0);
     for line in lines {
         let line = line?;
-        read += line.len();
-        if line.is_empty() || read > LONGEST_HEAD {
+        head += line.len();
+        if line.is_empty() || head > MAX_HEAD {
             break;
         }
         if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
@@ -42,19 +43,22 @@ fn answer(mut stream: TcpStream, address: &str) -> std::io::Result<()> {
         }
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
-    let (status, body) = rows(address, path, authorization.as_deref());
+    let (status, body) = select(address, path, authorization.as_deref());
     let length = body.len();
     write!(
         stream,
-        "HTTP/1.1 {status} x\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status} x\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
     )
 }
 
+/// Returns the status and the body of an error.
 fn problem(status: u16, code: &str, message: &str) -> (u16, String) {
     (status, json!({ "code": code, "details": null, "hint": null, "message": message }).to_string())
 }
 
-fn rows(address: &str, path: &str, token: Option<&str>) -> (u16, String) {
+/// Answers a request for rows: a status and a body.
+fn select(address: &str, path: &str, token: Option<&str>) -> (u16, String) {
     let Some((table, query)) = path.strip_prefix("/rest/v1/").map(|rest| rest.split_once('?').unwrap_or((rest, "")))
     else {
         return problem(404, "PGRST125", "Invalid path specified in request URL");
@@ -62,13 +66,13 @@ fn rows(address: &str, path: &str, token: Option<&str>) -> (u16, String) {
     let (role, claims) = match token.map(tokens::read) {
         None => ("anon".to_owned(), json!({})),
         Some(Ok(claims)) => (claims["role"].as_str().unwrap_or("anon").to_owned(), claims),
-        Some(Err(Unsound::Expired)) => return problem(401, "PGRST303", "JWT expired"),
-        Some(Err(Unsound::Signature)) => return problem(401, "PGRST301", "No suitable key or wrong key type"),
+        Some(Err(TokenError::Expired)) => return problem(401, "PGRST303", "JWT expired"),
+        Some(Err(TokenError::Signature)) => return problem(401, "PGRST301", "No suitable key or wrong key type"),
     };
     let Some(sql) = statement(table, query) else {
         return problem(400, "PGRST100", "\"failed to parse the query\"");
     };
-    let asked = Client::connect(address, NoTls).and_then(|mut client| {
+    let selected = Client::connect(address, NoTls).and_then(|mut client| {
         client.batch_execute(&format!(
             "set role {}; set request.jwt.claims = {}",
             identifier(&role),
@@ -76,7 +80,7 @@ fn rows(address: &str, path: &str, token: Option<&str>) -> (u16, String) {
         ))?;
         client.query_one(&sql, &[]).map(|row| row.get::<_, String>(0))
     });
-    let error = match asked {
+    let error = match selected {
         Ok(rows) => return (200, rows),
         Err(error) => error,
     };
@@ -93,7 +97,7 @@ fn rows(address: &str, path: &str, token: Option<&str>) -> (u16, String) {
     }
 }
 
-/// The statement of a query, or `None` for one that the service never sends.
+/// Returns the statement of a query, or `None` for one that the service never sends.
 fn statement(table: &str, query: &str) -> Option<String> {
     let (mut filters, mut order, mut limit) = (Vec::new(), String::new(), String::new());
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -146,6 +150,6 @@ mod tests {
     fn a_token_is_read_back_and_a_changed_one_is_not() {
         let token = tokens::token("http://project", "someone");
         assert_eq!(tokens::read(&token).map(|claims| claims["sub"] == "someone"), Ok(true));
-        assert_eq!(tokens::read(&token[..token.len() - 2]), Err(Unsound::Signature));
+        assert_eq!(tokens::read(&token[..token.len() - 2]), Err(TokenError::Signature));
     }
 }

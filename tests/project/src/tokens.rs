@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::time::SystemTime;
 
-/// What tokens are signed with: the one of Supabase's own local development, which everybody knows.
+/// Secret that tokens are signed with: the one of Supabase's own local development, which everybody knows.
 pub const SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
 
-/// What a signed-in person's token claims, for an hour.
+/// Returns the claims of a signed-in person's token, valid for an hour.
 pub fn claims(project: &str, person: &str) -> Value {
     json!({
         "iss": format!("{project}/auth/v1"), "aud": "authenticated", "role": "authenticated", "sub": person,
@@ -18,7 +18,7 @@ pub fn claims(project: &str, person: &str) -> Value {
     })
 }
 
-/// A signed-in person's token.
+/// Returns a signed-in person's token.
 pub fn token(project: &str, person: &str) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(&claims(project, person)));
@@ -26,22 +26,23 @@ pub fn token(project: &str, person: &str) -> String {
     format!("{message}.{signature}")
 }
 
-/// Why a token is not taken, in PostgREST's words.
+/// Reason why a token is refused, in PostgREST's terms.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Unsound {
+pub(crate) enum TokenError {
     Signature,
     Expired,
 }
 
-/// The claims of a token.
-pub(crate) fn read(token: &str) -> Result<Value, Unsound> {
-    let (message, signature) = token.rsplit_once('.').ok_or(Unsound::Signature)?;
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unsound::Signature)?;
-    mac(message).verify_slice(&signature).map_err(|_| Unsound::Signature)?;
+/// Verifies a token and returns its claims.
+pub(crate) fn read(token: &str) -> Result<Value, TokenError> {
+    let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Signature)?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Signature)?;
+    mac(message).verify_slice(&signature).map_err(|_| TokenError::Signature)?;
     let payload = message.split_once('.').and_then(|(_, payload)| URL_SAFE_NO_PAD.decode(payload).ok());
-    let claims: Value = payload.and_then(|payload| serde_json::from_slice(&payload).ok()).ok_or(Unsound::Signature)?;
+    let claims: Value =
+        payload.and_then(|payload| serde_json::from_slice(&payload).ok()).ok_or(TokenError::Signature)?;
     match claims["exp"].as_u64() {
-        Some(end) if end < now() => Err(Unsound::Expired),
+        Some(end) if end < now() => Err(TokenError::Expired),
         _ => Ok(claims),
     }
 }

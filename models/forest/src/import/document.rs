@@ -1,6 +1,7 @@
-//! A JSON or UBJSON file as a tree of values, and asking it for what must be there.
+//! A JSON or UBJSON file as a tree of values, and access to it by path.
 
 use super::{ImportError, ubjson};
+use crate::json::nullify_bare_numbers;
 use serde_json::Value;
 
 /// Reads either encoding. A number that is not finite is `null`.
@@ -11,53 +12,26 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, ImportError> {
         return Err(ImportError::new("byte 0", "an object begins with `{`"));
     }
     if matches!(second, Some(b'"' | b'}')) {
-        let text = std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
-        let finite = without_literals(text);
-        return serde_json::from_str(&finite).map_err(|error| ImportError::new("JSON", error.to_string()));
+        std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
+        let finite = nullify_bare_numbers(bytes);
+        return serde_json::from_slice(&finite).map_err(|error| ImportError::new("JSON", error.to_string()));
     }
     ubjson::read(bytes)
 }
 
-/// XGBoost writes `NaN` and `Infinity` as bare words, which JSON does not know.
-fn without_literals(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut inside = false;
-    let mut escaped = false;
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        if !inside {
-            let literal = ["-Infinity", "Infinity", "-NaN", "NaN", "-inf", "inf", "-nan", "nan"];
-            if let Some(literal) = literal.iter().find(|literal| rest.starts_with(**literal)) {
-                out.push_str("null");
-                rest = &rest[literal.len()..];
-                continue;
-            }
-        }
-        match (inside, escaped, next) {
-            (true, true, _) => escaped = false,
-            (true, false, '\\') => escaped = true,
-            (_, false, '"') => inside = !inside,
-            _ => {}
-        }
-        out.push(next);
-        rest = &rest[next.len_utf8()..];
-    }
-    out
-}
-
-/// A value and how it was reached, so that an error can say where it is.
+/// A value and its path, so that an error can say where it is.
 #[derive(Clone)]
-pub(super) struct Place<'a> {
+pub(super) struct JsonPath<'a> {
     pub(super) value: &'a Value,
     path: String,
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn root(value: &'a Value) -> Place<'a> {
-        Place { value, path: String::new() }
+impl<'a> JsonPath<'a> {
+    pub(super) fn root(value: &'a Value) -> JsonPath<'a> {
+        JsonPath { value, path: String::new() }
     }
 
-    /// How it was reached.
+    /// Returns the path, or `file` for the root.
     pub(super) fn path(&self) -> &str {
         if self.path.is_empty() { "file" } else { &self.path }
     }
@@ -66,12 +40,12 @@ impl<'a> Place<'a> {
         ImportError::new(self.path(), reason)
     }
 
-    pub(super) fn optional(&self, key: &str) -> Option<Place<'a>> {
+    pub(super) fn optional(&self, key: &str) -> Option<JsonPath<'a>> {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-        self.value.get(key).map(|value| Place { value, path })
+        self.value.get(key).map(|value| JsonPath { value, path })
     }
 
-    pub(super) fn get(&self, key: &str) -> Result<Place<'a>, ImportError> {
+    pub(super) fn get(&self, key: &str) -> Result<JsonPath<'a>, ImportError> {
         self.optional(key).ok_or_else(|| self.refuse(format!("there is no {key:?}")))
     }
 
@@ -79,13 +53,13 @@ impl<'a> Place<'a> {
         self.value.as_str().ok_or_else(|| self.refuse("is not text"))
     }
 
-    pub(super) fn array(&self) -> Result<Vec<Place<'a>>, ImportError> {
+    pub(super) fn array(&self) -> Result<Vec<JsonPath<'a>>, ImportError> {
         let array = self.value.as_array().ok_or_else(|| self.refuse("is not an array"))?;
-        let place = |(index, value)| Place { value, path: format!("{}[{index}]", self.path) };
+        let place = |(index, value)| JsonPath { value, path: format!("{}[{index}]", self.path) };
         Ok(array.iter().enumerate().map(place).collect())
     }
 
-    /// A whole number, which XGBoost may write as text.
+    /// Returns a whole number, which XGBoost may write as text.
     pub(super) fn whole(&self) -> Result<i64, ImportError> {
         let number = match self.value {
             Value::Number(number) => {
@@ -102,7 +76,7 @@ impl<'a> Place<'a> {
         usize::try_from(self.whole()?).map_err(|_| self.refuse("is below 0"))
     }
 
-    /// `count` numbers of whatever kind `number` takes.
+    /// Returns `count` numbers of the kind that `number` converts.
     pub(super) fn numbers<T>(&self, count: usize, number: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, ImportError> {
         let array = self.value.as_array().ok_or_else(|| self.refuse("is not an array"))?;
         if array.len() != count {
@@ -116,12 +90,12 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A whole number from 0.
+/// Converts a whole number from 0.
 pub(super) fn index(value: &Value) -> Option<usize> {
     value.as_u64().and_then(|number| usize::try_from(number).ok())
 }
 
-/// A number in f32, NaN for what is not finite.
+/// Converts a number to f32, NaN for `null`.
 pub(super) fn float(value: &Value) -> Option<f32> {
     match value {
         Value::Null => Some(f32::NAN),

@@ -5,8 +5,8 @@
 //! says what then: -1 left, +1 right, 0 the node's own `pred`. Index 0 in `left` or `right` means no child.
 
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported};
-use crate::layout::MOST_FEATURES;
+use super::{Forests, ImportError, Imported, Library};
+use crate::layout::MAX_FEATURES;
 use crate::transform::Transform;
 use serde::Deserialize;
 
@@ -52,8 +52,8 @@ struct Value {
     is_leaf: bool,
 }
 
-/// Reads a `gbdt` model, with the covers of its nodes, tree after tree, if they are known. Errors name the field, the value
-/// seen and what would be accepted.
+/// Reads a `gbdt` model, with the covers of its nodes, tree after tree, if they are known. Errors name the field, the
+/// value seen and what would be accepted.
 pub fn read(bytes: &[u8], covers: Option<&[f32]>) -> Result<Imported, ImportError> {
     let file: File = serde_json::from_slice(bytes).map_err(|e| ImportError::new("gbdt model", e.to_string()))?;
     let conf = &file.conf;
@@ -76,8 +76,8 @@ pub fn read(bytes: &[u8], covers: Option<&[f32]>) -> Result<Imported, ImportErro
         let reason = format!("says {} trees, the file has {}", conf.iterations, file.trees.len());
         return Err(ImportError::new("conf.iterations", reason));
     }
-    if conf.feature_size == 0 || conf.feature_size > MOST_FEATURES {
-        let reason = format!("{} is not between 1 and {MOST_FEATURES}", conf.feature_size);
+    if conf.feature_size == 0 || conf.feature_size > MAX_FEATURES {
+        let reason = format!("{} is not between 1 and {MAX_FEATURES}", conf.feature_size);
         return Err(ImportError::new("conf.feature_size", reason));
     }
     for (number, place) in [(conf.shrinkage, "conf.shrinkage"), (file.bias, "bias")] {
@@ -103,7 +103,8 @@ pub fn read(bytes: &[u8], covers: Option<&[f32]>) -> Result<Imported, ImportErro
     }
     let forest = forest.finish(Vec::new())?;
     Ok(Imported {
-        library: "gbdt".to_owned(),
+        library: Library::Gbdt,
+        version: None,
         objective: conf.loss.clone(),
         feature_names: Vec::new(),
         forests: Forests::F32(vec![forest]),

@@ -1,14 +1,14 @@
 //! LightGBM's text format, as 3.x and 4.x write it with `save_model`.
 //!
-//! Its rules, read from its source: a numerical node sends a value left when it is at most the threshold, which may
-//! be infinite; NaN is 0 where
-//! the missing type is not NaN; what is missing follows the default direction. A categorical node sends the categories
-//! of its bit set left and everything else, NaN too, right. Leaves are added in f64 in file order, tree `i` to class
-//! `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there is no base margin.
+//! Its rules, read from its source: a numerical node sends a value left when it is at most the threshold, which may be
+//! infinite; NaN is 0 where the missing type is not NaN; what is missing follows the default direction. A categorical
+//! node sends the categories of its bit set left and everything else, NaN too, right. Leaves are added in f64 in file
+//! order, tree `i` to class `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there
+//! is no base margin.
 
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported};
-use crate::layout::MOST_FEATURES;
+use super::{Forests, ImportError, Imported, Library};
+use crate::layout::MAX_FEATURES;
 use crate::number::Number;
 use crate::transform::Transform;
 use std::collections::HashMap;
@@ -35,9 +35,9 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let classes: usize = header.number("num_class")?;
     let per_iteration: usize = header.optional("num_tree_per_iteration")?.unwrap_or(classes);
     let features = header.number::<usize>("max_feature_idx")? + 1;
-    if features > MOST_FEATURES {
+    if features > MAX_FEATURES {
         return Err(
-            header.refuse("max_feature_idx", format!("{features} features; at most {MOST_FEATURES} can be told apart"))
+            header.refuse("max_feature_idx", format!("{features} features; at most {MAX_FEATURES} can be told apart"))
         );
     }
     let feature_names: Vec<String> = header.text("feature_names")?.split(' ').map(str::to_owned).collect();
@@ -73,7 +73,8 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let forests = forests.collect::<Result<_, _>>()?;
     let averaged = header.flags.contains(&"average_output");
     Ok(Imported {
-        library: format!("LightGBM {version}"),
+        library: Library::LightGbm,
+        version: Some(version.to_owned()),
         objective: objective.to_owned(),
         feature_names,
         forests: Forests::F64(forests),
@@ -298,7 +299,7 @@ impl Tree {
             return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Side::Second });
         }
         let missing_type = decision >> 2 & 3;
-        missing_types.note(feature, missing_type)?;
+        missing_types.record(feature, missing_type)?;
         let missing = match missing_type {
             // NaN is taken for 0.
             0 if f64::ZERO <= threshold => Side::First,
@@ -311,8 +312,8 @@ impl Tree {
     }
 }
 
-/// A threshold that parts values as LightGBM does in Python, where every value up to `kZeroThreshold` from zero is taken
-/// for zero before the trees see it: one in there is moved to that distance.
+/// Returns a threshold that parts values as LightGBM does in Python, where every value up to `kZeroThreshold` from zero
+/// is taken for zero before the trees see it: one in there is moved to that distance.
 fn beyond_zero(threshold: f64) -> f64 {
     let almost_zero = f64::from(1e-35f32);
     if (-almost_zero..0.0).contains(&threshold) {
@@ -324,7 +325,7 @@ fn beyond_zero(threshold: f64) -> f64 {
     }
 }
 
-/// What missing means for each feature. LightGBM decides it a feature, not a node.
+/// Missing type of each feature. LightGBM decides it for a feature, not for a node.
 struct MissingTypes(Vec<Option<u8>>);
 
 impl MissingTypes {
@@ -332,7 +333,7 @@ impl MissingTypes {
         MissingTypes(vec![None; features])
     }
 
-    fn note(&mut self, feature: usize, missing_type: u8) -> Result<(), String> {
+    fn record(&mut self, feature: usize, missing_type: u8) -> Result<(), String> {
         // A feature that is out of range is refused by the layout, which knows its place.
         let Some(known) = self.0.get_mut(feature) else { return Ok(()) };
         let zero = |missing_type: u8| missing_type == 1;

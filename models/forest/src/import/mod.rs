@@ -19,24 +19,68 @@ pub use self::xgboost::read as read_xgboost;
 
 use crate::number::Number;
 use crate::transform::Transform;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// The endings of model files' names, whatever library wrote them.
+pub const FILE_ENDINGS: [&str; 3] = ["json", "txt", "ubj"];
+
+/// Returns the endings as a sentence lists them: `.json, .txt or .ubj`.
+pub fn listed_endings() -> String {
+    let [others @ .., last] = FILE_ENDINGS;
+    format!(".{} or .{last}", others.join(", ."))
+}
+
+/// The library that trained a model and wrote its file. Its name in lower case stands for the file's format in cards.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Library {
+    /// LightGBM.
+    LightGbm,
+    /// XGBoost.
+    XgBoost,
+    /// The `gbdt` crate.
+    Gbdt,
+}
+
+impl Library {
+    /// Returns the name as the library's authors write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Library::LightGbm => "LightGBM",
+            Library::XgBoost => "XGBoost",
+            Library::Gbdt => "gbdt",
+        }
+    }
+
+    /// Returns the name of the file's format in cards.
+    pub const fn format(self) -> &'static str {
+        match self {
+            Library::LightGbm => "lightgbm",
+            Library::XgBoost => "xgboost",
+            Library::Gbdt => "gbdt",
+        }
+    }
+}
 
 /// A model as its file describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// The library that wrote it and the version it names: `LightGBM v4`, `XGBoost 3.2.0`, `gbdt`.
-    pub library: String,
+    /// The library that wrote it.
+    pub library: Library,
+    /// The version of the library or of its format that the file names: `v4` of LightGBM, `3.2.0` of XGBoost.
+    pub version: Option<String>,
     /// The objective as the file names it.
     pub objective: String,
     /// Names of the features; empty when the file has none.
     pub feature_names: Vec<String>,
     /// One forest an output.
     pub forests: Forests,
-    /// From margins to the prediction.
+    /// Function from margins to the prediction.
     pub transform: Transform,
-    /// What a margin is divided by before the transform: LightGBM's random forests answer the mean of their trees.
+    /// Divisor of a margin before the transform: LightGBM's random forests answer the mean of their trees.
     pub divisor: f64,
-    /// What whoever imports this should know.
+    /// Warnings for whoever imports the file.
     pub warnings: Vec<String>,
 }
 
@@ -50,7 +94,7 @@ pub enum Forests {
 }
 
 impl Forests {
-    /// How many outputs there are.
+    /// Returns the number of outputs.
     pub fn len(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.len(),
@@ -58,7 +102,7 @@ impl Forests {
         }
     }
 
-    /// How many trees there are over all outputs.
+    /// Returns the number of trees over all outputs.
     pub fn trees(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.iter().map(|forest| forest.forest().parts().roots.len()).sum(),
@@ -66,7 +110,7 @@ impl Forests {
         }
     }
 
-    /// How many nodes there are over all outputs.
+    /// Returns the number of nodes over all outputs.
     pub fn nodes(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.iter().map(|forest| forest.forest().parts().nodes.len()).sum(),
@@ -74,7 +118,7 @@ impl Forests {
         }
     }
 
-    /// What all outputs take in a Wasm module.
+    /// Returns the bytes that all outputs take in a Wasm module.
     pub fn bytes(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.iter().map(OwnedForest::bytes).sum(),
@@ -82,12 +126,12 @@ impl Forests {
         }
     }
 
-    /// Whether there is no output, which no importer gives.
+    /// Tells if there is no output, which no importer returns.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many features a row must have.
+    /// Returns the number of features that a row must have.
     pub fn features(&self) -> usize {
         match self {
             Forests::F32(forests) => forests.first().map_or(0, |forest| forest.forest().parts().features),
@@ -95,7 +139,8 @@ impl Forests {
         }
     }
 
-    /// The margins of one row, widened to `f64` where the library computes in `f32`. `None` if the row does not fit.
+    /// Returns the margins of one row, widened to `f64` where the library computes in `f32`. `None` if the row does not
+    /// fit.
     pub fn margins(&self, row: &[f64]) -> Option<Vec<f64>> {
         match self {
             Forests::F32(forests) => {
@@ -106,8 +151,8 @@ impl Forests {
         }
     }
 
-    /// For one output, how much each feature moved the margin, and last the mean margin it moved it from. `None` if
-    /// the row does not fit, there is no such output, or the file has no covers.
+    /// Returns for one output by how much each feature moved the margin, and last the mean margin it moved it from.
+    /// `None` if the row does not fit, there is no such output, or the file has no covers.
     pub fn contributions(&self, output: usize, row: &[f64]) -> Option<Vec<f64>> {
         let mut contributions = vec![0.0; row.len()];
         let mean = match self {
@@ -128,7 +173,15 @@ fn explain<T: Number>(forest: &OwnedForest<T>, row: &[T], contributions: &mut [f
 }
 
 impl Imported {
-    /// The prediction for one row. `None` if the row does not fit.
+    /// Returns the library and the version that the file names: `LightGBM v4`, `XGBoost 3.2.0`, `gbdt`.
+    pub fn library_and_version(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {version}", self.library.name()),
+            None => self.library.name().to_owned(),
+        }
+    }
+
+    /// Returns the prediction for one row. `None` if the row does not fit.
     pub fn predict(&self, row: &[f64]) -> Option<Vec<f64>> {
         let mut margins = self.forests.margins(row)?;
         if self.divisor != 1.0 {
@@ -139,21 +192,23 @@ impl Imported {
     }
 }
 
-/// What a file does not say.
+/// Facts that a file does not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Keep only the first boosting rounds, as scikit-learn's wrapper of XGBoost does after stopping early.
+    /// Number of boosting rounds to keep, the first ones, as scikit-learn's wrapper of XGBoost does after stopping
+    /// early.
     pub rounds: Option<usize>,
-    /// How many training rows reached each node, tree after tree in the file's own order, for a `gbdt` file, which does not
-    /// say it.
+    /// Number of training rows that reached each node, tree after tree in the file's own order, for a `gbdt` file,
+    /// which does not say it.
     pub covers: Option<Vec<f32>>,
 }
 
 /// Reads a model file of whatever library wrote it: LightGBM text, XGBoost JSON or UBJSON, `gbdt` JSON.
 pub fn read(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     let imported = read_any(bytes, options)?;
-    if options.covers.is_some() && imported.library != "gbdt" {
-        return Err(ImportError::new("covers", format!("a file of {} has covers of its own", imported.library)));
+    if options.covers.is_some() && imported.library != Library::Gbdt {
+        let reason = format!("a file of {} has covers of its own", imported.library_and_version());
+        return Err(ImportError::new("covers", reason));
     }
     Ok(imported)
 }
@@ -182,7 +237,7 @@ fn read_any(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     ))
 }
 
-/// Why a file was refused: where in it, and the reason.
+/// Reason why a file was refused, and where in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportError {
     place: String,
@@ -202,3 +257,21 @@ impl fmt::Display for ImportError {
 }
 
 impl std::error::Error for ImportError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_has_the_same_name_in_cards_and_in_messages() {
+        for library in [Library::LightGbm, Library::XgBoost, Library::Gbdt] {
+            assert_eq!(serde_json::to_value(library).ok(), Some(library.format().into()));
+            assert_eq!(library.format(), library.name().to_lowercase());
+        }
+    }
+
+    #[test]
+    fn endings_are_listed_as_a_sentence_lists_them() {
+        assert_eq!(listed_endings(), ".json, .txt or .ubj");
+    }
+}

@@ -68,7 +68,7 @@ fn tree(exits: bool, sets: bool) -> impl Strategy<Value = Tree> {
 }
 
 impl Tree {
-    /// What the tree answers, as its library would.
+    /// Returns the tree's answer, as its library would.
     fn answer<T: Number>(&self, row: &[T]) -> T {
         match self {
             Tree::Leaf(value) => T::from_f64(*value),

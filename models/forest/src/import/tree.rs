@@ -1,7 +1,7 @@
-//! From a library's own trees to the flat layout.
+//! Conversion of a library's own trees to the flat layout.
 
 use super::ImportError;
-use crate::layout::{Forest, MOST_FEATURES, Node, Parts, Reading, Readings};
+use crate::layout::{Forest, MAX_FEATURES, Node, Parts, Reading, Readings};
 use crate::number::Number;
 
 /// A node as a file describes it, children by the file's own numbers.
@@ -11,7 +11,7 @@ pub(super) enum Source<T> {
     InSet { feature: usize, set: Vec<u32>, inside: usize, outside: usize, missing: Side },
 }
 
-/// Where a missing value goes at a split by size.
+/// Destination of a missing value at a split by size.
 #[derive(Clone, Copy)]
 pub(super) enum Missing<T> {
     To(Side),
@@ -49,7 +49,7 @@ pub struct OwnedForest<T> {
 const EXIT: u32 = u32::MAX;
 
 impl<T: Number> OwnedForest<T> {
-    /// The forest over these parts.
+    /// Returns the forest over these parts.
     #[allow(unsafe_code, reason = "nothing changes an owned forest, and `Builder::finish` had it accepted")]
     pub fn forest(&self) -> Forest<'_, T> {
         // SAFETY: the fields are private to this file, and only `Builder::finish` makes this type.
@@ -71,15 +71,15 @@ impl<T: Number> OwnedForest<T> {
         }
     }
 
-    /// What the forest takes in a Wasm module.
+    /// Returns the bytes that the forest takes in a Wasm module.
     pub fn bytes(&self) -> usize {
         size_of_val(self.nodes.as_slice())
             + size_of_val(self.numbers.as_slice())
             + 4 * (self.covers.len() + self.roots.len() + self.set_starts.len() + self.set_words.len())
     }
 
-    /// How many of `rows` reach each node of the file, tree after tree in the file's own order. Errors if a row does not have
-    /// the model's number of features.
+    /// Counts how many of `rows` reach each node of the file, tree after tree in the file's own order. Errors if a row
+    /// does not have the model's number of features.
     pub fn replay<'r>(&self, rows: impl IntoIterator<Item = &'r [T]>) -> Result<Vec<u32>, ImportError> {
         let mut covers = vec![0; self.origins.iter().filter(|origin| **origin != EXIT).count()];
         for row in rows {
@@ -103,16 +103,16 @@ impl<T: Number> OwnedForest<T> {
 #[derive(Clone)]
 pub(super) struct Builder<T> {
     forest: OwnedForest<T>,
-    /// How many nodes of the file are in it.
+    /// Number of the file's nodes that are in it.
     file_nodes: usize,
 }
 
 impl<T: Number> Builder<T> {
-    /// Without trees. `features` is at most [`MOST_FEATURES`].
+    /// Makes a forest without trees. `features` is at most [`MAX_FEATURES`].
     pub(super) fn new(base_margin: T, features: usize) -> Builder<T> {
         let forest = OwnedForest {
             base_margin,
-            features: features.min(MOST_FEATURES),
+            features: features.min(MAX_FEATURES),
             depth: 0,
             zero_is_missing: Vec::new(),
             roots: Vec::new(),
@@ -127,7 +127,7 @@ impl<T: Number> Builder<T> {
         Builder { forest, file_nodes: 0 }
     }
 
-    /// The forest, with the features of which zero means missing.
+    /// Returns the forest, with the features of which zero means missing.
     pub(super) fn finish(self, zero_is_missing: Vec<u16>) -> Result<OwnedForest<T>, ImportError> {
         let mut forest = self.forest;
         forest.zero_is_missing = zero_is_missing;
@@ -140,9 +140,9 @@ impl<T: Number> Builder<T> {
         Ok(forest)
     }
 
-    /// Adds one tree of `count` nodes, root first. `read` gives a node and its cover, each once; `place` names it. Errors if
-    /// the nodes are no tree: a child that is not there, two parents, or a node that nothing leads to; or if a number is not
-    /// finite.
+    /// Adds one tree of `count` nodes, root first. `read` gives a node and its cover, each once; `place` names it.
+    /// Errors if the nodes are no tree: a child that is not there, two parents, or a node that nothing leads to; or if
+    /// a number is not finite.
     pub(super) fn append(
         &mut self,
         count: usize,

@@ -3,8 +3,8 @@
 use super::ImportError;
 use serde_json::{Map, Number, Value};
 
-/// Deeper nesting than any model has; each level is a call.
-const DEEPEST: usize = 64;
+/// Maximum depth of nesting, more than any model has; each level is a call.
+const MAX_DEPTH: usize = 64;
 
 /// Reads one object. A number that is not finite is `null`.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, ImportError> {
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    /// A count or length: a number that says its own type.
+    /// Reads a count or length: a number with its own type.
     fn length(&mut self) -> Result<usize, ImportError> {
         let kind = self.byte()?;
         let number = self.value(kind, 0)?;
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, kind: u8, depth: usize) -> Result<Value, ImportError> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(self.refuse("nested too deep"));
         }
         let float = |x: f64| Number::from_f64(x).map_or(Value::Null, Value::Number);
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The type and count that may stand at the beginning of an array or object.
+    /// Reads the type and count that may stand at the beginning of an array or object.
     fn head(&mut self) -> Result<(Option<u8>, Option<usize>), ImportError> {
         let kind = if self.peek() == Some(b'$') {
             self.at += 1;
@@ -104,7 +104,8 @@ impl<'a> Reader<'a> {
         if kind.is_some() && count.is_none() {
             return Err(self.refuse("a type without a count"));
         }
-        // Each element takes a byte at least, but for those that are their own type; the latter are no arrays of numbers.
+        // Each element takes a byte at least, but for those that are their own type; the latter are no arrays of
+        // numbers.
         if kind.is_some_and(|kind| b"ZTFN".contains(&kind)) {
             return Err(self.refuse("an array of a type without content"));
         }

@@ -1,28 +1,28 @@
 //! XGBoost's JSON and UBJSON, as 1.x to 3.x write it with `save_model`.
 //!
-//! Its rules, read from its source and tried: a feature is cast to f32 and goes left when it is below the condition; NaN
-//! follows `default_left`. Categories in a node's set go right, all others left. The f32 sum begins at the base margin, and
-//! the trees are added to it in file order, tree `t` to output `tree_info[t]`.
+//! Its rules, read from its source and tried: a feature is cast to f32 and goes left when it is below the condition;
+//! NaN follows `default_left`. Categories in a node's set go right, all others left. The f32 sum begins at the base
+//! margin, and the trees are added to it in file order, tree `t` to output `tree_info[t]`.
 
-use super::document::{self, Place, float, index};
+use super::document::{self, JsonPath, float, index};
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported};
-use crate::layout::MOST_FEATURES;
+use super::{Forests, ImportError, Imported, Library};
+use crate::layout::MAX_FEATURES;
 use crate::transform::Transform;
 use serde_json::Value;
 
-/// Categories are below this: the next whole number is not an f32.
-const MOST_CATEGORIES: usize = 1 << 24;
+/// Upper bound of categories: the next whole number is not an f32.
+const MAX_CATEGORIES: usize = 1 << 24;
 
 /// Reads an XGBoost model, or its first boosting `rounds`. Errors name the path in the file.
 pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError> {
     let file = document::read(bytes)?;
-    let file = Place::root(&file);
+    let file = JsonPath::root(&file);
     let learner = file.get("learner")?;
     let parameters = learner.get("learner_model_param")?;
     let features = parameters.get("num_feature")?.index()?;
-    if features == 0 || features > MOST_FEATURES {
-        return Err(parameters.get("num_feature")?.refuse(format!("{features} is not between 1 and {MOST_FEATURES}")));
+    if features == 0 || features > MAX_FEATURES {
+        return Err(parameters.get("num_feature")?.refuse(format!("{features} is not between 1 and {MAX_FEATURES}")));
     }
     let booster = learner.get("gradient_booster")?;
     let (model, weights) = match booster.get("name")?.text()? {
@@ -79,7 +79,8 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let version: Vec<String> =
         version.iter().filter_map(|part| part.whole().ok()).map(|part| part.to_string()).collect();
     Ok(Imported {
-        library: format!("XGBoost {}", version.join(".")).trim_end().to_owned(),
+        library: Library::XgBoost,
+        version: (!version.is_empty()).then(|| version.join(".")),
         objective: objective.text()?.to_owned(),
         feature_names: match learner.optional("feature_names") {
             Some(names) => {
@@ -94,7 +95,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     })
 }
 
-/// How a base score in the objective's own terms becomes a margin.
+/// Function from a base score in the objective's own terms to a margin.
 #[derive(Clone, Copy)]
 enum Link {
     Identity,
@@ -130,9 +131,10 @@ fn objective_of(name: &str) -> Result<(Transform, Link), String> {
     })
 }
 
-/// `base_score` is text: a number, or since 3.1 an array of one or of as many as there are outputs. It is stored as it was
-/// given, so its margin is computed here, in f32 with the platform's `logf`, which is what XGBoost itself calls.
-fn base_margins(place: &Place<'_>, outputs: usize, link: Link) -> Result<Vec<f32>, ImportError> {
+/// Reads `base_score`, which is text: a number, or since 3.1 an array of one or of as many as there are outputs. It is
+/// stored as it was given, so its margin is computed here, in f32 with the platform's `logf`, which is what XGBoost
+/// itself calls.
+fn base_margins(place: &JsonPath<'_>, outputs: usize, link: Link) -> Result<Vec<f32>, ImportError> {
     let text = match place.value {
         Value::Number(number) => number.to_string(),
         _ => place.text()?.to_owned(),
@@ -156,8 +158,8 @@ fn base_margins(place: &Place<'_>, outputs: usize, link: Link) -> Result<Vec<f32
     }
 }
 
-/// How many trees the first `rounds` have: the file says where each begins, or trees are evenly spread.
-fn kept_trees(model: &Place<'_>, trees: usize, outputs: usize, rounds: Option<usize>) -> Result<usize, ImportError> {
+/// Returns how many trees the first `rounds` have: the file says where each begins, or trees are evenly spread.
+fn kept_trees(model: &JsonPath<'_>, trees: usize, outputs: usize, rounds: Option<usize>) -> Result<usize, ImportError> {
     let Some(rounds) = rounds else { return Ok(trees) };
     let starts: Vec<usize> = match model.optional("iteration_indptr") {
         Some(starts) => {
@@ -174,8 +176,8 @@ fn kept_trees(model: &Place<'_>, trees: usize, outputs: usize, rounds: Option<us
     kept.ok_or_else(|| ImportError::new("rounds", format!("the file has {} rounds", starts.len().saturating_sub(1))))
 }
 
-/// Categories that have names in the file would be miscoded in silence: a caller sends numbers.
-fn refuse_named_categories(learner: &Place<'_>, model: &Place<'_>) -> Result<(), ImportError> {
+/// Refuses categories that have names in the file: a caller sends numbers, which would be miscoded in silence.
+fn refuse_named_categories(learner: &JsonPath<'_>, model: &JsonPath<'_>) -> Result<(), ImportError> {
     for holder in [learner, model] {
         let Some(categories) = holder.optional("cats") else { continue };
         let Some(encoded) = categories.optional("enc") else { continue };
@@ -204,7 +206,7 @@ struct Tree {
 }
 
 impl Tree {
-    fn read(place: &Place<'_>, weight: f32, set_words: &mut usize) -> Result<Tree, ImportError> {
+    fn read(place: &JsonPath<'_>, weight: f32, set_words: &mut usize) -> Result<Tree, ImportError> {
         let parameters = place.get("tree_param")?;
         let vector = parameters.optional("size_leaf_vector").map_or(Ok(0), |place| place.whole())?;
         let weights = place
@@ -244,7 +246,7 @@ impl Tree {
         Ok(tree)
     }
 
-    fn append(&self, forest: &mut Builder<f32>, place: &Place<'_>) -> Result<(), ImportError> {
+    fn append(&self, forest: &mut Builder<f32>, place: &JsonPath<'_>) -> Result<(), ImportError> {
         let node_place = |node: usize| format!("{}, node {node}", place.path());
         forest.append(self.left.len(), node_place, |node| {
             let source = self.source(node).map_err(|reason| ImportError::new(node_place(node), reason))?;
@@ -268,9 +270,9 @@ impl Tree {
     }
 }
 
-/// `categories` holds all sets behind one another; node `categories_nodes[i]` has `categories_sizes[i]` of them from
-/// `categories_segments[i]`.
-fn sets(place: &Place<'_>, count: usize, words_left: &mut usize) -> Result<Vec<Vec<u32>>, ImportError> {
+/// Reads the sets of categories: `categories` holds all behind one another, and node `categories_nodes[i]` has
+/// `categories_sizes[i]` of them from `categories_segments[i]`.
+fn sets(place: &JsonPath<'_>, count: usize, words_left: &mut usize) -> Result<Vec<Vec<u32>>, ImportError> {
     let mut sets = vec![Vec::new(); count];
     let Some(nodes) = place.optional("categories_nodes") else { return Ok(sets) };
     let nodes_count = nodes.array()?.len();
@@ -283,7 +285,7 @@ fn sets(place: &Place<'_>, count: usize, words_left: &mut usize) -> Result<Vec<V
         let own = own.ok_or_else(|| all.refuse(format!("{size} categories from {segment} are out of range")))?;
         let set = sets.get_mut(node).ok_or_else(|| nodes.refuse(format!("node {node} is out of range")))?;
         for &category in own {
-            if category >= MOST_CATEGORIES {
+            if category >= MAX_CATEGORIES {
                 return Err(all.refuse(format!("category {category} is not below 2^24")));
             }
             let more = (category / 32 + 1).saturating_sub(set.len());

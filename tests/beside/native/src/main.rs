@@ -1,5 +1,5 @@
-//! A native server that calls the same features and forests, with what it has answered in its own memory: what the service would cost
-//! without Wasm, a store, access, limits and metrics.
+//! A native server that calls the same features and forests, with what it has answered in its own memory: what the
+//! service would cost without Wasm, a store, access, limits and metrics.
 //!
 //!     native cache | no-cache
 

@@ -1,9 +1,10 @@
-//! In memory: gone when the host stops.
+//! A store in memory, gone when the host stops.
 
 use super::{Result, incremented};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Keys and values in a map.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<HashMap<String, Vec<u8>>>);
 

@@ -1,10 +1,11 @@
-//! Redis, the way Spin keeps a store there: the key as it is, in the database that the URL names.
+//! A store in Redis, as Spin keeps one there: the key as it is, in the database that the URL names.
 
 use super::Result;
 use anyhow::Context;
 use redis::aio::ConnectionManager;
 use redis::{FromRedisValue, cmd};
 
+/// A connection to the server, which reconnects by itself.
 pub(crate) struct Redis(ConnectionManager);
 
 /// Compare and swap in one step: the server runs a script without interruption. An absent key is `false` to Lua.
@@ -19,32 +20,32 @@ impl Redis {
         Ok(Redis(ConnectionManager::new(client).await.context("Redis does not answer")?))
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T> {
+    async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T> {
         command.query_async(&mut self.0.clone()).await.map_err(|error| error.to_string())
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.ask(cmd("GET").arg(key)).await
+        self.query(cmd("GET").arg(key)).await
     }
 
     pub(super) async fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        self.ask(cmd("SET").arg(key).arg(value)).await
+        self.query(cmd("SET").arg(key).arg(value)).await
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
-        self.ask(cmd("DEL").arg(key)).await
+        self.query(cmd("DEL").arg(key)).await
     }
 
     pub(super) async fn keys(&self) -> Result<Vec<String>> {
-        self.ask(cmd("KEYS").arg("*")).await
+        self.query(cmd("KEYS").arg("*")).await
     }
 
     pub(super) async fn increment(&self, key: &str, delta: i64) -> Result<i64> {
-        self.ask(cmd("INCRBY").arg(key).arg(delta)).await
+        self.query(cmd("INCRBY").arg(key).arg(delta)).await
     }
 
     pub(super) async fn swap(&self, key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool> {
         let (given, expected) = (u8::from(expected.is_some()), expected.unwrap_or_default());
-        self.ask(cmd("EVAL").arg(SWAP).arg(1).arg(key).arg(given).arg(expected).arg(value)).await
+        self.query(cmd("EVAL").arg(SWAP).arg(1).arg(key).arg(given).arg(expected).arg(value)).await
     }
 }

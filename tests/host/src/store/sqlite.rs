@@ -1,7 +1,7 @@
-//! SQLite, in the table and file where Spin keeps its own.
+//! A store in SQLite, in the table and file where Spin keeps its own.
 //!
-//! To commit takes five times as long as to increment. So increments are committed together, within [`GATHERED`]: what was counted
-//! then is lost if the host is killed. Everything else is in the file when it is answered.
+//! To commit takes five times as long as to increment. So increments are committed together, every [`FLUSH_INTERVAL`]:
+//! those of the last one are lost if the host is killed. Every other write is in the file when it is answered.
 
 use super::{Result, incremented};
 use anyhow::Context;
@@ -11,43 +11,44 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long increments wait to be committed. Other processes that write to the file wait as long for this one.
-const GATHERED: Duration = Duration::from_millis(10);
+/// Time for which increments wait to be committed. Other processes that write to the file wait as long for this one.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 
+/// One label's rows of the table.
 pub(crate) struct Sqlite {
     connection: Arc<Mutex<Connection>>,
     label: String,
-    /// Has what was incremented committed soon.
-    begun: SyncSender<()>,
+    /// Wakes the thread that commits increments.
+    flush_request: SyncSender<()>,
 }
 
 fn locked(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the transaction of increments, if there is one.
+/// Commits the transaction of increments, if there is one.
 fn commit(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("COMMIT") }
 }
 
-/// The same where nobody waits to be told.
-fn commit_or_say(connection: &Mutex<Connection>) {
+/// Commits where nobody waits for the result: an error goes to standard error.
+fn commit_or_log(connection: &Mutex<Connection>) {
     if let Err(error) = commit(&locked(connection)) {
         eprintln!("what was counted could not be committed: {error}");
     }
 }
 
-/// Commits increments a while after they have begun, until nobody increments any more.
-fn commit_gathered(connection: &Mutex<Connection>, begun: &Receiver<()>) {
-    while begun.recv().is_ok() {
-        std::thread::sleep(GATHERED);
-        commit_or_say(connection);
+/// Commits increments [`FLUSH_INTERVAL`] after each request to, until the store is dropped.
+fn run_flushes(connection: &Mutex<Connection>, requests: &Receiver<()>) {
+    while requests.recv().is_ok() {
+        std::thread::sleep(FLUSH_INTERVAL);
+        commit_or_log(connection);
     }
 }
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        commit_or_say(&self.connection);
+        commit_or_log(&self.connection);
     }
 }
 
@@ -58,8 +59,8 @@ impl Sqlite {
         }
         let connection = Connection::open(file).with_context(|| format!("cannot open {}", file.display()))?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        // A write-ahead log that is not synced at every write: a cache may lose its last writes with the power. What is in it goes into
-        // the file every 16 MiB, for which all wait.
+        // A write-ahead log that is not synced at every write: a cache may lose its last writes with the power. Its
+        // checkpoints come every 16 MiB, and all wait for them.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4096;
              CREATE TABLE IF NOT EXISTS spin_key_value (
@@ -67,19 +68,20 @@ impl Sqlite {
              )",
         )?;
         let connection = Arc::new(Mutex::new(connection));
-        // That it has begun needs to be said once.
-        let (begun, said) = sync_channel(1);
+        // One request is enough for all increments of a transaction.
+        let (flush_request, requests) = sync_channel(1);
         let own = connection.clone();
-        std::thread::spawn(move || commit_gathered(&own, &said));
-        Ok(Sqlite { connection, label: label.to_owned(), begun })
+        std::thread::spawn(move || run_flushes(&own, &requests));
+        Ok(Sqlite { connection, label: label.to_owned(), flush_request })
     }
 
+    /// Works on the connection; a write is not committed where increments are waiting to be.
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&locked(&self.connection)).map_err(|error| error.to_string())
     }
 
-    /// The same for what is to be in the file afterwards, with the increments before it.
-    fn committed<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+    /// Works on the connection and commits, increments before it too.
+    fn with_commit<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         self.with(|connection| {
             let output = work(connection)?;
             commit(connection)?;
@@ -106,11 +108,11 @@ impl Sqlite {
     }
 
     pub(super) fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        self.committed(|connection| self.write(connection, key, value))
+        self.with_commit(|connection| self.write(connection, key, value))
     }
 
     pub(super) fn delete(&self, key: &str) -> Result<()> {
-        self.committed(|connection| {
+        self.with_commit(|connection| {
             let mut statement =
                 connection.prepare_cached("DELETE FROM spin_key_value WHERE store = ?1 AND key = ?2")?;
             statement.execute(params![self.label, key]).map(drop)
@@ -124,17 +126,17 @@ impl Sqlite {
         })
     }
 
-    /// In a transaction that stays open, so that no other process can come between reading and writing.
+    /// Increments in a transaction that stays open, so that no other process can come between reading and writing.
     pub(super) fn increment(&self, key: &str, delta: i64) -> Result<i64> {
         let connection = locked(&self.connection);
-        let told = |error: rusqlite::Error| error.to_string();
+        let message = |error: rusqlite::Error| error.to_string();
         if connection.is_autocommit() {
-            connection.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
-            // Full, and the thread knows already; or gone, which it is only after this.
-            let _ = self.begun.try_send(());
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(message)?;
+            // Full if the thread has a request already; closed only after this store is dropped.
+            let _ = self.flush_request.try_send(());
         }
-        let sum = incremented(self.read(&connection, key).map_err(told)?.as_deref(), delta)?;
-        self.write(&connection, key, sum.to_string().as_bytes()).map_err(told)?;
+        let sum = incremented(self.read(&connection, key).map_err(message)?.as_deref(), delta)?;
+        self.write(&connection, key, sum.to_string().as_bytes()).map_err(message)?;
         Ok(sum)
     }
 

@@ -1,0 +1,570 @@
+//! The configuration: the variables of `spin.toml`, checked. A value that cannot be used is an error, never replaced by
+//! a default in silence.
+
+use crate::platform::Variables;
+use crate::problem::Problem;
+use crate::quota::Rate;
+use crate::sealing::{Cipher, StoreSecrets};
+use crate::supabase::Project;
+use crate::telemetry::log::{LogFormat, LogLevel};
+use http::HeaderName;
+use jsonwebtoken::DecodingKey;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+use std::time::Duration;
+use url::Url;
+
+/// The configuration of a deployment.
+pub(crate) struct Settings {
+    /// The way in which callers say who they are.
+    pub(crate) auth_mode: AuthMode,
+    /// The time for which an expired prediction may stand in for one that cannot be made; zero for never.
+    pub(crate) cache_stale: Duration,
+    /// The time for which a prediction is served from the cache; `None` turns the cache off.
+    pub(crate) cache_ttl: Option<Duration>,
+    /// The header in which a proxy gives the caller's address; `None` believes the host.
+    pub(crate) client_ip_header: Option<HeaderName>,
+    /// The origins whose pages may call this service from a browser.
+    pub(crate) cors_origins: CorsOrigins,
+    /// Places where someone in a crisis finds help, shown with sensitive predictions.
+    pub(crate) crisis_resources: Vec<String>,
+    /// The time that an answer may take in all.
+    pub(crate) inference_timeout: Duration,
+    /// The time for which the outcome of a background prediction is kept.
+    pub(crate) job_ttl: Duration,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: LogLevel,
+    /// The inventory is for those who may ask for predictions.
+    pub(crate) protect_operations: bool,
+    /// The limit on everything but predictions; `None` for none.
+    pub(crate) rate_limit_default: Option<Rate>,
+    /// The limit on predictions; `None` for none.
+    pub(crate) rate_limit_predictions: Option<Rate>,
+    pub(crate) store_secrets: StoreSecrets,
+    /// The project that check-ins come from; `None` for the demo cohort.
+    pub(crate) supabase: Option<Rc<Project>>,
+    /// Predictions that are not in the cache are made in the background, even if the caller did not ask for that.
+    pub(crate) use_background_inference: bool,
+    /// The secret that a webhook must send; `None` if none is configured.
+    pub(crate) webhook_secret: Option<String>,
+}
+
+/// The way in which callers say who they are.
+pub(crate) enum AuthMode {
+    /// They do not.
+    Off,
+    /// With one of these keys, of which the SHA-256 is here.
+    ApiKey(Vec<[u8; 32]>),
+    /// With an access token of this Supabase project.
+    Jwt(Signing, Rc<Project>),
+}
+
+impl AuthMode {
+    /// The variable's value.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            AuthMode::Off => "off",
+            AuthMode::ApiKey(_) => "api_key",
+            AuthMode::Jwt(..) => "jwt",
+        }
+    }
+}
+
+/// The way in which a project signs its tokens. One or the other: a token does not get to choose.
+pub(crate) enum Signing {
+    /// HS256 under the project's legacy secret.
+    Secret(DecodingKey),
+    /// ES256 or RS256 under the keys that the project publishes.
+    KeySet,
+}
+
+/// The origins whose pages may call this service from a browser.
+#[derive(Debug, PartialEq)]
+pub(crate) enum CorsOrigins {
+    Any,
+    Only(Vec<String>),
+}
+
+/// A derived `Debug` would show the secrets.
+impl fmt::Debug for Settings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Settings { .. }")
+    }
+}
+
+/// A shorter secret can be guessed.
+const MIN_SECRET_BYTES: usize = 16;
+/// An API key opens everything: it must not be a word.
+const MIN_API_KEY_BYTES: usize = 24;
+/// RFC 7518 wants a key as long as the hash.
+const MIN_JWT_SECRET_BYTES: usize = 32;
+
+/// A day: longer, and a person would be shown the mood of yesterday.
+const MAX_CACHE_SECONDS: u64 = 86_400;
+/// Below it nothing could be answered, above it no host waits.
+const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
+
+/// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
+/// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
+pub(crate) const VARIABLES: [(&str, &str); 22] = [
+    ("auth_mode", ""),
+    ("supabase_jwt_secret", ""),
+    ("api_keys", ""),
+    ("protect_operations", ""),
+    ("rate_limit_predictions", "60/minute"),
+    ("rate_limit_default", "120/minute"),
+    ("client_ip_header", ""),
+    ("cors_origins", ""),
+    ("cache_ttl_seconds", "300"),
+    ("cache_stale_seconds", "3600"),
+    ("cache_key_secret", ""),
+    ("cache_encryption_key", ""),
+    ("inference_timeout_seconds", "30"),
+    ("use_background_inference", "false"),
+    ("job_ttl_seconds", "600"),
+    ("log_level", "info"),
+    ("log_format", "json"),
+    ("crisis_resources", ""),
+    ("supabase_url", ""),
+    ("supabase_anon_key", ""),
+    ("supabase_service_key", ""),
+    ("webhook_secret", ""),
+];
+
+impl Settings {
+    /// Reads every variable.
+    pub(crate) async fn read(platform: &impl Variables) -> Result<Settings, Problem> {
+        let variables = Reader(platform);
+        let cache_ttl = variables.seconds("cache_ttl_seconds", 0..=MAX_CACHE_SECONDS, "no cache").await?;
+        let cache_stale = variables.seconds("cache_stale_seconds", 0..=MAX_CACHE_SECONDS, "never").await?;
+        let job_ttl = variables.seconds("job_ttl_seconds", 1..=MAX_CACHE_SECONDS, "").await?;
+        let use_background_inference = variables.flag("use_background_inference").await?;
+        let inference_timeout = variables.timeout("inference_timeout_seconds", TIMEOUT_SECONDS).await?;
+        let crisis_resources = list(&variables.text("crisis_resources").await, ';');
+        if crisis_resources.is_empty() {
+            return Err(invalid("crisis_resources", "must name at least one place to find help."));
+        }
+        let supabase = variables.project().await?;
+        let auth_mode = variables.auth_mode(supabase.as_ref()).await?;
+        let protect_operations = variables.protect_operations(&auth_mode).await?;
+        let rate_limit_predictions = variables.rate("rate_limit_predictions").await?;
+        let rate_limit_default = variables.rate("rate_limit_default").await?;
+        let client_ip_header = match variables.text("client_ip_header").await.as_str() {
+            "" => None,
+            name => Some(name.parse().map_err(|_| invalid("client_ip_header", "must be a header's name."))?),
+        };
+        let cors_origins = cors_origins(&variables.text("cors_origins").await).ok_or_else(|| {
+            invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
+        })?;
+        let log_level = variables.text("log_level").await;
+        let log_level = LogLevel::ALL
+            .into_iter()
+            .find(|level| level.name() == log_level)
+            .ok_or_else(|| invalid("log_level", "must be error, warn, info or debug."))?;
+        let log_format = match variables.text("log_format").await.as_str() {
+            "json" => LogFormat::Json,
+            "text" => LogFormat::Text,
+            _ => return Err(invalid("log_format", "must be json or text.")),
+        };
+        let webhook_secret = variables.secret("webhook_secret").await?;
+        let store_secrets = variables.store_secrets().await?;
+        Ok(Settings {
+            auth_mode,
+            cache_stale,
+            cache_ttl: Some(cache_ttl).filter(|ttl| !ttl.is_zero()),
+            client_ip_header,
+            cors_origins,
+            crisis_resources,
+            inference_timeout,
+            job_ttl,
+            log_format,
+            log_level,
+            protect_operations,
+            rate_limit_default,
+            rate_limit_predictions,
+            store_secrets,
+            supabase,
+            use_background_inference,
+            webhook_secret,
+        })
+    }
+
+    /// People's own check-ins are served to whoever asks, because this deployment asked for that by name.
+    pub(crate) fn is_unprotected(&self) -> bool {
+        self.supabase.is_some() && matches!(self.auth_mode, AuthMode::Off)
+    }
+}
+
+/// A variable that cannot be used.
+fn invalid(name: &str, rule: &str) -> Problem {
+    Problem::not_configured(format!("The variable {name} {rule}"))
+}
+
+/// A variable that another one contradicts or lacks.
+fn contradiction(detail: &'static str) -> Problem {
+    Problem::not_configured(detail)
+}
+
+/// Reads variables, each with its default, and holds them to their ranges.
+struct Reader<'a, V>(&'a V);
+
+impl<V: Variables> Reader<'_, V> {
+    /// A variable's value without the blanks around it, or its default if it is not set.
+    async fn text(&self, name: &'static str) -> String {
+        match self.0.variable(name).await {
+            Some(value) => value.trim().to_owned(),
+            None => VARIABLES.iter().find(|(other, _)| *other == name).map_or("", |(_, default)| default).to_owned(),
+        }
+    }
+
+    /// Whole seconds within a range; `zero` is said of 0.
+    async fn seconds(&self, name: &'static str, range: RangeInclusive<u64>, zero: &str) -> Result<Duration, Problem> {
+        let seconds = self.text(name).await.parse().ok().filter(|seconds| range.contains(seconds));
+        let zero = if zero.is_empty() { String::new() } else { format!(" ({zero})") };
+        let (min, max) = (range.start(), range.end());
+        seconds
+            .map(Duration::from_secs)
+            .ok_or_else(|| invalid(name, &format!("must be a whole number from {min}{zero} to {max}.")))
+    }
+
+    /// Seconds with decimals within a range.
+    async fn timeout(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Duration, Problem> {
+        let seconds = self.text(name).await.parse().ok().filter(|seconds| range.contains(seconds));
+        seconds
+            .map(Duration::from_secs_f64)
+            .ok_or_else(|| invalid(name, &format!("must be a number from {} to {}.", range.start(), range.end())))
+    }
+
+    async fn flag(&self, name: &'static str) -> Result<bool, Problem> {
+        match self.text(name).await.as_str() {
+            "" | "false" => Ok(false),
+            "true" => Ok(true),
+            _ => Err(invalid(name, "must be true or false.")),
+        }
+    }
+
+    async fn rate(&self, name: &'static str) -> Result<Option<Rate>, Problem> {
+        let default = VARIABLES.iter().find(|(other, _)| *other == name).map_or("", |(_, default)| default);
+        let rule = || format!("must be like {default} (second, hour, day), or off.");
+        Rate::parse(&self.text(name).await).ok_or_else(|| invalid(name, &rule()))
+    }
+
+    /// A secret that is long enough, or `None` if it is empty.
+    async fn secret(&self, name: &'static str) -> Result<Option<String>, Problem> {
+        match self.text(name).await {
+            empty if empty.is_empty() => Ok(None),
+            short if short.len() < MIN_SECRET_BYTES => {
+                Err(invalid(name, &format!("must have at least {MIN_SECRET_BYTES} bytes.")))
+            }
+            secret => Ok(Some(secret)),
+        }
+    }
+
+    async fn store_secrets(&self) -> Result<StoreSecrets, Problem> {
+        let key_secret = self.secret("cache_key_secret").await?.map(|secret| secret.into_bytes().into());
+        let cipher = match self.text("cache_encryption_key").await.as_str() {
+            "" => None,
+            key => Some(Cipher::parse(key).ok_or_else(|| {
+                invalid("cache_encryption_key", "must be 32 bytes as 64 hexadecimal digits: openssl rand -hex 32")
+            })?),
+        };
+        Ok(StoreSecrets { cipher, key_secret })
+    }
+
+    /// The project that check-ins come from, if there is one.
+    async fn project(&self) -> Result<Option<Rc<Project>>, Problem> {
+        let Some(origin) = database(&self.text("supabase_url").await)? else { return Ok(None) };
+        let anon_key = self.text("supabase_anon_key").await;
+        if anon_key.is_empty() || !is_header_text(&anon_key) {
+            return Err(contradiction(
+                "With supabase_url the variable supabase_anon_key must be the project's anon key.",
+            ));
+        }
+        let service_key = Some(self.text("supabase_service_key").await).filter(|key| !key.is_empty());
+        if service_key.as_ref().is_some_and(|key| !is_header_text(key)) {
+            return Err(invalid("supabase_service_key", "must be the project's service key."));
+        }
+        Ok(Some(Rc::new(Project { origin, anon_key, service_key })))
+    }
+
+    /// The access mode. Without a word, everyone must say who they are as soon as there is a database.
+    async fn auth_mode(&self, supabase: Option<&Rc<Project>>) -> Result<AuthMode, Problem> {
+        match (self.text("auth_mode").await.as_str(), supabase) {
+            ("off", _) | ("", None) => Ok(AuthMode::Off),
+            ("jwt", None) => Err(contradiction(
+                "With auth_mode jwt the variable supabase_url must name the project that signs the tokens.",
+            )),
+            ("jwt" | "", Some(supabase)) => {
+                let secret = self.text("supabase_jwt_secret").await;
+                let signing = match secret.len() {
+                    0 => Signing::KeySet,
+                    1..MIN_JWT_SECRET_BYTES => {
+                        let rule = format!("must have at least {MIN_JWT_SECRET_BYTES} bytes, as Supabase's have.");
+                        return Err(invalid("supabase_jwt_secret", &rule));
+                    }
+                    _ => Signing::Secret(DecodingKey::from_secret(secret.as_bytes())),
+                };
+                Ok(AuthMode::Jwt(signing, supabase.clone()))
+            }
+            ("api_key", _) => {
+                let keys = list(&self.text("api_keys").await, ',');
+                if keys.is_empty() || keys.iter().any(|key| key.len() < MIN_API_KEY_BYTES || !is_header_text(key)) {
+                    return Err(Problem::not_configured(format!(
+                        "With auth_mode api_key the variable api_keys must hold keys of at least {MIN_API_KEY_BYTES} bytes, \
+                         separated by commas."
+                    )));
+                }
+                if supabase.is_some_and(|supabase| supabase.service_key.is_none()) {
+                    return Err(contradiction(
+                        "With auth_mode api_key and supabase_url the variable supabase_service_key must be set.",
+                    ));
+                }
+                Ok(AuthMode::ApiKey(keys.iter().map(|key| Sha256::digest(key).into()).collect()))
+            }
+            _ => Err(invalid("auth_mode", "must be jwt, api_key, off or empty.")),
+        }
+    }
+
+    /// Open where nobody has to say who they are, as beside demo data, unless the variable says otherwise.
+    async fn protect_operations(&self, auth_mode: &AuthMode) -> Result<bool, Problem> {
+        let is_open = matches!(auth_mode, AuthMode::Off);
+        match self.text("protect_operations").await.as_str() {
+            "" => Ok(!is_open),
+            "false" => Ok(false),
+            "true" if is_open => {
+                Err(contradiction("With protect_operations the variable auth_mode must be jwt or api_key."))
+            }
+            "true" => Ok(true),
+            _ => Err(invalid("protect_operations", "must be true, false or empty.")),
+        }
+    }
+}
+
+/// The parts of a list, without the empty ones.
+fn list(text: &str, separator: char) -> Vec<String> {
+    text.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// A text that can be sent in a header as it is.
+fn is_header_text(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn cors_origins(text: &str) -> Option<CorsOrigins> {
+    if text == "*" {
+        return Some(CorsOrigins::Any);
+    }
+    let origins = list(text, ',');
+    // As browsers send it: no path, no port that the scheme implies, lower case.
+    let is_as_sent = |text: &String| origin(text).is_some_and(|url| url.origin().ascii_serialization() == *text);
+    origins.iter().all(is_as_sent).then_some(CorsOrigins::Only(origins))
+}
+
+/// Parses a scheme, a host and a port (RFC 6454), and nothing else.
+fn origin(text: &str) -> Option<Url> {
+    // The URL standard mends much that nobody means: backslashes, blanks, a missing `//`.
+    let is_plain = text.contains("://") && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let url = Url::parse(text).ok().filter(|_| is_plain)?;
+    let is_bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && !text.contains('@');
+    (["http", "https"].contains(&url.scheme()) && url.has_host() && is_bare).then_some(url)
+}
+
+/// The origin of the database, or none for the manifest's placeholder, a host under the reserved name `.invalid` (RFC
+/// 2606): `allowed_outbound_hosts` cannot be made from an empty variable.
+fn database(text: &str) -> Result<Option<String>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let rule = "must be https:// and a host, as in https://project.supabase.co (http:// for localhost only).";
+    let url = origin(text).ok_or_else(|| invalid("supabase_url", rule))?;
+    let host = url.host_str().unwrap_or_default();
+    if host.ends_with(".invalid") {
+        return Ok(None);
+    }
+    // A token in the clear is read by whoever is on the way.
+    let is_local = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    match url.scheme() == "https" || is_local {
+        true => Ok(Some(url.origin().ascii_serialization())),
+        false => Err(invalid("supabase_url", rule)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_platform::Fake;
+    use futures::executor::block_on;
+
+    fn refused(variables: &[(&'static str, &str)]) -> String {
+        let mut fake = Fake::with_variable("crisis_resources", "CVV 188");
+        for (name, value) in variables {
+            fake.set_variable(name, value);
+        }
+        match block_on(Settings::read(&fake)) {
+            Err(Problem::NotConfigured { detail }) => detail.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn detail(name: &'static str, value: &str) -> String {
+        match block_on(Settings::read(&Fake::with_variable(name, value))) {
+            Err(Problem::NotConfigured { detail }) => detail.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_named() {
+        assert!(detail("cache_ttl_seconds", "five").starts_with("The variable cache_ttl_seconds"));
+        assert!(detail("cache_ttl_seconds", "86401").starts_with("The variable cache_ttl_seconds"));
+        for wrong in ["0", "0.04", "120.1", "-1", "NaN", "inf", "soon", ""] {
+            assert!(detail("inference_timeout_seconds", wrong).starts_with("The variable inference_timeout_seconds"));
+        }
+        assert!(detail("webhook_secret", "short").starts_with("The variable webhook_secret"));
+        for (name, values) in [
+            ("cache_stale_seconds", &["-1", "86401", "an hour"][..]),
+            ("log_level", &["INFO", "loud"][..]),
+            ("log_format", &["xml"][..]),
+            ("job_ttl_seconds", &["0", "86401", "an hour"][..]),
+            ("use_background_inference", &["yes", "1"][..]),
+            ("auth_mode", &["none", "JWT", "jwt,off"]),
+            ("protect_operations", &["yes", "1"]),
+            ("rate_limit_predictions", &["60", "none"]),
+            ("rate_limit_default", &["0/minute"]),
+            ("client_ip_header", &["x forwarded", "x:y"]),
+            ("cors_origins", &["app.example", "https://app.example/", "https://a.example, *", "null"]),
+            ("cache_key_secret", &["short"]),
+            ("cache_encryption_key", &["abc", "+f", &"zz".repeat(32), &"é".repeat(32)]),
+        ] {
+            for value in values {
+                assert!(detail(name, value).starts_with(&format!("The variable {name} ")), "{name}={value}");
+            }
+        }
+        assert!(detail("auth_mode", "jwt").contains("supabase_url"));
+        assert!(detail("auth_mode", "api_key").contains("api_keys"));
+        assert!(detail("protect_operations", "true").contains("auth_mode"));
+        let project = [("supabase_url", "https://project.supabase.co"), ("supabase_anon_key", "anon")];
+        let with = |more: &[(&'static str, &'static str)]| refused(&[&project, more].concat());
+        assert!(with(&[("supabase_jwt_secret", "short")]).contains("supabase_jwt_secret"));
+        assert!(with(&[("supabase_service_key", "two words")]).contains("supabase_service_key"));
+        let key = ("api_keys", "a key of no more than a word");
+        assert!(with(&[("auth_mode", "api_key"), key]).contains("api_keys"));
+        let key = ("api_keys", "0123456789abcdef0123456789abcdef");
+        assert!(with(&[("auth_mode", "api_key"), key]).contains("supabase_service_key"));
+        assert!(detail("crisis_resources", " ; ").starts_with("The variable crisis_resources"));
+        assert!(detail("supabase_url", "https://project.supabase.co").starts_with("With supabase_url the variable"));
+        for wrong in [
+            "not a url",
+            "http://project.supabase.co",
+            "https://project.supabase.co/rest/v1",
+            "https://user:word@project.supabase.co",
+            "ftp://project.supabase.co",
+        ] {
+            assert!(detail("supabase_url", wrong).starts_with("The variable supabase_url"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_read_as_browsers_write_it() {
+        let read = |text: &str| origin(text).map(|url| url.origin().ascii_serialization());
+        for (text, origin) in [
+            ("https://Project.Supabase.co", "https://project.supabase.co"),
+            ("https://project.supabase.co:443/", "https://project.supabase.co"),
+            ("http://localhost:54321", "http://localhost:54321"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(origin), "{text}");
+        }
+        for wrong in [
+            "",
+            "/",
+            "project",
+            "//project",
+            "https://",
+            "https://a:b",
+            "https://a:70000",
+            "https://é.example",
+            "https://a b",
+            "https:a",
+            "https:\\\\a",
+            "https://a\t",
+            "https://a?",
+            "https://a#",
+            "https://@a",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_message_gives_the_range_that_is_checked() {
+        let said = |name, value| detail(name, value).split_once(" must ").expect("a rule").1.to_owned();
+        assert_eq!(said("cache_ttl_seconds", "x"), "be a whole number from 0 (no cache) to 86400.");
+        assert_eq!(said("cache_stale_seconds", "x"), "be a whole number from 0 (never) to 86400.");
+        assert_eq!(said("job_ttl_seconds", "0"), "be a whole number from 1 to 86400.");
+        assert_eq!(said("inference_timeout_seconds", "x"), "be a number from 0.05 to 120.");
+        assert_eq!(said("rate_limit_default", "x"), "be like 120/minute (second, hour, day), or off.");
+        assert_eq!(said("webhook_secret", "x"), "have at least 16 bytes.");
+    }
+
+    /// The manifest and the README say what the code does: the same variables, defaults and ranges.
+    #[test]
+    fn the_manifest_and_the_documentation_have_these_variables_defaults_and_ranges() {
+        let manifest: toml::Table = include_str!("../spin.toml").parse().expect("TOML");
+        let declared = manifest["variables"].as_table().expect("variables");
+        let passed_on = manifest["component"]["bipolar-edge"]["variables"].as_table().expect("variables");
+        let only_in_the_manifest = ["crisis_resources", "supabase_url"];
+        assert_eq!(declared.len(), VARIABLES.len());
+        let readme = include_str!("../README.md");
+        let row = |name: &str| {
+            let mark = format!("`{name}`");
+            let row = readme.lines().find(|line| {
+                line.starts_with("| `") && line.split('|').nth(1).is_some_and(|cell| cell.contains(&mark))
+            });
+            row.unwrap_or_else(|| panic!("the README has no row for {name}"))
+        };
+        for (name, default) in VARIABLES {
+            assert_eq!(passed_on[name].as_str(), Some(format!("{{{{ {name} }}}}").as_str()));
+            let last = row(name).trim_end_matches(['|', ' ']).rsplit('|').next().expect("a cell");
+            if !only_in_the_manifest.contains(&name) {
+                assert_eq!(declared[name]["default"].as_str(), Some(default), "{name}");
+                assert!(default.is_empty() || last.contains(default), "{name}: the README says {last}, not {default}");
+            }
+        }
+        let ranges = [
+            ("cache_ttl_seconds", format!("0 (no cache) to {MAX_CACHE_SECONDS}")),
+            ("cache_stale_seconds", format!("0 (never) to {MAX_CACHE_SECONDS}")),
+            ("job_ttl_seconds", format!("1 to {MAX_CACHE_SECONDS}")),
+            ("inference_timeout_seconds", format!("{} to {}", TIMEOUT_SECONDS.start(), TIMEOUT_SECONDS.end())),
+            ("webhook_secret", format!("{MIN_SECRET_BYTES} bytes or more")),
+            ("cache_key_secret", format!("{MIN_SECRET_BYTES} bytes or more")),
+            ("api_keys", format!("{MIN_API_KEY_BYTES} bytes or more")),
+            ("supabase_jwt_secret", format!("{MIN_JWT_SECRET_BYTES} bytes or more")),
+        ];
+        let manifest = include_str!("../spin.toml");
+        for (name, range) in ranges {
+            assert!(row(name).contains(&range), "the README does not say {range} of {name}");
+            let comment = manifest.split_once(&format!("\n{name} = ")).expect("declared").0.rsplit('\n').next();
+            // Of the JWT secret the manifest says what it is for.
+            if name != "supabase_jwt_secret" {
+                assert!(comment.is_some_and(|line| line.contains(&range)), "spin.toml does not say {range} of {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_time_to_live_turns_the_cache_off_and_the_placeholder_is_no_database() {
+        let settings = block_on(Settings::read(&Fake::with_variable("cache_ttl_seconds", "0"))).expect("valid");
+        assert_eq!(settings.cache_ttl, None);
+        let placeholder = Fake::with_variable("supabase_url", "https://unset.invalid");
+        let settings = block_on(Settings::read(&placeholder)).expect("valid");
+        assert_eq!(settings.crisis_resources, ["CVV 188", "findahelpline.com"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! A request as its endpoint is given it, made in `lib.rs`.
+
+use crate::access::Caller;
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::instance::Instance;
+use crate::platform::Platform;
+use crate::routes::PathParameters;
+use crate::telemetry::request_log::RequestInfo;
+use crate::telemetry::timing::Timing;
+use crate::telemetry::trace::Trace;
+use http::HeaderMap;
+use std::rc::Rc;
+
+/// The context of a request: the instance that answers it, and the caller who asks.
+pub(crate) struct RequestContext<P> {
+    pub(crate) instance: Rc<Instance<P>>,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) caller: Rc<Caller>,
+    pub(crate) deadline: Deadline,
+    pub(crate) trace: Option<Trace>,
+    pub(crate) timing: Rc<Timing>,
+    pub(crate) info: Rc<RequestInfo>,
+}
+
+impl<P> RequestContext<P> {
+    /// The context of work that is done after the answer: another span of the same trace, with a deadline of its own.
+    pub(crate) fn for_background(&self, deadline: Deadline) -> RequestContext<P> {
+        RequestContext {
+            instance: self.instance.clone(),
+            settings: self.settings.clone(),
+            caller: self.caller.clone(),
+            deadline,
+            trace: self.trace.as_ref().map(Trace::child),
+            timing: Rc::new(Timing::about(self.timing.person())),
+            info: self.info.clone(),
+        }
+    }
+}
+
+/// A request that was let in, on its way to its endpoint.
+pub(crate) struct EndpointRequest<'a, P: Platform> {
+    pub(crate) context: &'a RequestContext<P>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) path: PathParameters<'a>,
+    pub(crate) query: &'a str,
+    pub(crate) body: P::Body,
+}

@@ -1,0 +1,64 @@
+//! `POST /hooks/check-ins`: the database's webhook, after which predictions about the people of a changed row are not
+//! served again.
+
+use super::invalidation::Body;
+use crate::context::EndpointRequest;
+use crate::http::Response;
+use crate::http::body::read_json;
+use crate::ids::UserId;
+use crate::limits::MAX_ITEM_BYTES;
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::request::json_problem;
+use serde::Deserialize;
+
+/// The table whose rows are check-ins.
+const TABLE: &str = "check_ins";
+
+/// A database webhook, as Supabase sends it. Its other fields are not read.
+#[derive(Deserialize)]
+struct Change {
+    table: String,
+    record: Option<Row>,
+    old_record: Option<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    user_id: Option<String>,
+}
+
+pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let EndpointRequest { context, headers, body, .. } = request;
+    let body = read_json(&context.instance.platform, headers, body, MAX_ITEM_BYTES, context.deadline).await?;
+    let mut invalidated = 0;
+    for person in people(&body)? {
+        invalidated += context.instance.cache.invalidate(&context.settings, person).await?;
+    }
+    Ok(Response::json(200, &Body { invalidated }))
+}
+
+/// Parses the people that a changed row is, and was, of.
+fn people(body: &[u8]) -> Result<Vec<UserId>, Problem> {
+    let change: Change = serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => {
+            Problem::invalid("body", "is no change of a row: table, record and old_record are needed")
+        }
+        _ => json_problem(&error),
+    })?;
+    if change.table != TABLE {
+        return Err(Problem::invalid("table", "must be check_ins"));
+    }
+    let ids = [change.record, change.old_record].into_iter().flatten().filter_map(|row| row.user_id);
+    let mut people: Vec<UserId> = Vec::new();
+    for id in ids {
+        let person = UserId::parse(&id).ok_or_else(|| Problem::invalid("record.user_id", "is not a UUID"))?;
+        if !people.contains(&person) {
+            people.push(person);
+        }
+    }
+    if people.is_empty() {
+        return Err(Problem::invalid("record.user_id", "is missing, and so is old_record's"));
+    }
+    Ok(people)
+}

@@ -1,0 +1,97 @@
+//! `GET /v2`, `/v2/health/...` and `/v2/models/{name}`: the server and its models.
+
+use super::lookup::{INPUT, find_model};
+use super::outputs::OutputKind;
+use crate::context::EndpointRequest;
+use crate::http::Response;
+use crate::platform::Platform;
+use crate::problem::Problem;
+use bipolar_edge_models::{MODELS, Output};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Server {
+    name: &'static str,
+    version: &'static str,
+    extensions: [&'static str; 1],
+}
+
+#[derive(Serialize)]
+struct Live {
+    live: bool,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    ready: bool,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    name: &'static str,
+    versions: [&'static str; 1],
+    platform: &'static str,
+    inputs: [TensorMetadata; 1],
+    outputs: [TensorMetadata; 3],
+}
+
+#[derive(Serialize)]
+struct TensorMetadata {
+    name: &'static str,
+    datatype: &'static str,
+    /// -1 for as many as are sent.
+    shape: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Names>,
+}
+
+/// The names of the places of a tensor's last dimension.
+#[derive(Serialize)]
+struct Names {
+    names: String,
+}
+
+pub(in crate::endpoints) async fn server<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let version = env!("CARGO_PKG_VERSION");
+    let server = Server { name: "bipolar-edge", version, extensions: ["binary_tensor_data"] };
+    Ok(Response::json(200, &server).with_model_etag(request.headers))
+}
+
+pub(in crate::endpoints) async fn live<P: Platform>(_: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    Ok(Response::json(200, &Live { live: true }))
+}
+
+pub(in crate::endpoints) async fn ready<P: Platform>(_: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    Ok(Response::json(200, &Ready { name: None, ready: !MODELS.is_empty() }))
+}
+
+pub(in crate::endpoints) async fn model_ready<P: Platform>(
+    request: EndpointRequest<'_, P>,
+) -> Result<Response, Problem> {
+    let model = find_model(&request.path)?;
+    Ok(Response::json(200, &Ready { name: Some(model.name), ready: true }))
+}
+
+pub(in crate::endpoints) async fn model<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+    let model = find_model(&request.path)?;
+    let outputs = match model.output {
+        Output::Classes { classes, .. } => classes.join(","),
+        Output::Risk { event, .. } => event.to_owned(),
+    };
+    let tensor = |name, row_shape: &[usize], names: Option<String>| TensorMetadata {
+        name,
+        datatype: "FP64",
+        shape: std::iter::once(-1).chain(row_shape.iter().map(|length| *length as i64)).collect(),
+        parameters: names.map(|names| Names { names }),
+    };
+    let outputs = OutputKind::ALL.map(|kind| {
+        let names = (kind != OutputKind::Contributions).then(|| outputs.clone());
+        tensor(kind.name(), &kind.row_shape(model), names)
+    });
+    let inputs = [tensor(INPUT, &[model.features.len()], Some(model.features.join(",")))];
+    let platform = "bipolar-edge_forest";
+    let metadata = Metadata { name: model.name, versions: [model.version], platform, inputs, outputs };
+    Ok(Response::json(200, &metadata).with_model_etag(request.headers))
+}

@@ -1,0 +1,136 @@
+//! A platform for tests: variables by hand, a store in memory, time that passes at once.
+
+use crate::platform::{
+    BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, RequestBody, StoreError, Tasks,
+    Variables,
+};
+use futures::future::LocalBoxFuture;
+use http::HeaderMap;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+#[derive(Clone, Default)]
+pub(crate) struct Fake {
+    pub(crate) variables: HashMap<&'static str, String>,
+    pub(crate) stored: Rc<RefCell<HashMap<String, Vec<u8>>>>,
+    /// The answer of every other server.
+    pub(crate) upstream: String,
+    /// The number of requests to other servers.
+    pub(crate) fetches: Rc<Cell<usize>>,
+    pub(crate) spawned: Rc<RefCell<Vec<LocalBoxFuture<'static, ()>>>>,
+}
+
+impl Fake {
+    /// The defaults of `spin.toml` with one variable changed.
+    pub(crate) fn with_variable(name: &'static str, value: &str) -> Fake {
+        let mut fake = Fake::default();
+        fake.variables.insert("crisis_resources", "CVV 188; findahelpline.com".to_owned());
+        fake.set_variable(name, value);
+        fake
+    }
+
+    pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
+        self.variables.insert(name, value.to_owned());
+    }
+}
+
+impl RequestBody for Vec<u8> {
+    async fn read(self, max: usize) -> Result<Vec<u8>, BodyError> {
+        if self.len() > max { Err(BodyError::TooLong) } else { Ok(self) }
+    }
+}
+
+impl Inbound for Fake {
+    type Body = Vec<u8>;
+
+    fn client_address<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        headers.get("client-address").and_then(|address| address.to_str().ok())
+    }
+
+    fn is_https(&self, _: &HeaderMap) -> bool {
+        false
+    }
+}
+
+impl Exporter for Fake {}
+
+impl Variables for Fake {
+    async fn variable(&self, name: &'static str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+}
+
+impl KeyValue for Fake {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.stored.borrow().get(key).cloned())
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.stored.borrow_mut().insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.stored.borrow().contains_key(key))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.stored.borrow_mut().remove(key);
+        Ok(())
+    }
+
+    fn counter_exists(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.stored.borrow().contains_key(key))
+    }
+
+    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
+        let mut stored = self.stored.borrow_mut();
+        let number = stored.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok()).unwrap_or(0);
+        stored.insert(key.to_owned(), (number + delta).to_string().into_bytes());
+        Ok(number + delta)
+    }
+}
+
+impl OutboundHttp for Fake {
+    /// Takes a few turns of whoever else is waiting.
+    async fn fetch(&self, _: &Fetch, _: usize) -> Result<Fetched, FetchError> {
+        self.fetches.set(self.fetches.get() + 1);
+        for _ in 0..5 {
+            self.yield_now().await;
+        }
+        Ok(Fetched { status: 200, body: self.upstream.clone().into_bytes() })
+    }
+}
+
+impl Tasks for Fake {
+    /// Takes a turn of whoever else is waiting; a time-out is longer than any test.
+    async fn sleep(&self, duration: Duration) {
+        match duration < Duration::from_millis(10) {
+            true => self.yield_now().await,
+            false => std::future::pending().await,
+        }
+    }
+
+    async fn yield_now(&self) {
+        let mut yielded = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return std::task::Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        use futures::FutureExt;
+        let mut task = task.boxed_local();
+        // A task that waits for a time to pass waits for ever, and keeps what it holds.
+        if (&mut task).now_or_never().is_none() {
+            self.spawned.borrow_mut().push(task);
+        }
+    }
+}

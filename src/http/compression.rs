@@ -1,0 +1,87 @@
+//! Compressed bodies (RFC 9110, section 8.4): gzip and deflate in requests, gzip in answers.
+
+use super::headers::accepts;
+use crate::problem::Problem;
+use flate2::Compression;
+use flate2::bufread::{GzDecoder, ZlibDecoder};
+use flate2::write::GzEncoder;
+use http::HeaderMap;
+use std::io::{Read, Write};
+
+/// A shorter answer is not worth it: it is on its way in the first packets that a connection may send, and to compress
+/// it takes longer than to make it.
+pub(crate) const MIN_COMPRESSED_BYTES: usize = 4 << 10;
+
+/// Decompresses a request's body, of at most `limit` bytes. Reads little beyond them.
+pub(crate) fn decompress(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut encodings = headers.get_all("content-encoding").iter();
+    let encoding = match (encodings.next(), encodings.next()) {
+        (None, _) => return Ok(body),
+        (Some(encoding), None) => encoding.to_str().unwrap_or("").trim().to_ascii_lowercase(),
+        (Some(_), Some(_)) => return Err(Problem::UnsupportedContentEncoding),
+    };
+    let max = limit as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = match encoding.as_str() {
+        "identity" => return Ok(body),
+        "gzip" | "x-gzip" => GzDecoder::new(body.as_slice()).take(max).read_to_end(&mut bytes),
+        "deflate" => ZlibDecoder::new(body.as_slice()).take(max).read_to_end(&mut bytes),
+        _ => return Err(Problem::UnsupportedContentEncoding),
+    };
+    match read {
+        Ok(length) if length > limit => Err(Problem::TooLarge { limit }),
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(Problem::invalid("body", "is not what its content-encoding says")),
+    }
+}
+
+/// Compresses an answer's body.
+pub(crate) fn gzip(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    encoder.write_all(body).and_then(|()| encoder.finish()).ok()
+}
+
+/// Decompresses a file that the build has compressed.
+pub(crate) fn gunzip(gzip: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(gzip).read_to_end(&mut bytes).ok().map(|_| bytes)
+}
+
+/// Returns true if `accept-encoding` has gzip, by its own name or as anything.
+pub(crate) fn is_gzip_accepted(headers: &HeaderMap) -> bool {
+    accepts(headers, "accept-encoding", &["gzip", "x-gzip"], Some("*"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(encoding: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(http::header::CONTENT_ENCODING, http::HeaderValue::from_static(encoding))])
+    }
+
+    #[test]
+    fn a_compressed_body_comes_back_as_it_was() {
+        let body = vec![b' '; MIN_COMPRESSED_BYTES];
+        let compressed = gzip(&body).expect("gzip");
+        assert!(compressed.len() < 100);
+        assert_eq!(gunzip(&compressed).as_deref(), Some(&*body));
+        assert_eq!(decompress(&encoded("gzip"), compressed, MIN_COMPRESSED_BYTES), Ok(body));
+    }
+
+    proptest! {
+        #[test]
+        fn no_compressed_bytes_panic_or_become_more_than_they_may(
+            mut noise in proptest::collection::vec(any::<u8>(), 0..64), at in any::<prop::sample::Index>(), is_gzip: bool,
+        ) {
+            let encoding = encoded(if is_gzip { "gzip" } else { "deflate" });
+            let _ = decompress(&encoding, noise.clone(), 100);
+            let mut bytes = gzip(&[b'x'; 5000]).expect("gzip");
+            let at = at.index(bytes.len());
+            noise.truncate(bytes.len() - at);
+            bytes[at..at + noise.len()].copy_from_slice(&noise);
+            prop_assert!(decompress(&encoding, bytes, 100).is_err());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Headers of requests.
+
+use crate::supabase::Token;
+use http::{HeaderMap, HeaderValue};
+
+/// The header of a name, if there is exactly one: of several credentials none can be told to be the caller's.
+pub(crate) fn single_header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let mut all = headers.get_all(name).iter();
+    all.next().filter(|_| all.next().is_none())
+}
+
+/// The bearer token of a request (RFC 6750).
+pub(crate) fn bearer_token(headers: &HeaderMap) -> Option<Token> {
+    Token::parse(single_header(headers, "authorization")?.to_str().ok()?)
+}
+
+/// The parts of a header that is a comma-separated list, over all headers of the name.
+pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// Returns true if a header of content negotiation (RFC 9110, section 12.5) accepts one of `names`, by its own name or
+/// as `wildcard`, with a weight above 0.
+pub(crate) fn accepts(headers: &HeaderMap, header: &str, names: &[&str], wildcard: Option<&str>) -> bool {
+    let mut by_wildcard = false;
+    for range in list(headers, header) {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        let is_wanted = weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f64| weight > 0.0));
+        if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return is_wanted;
+        }
+        if Some(name) == wildcard {
+            by_wildcard = is_wanted;
+        }
+    }
+    by_wildcard
+}
+
+/// Returns true if a proxy says that the caller spoke TLS to it.
+pub(crate) fn is_forwarded_https(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|protocol| protocol.as_bytes().starts_with(b"https"))
+}
+
+/// Returns true if the caller would rather be told where to look later (`Prefer: respond-async`, RFC 7240).
+pub(crate) fn prefers_async(headers: &HeaderMap) -> bool {
+    let mut names = list(headers, "prefer").map(|one| one.split([';', '=']).next().unwrap_or(""));
+    names.any(|name| name.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().expect("a header"))])
+    }
+
+    #[test]
+    fn a_coding_is_accepted_by_name_or_as_anything() {
+        for (accepted, gzip) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5, br", true),
+            ("x-gzip", true),
+            ("*", true),
+            ("*;q=0", false),
+            ("gzip;q=0, *", false),
+            ("*, gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("gzip;q=x", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            let headers = headers("accept-encoding", accepted);
+            assert_eq!(accepts(&headers, "accept-encoding", &["gzip", "x-gzip"], Some("*")), gzip, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_is_accepted_by_its_own_name_alone() {
+        for (accepted, html) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json;q=0.9, Text/HTML;level=1", true),
+            ("*/*", false),
+            ("application/json", false),
+            ("text/html;q=0, application/json", false),
+        ] {
+            assert_eq!(accepts(&headers("accept", accepted), "accept", &["text/html"], None), html, "{accepted}");
+        }
+        assert!(!accepts(&HeaderMap::new(), "accept", &["text/html"], None));
+    }
+
+    #[test]
+    fn a_preference_is_read_among_others() {
+        for (value, is_async) in
+            [("respond-async, wait=10", true), ("wait=10; x, Respond-Async", true), ("wait", false)]
+        {
+            assert_eq!(prefers_async(&headers("prefer", value)), is_async, "{value}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Bounds on what a request or an upstream may send, in one place: the checks and the texts of errors are made from
+//! them.
+
+use std::fmt;
+
+/// The most bytes of a path with its query: the longest that is of use has some 150.
+pub(crate) const MAX_URL_BYTES: usize = 4 << 10;
+/// The most bytes of all headers together.
+pub(crate) const MAX_HEADER_BYTES: usize = 32 << 10;
+/// The most headers of a request.
+pub(crate) const MAX_HEADERS: usize = 100;
+/// The most bytes of a body, a webhook's too, and of an item of a batch.
+pub(crate) const MAX_ITEM_BYTES: usize = 256 << 10;
+/// The most bytes of a batch, and of an inference request.
+pub(crate) const MAX_BATCH_BYTES: usize = 4 << 20;
+/// The most bytes of the database's answer: hundreds of check-ins with every column.
+pub(crate) const MAX_UPSTREAM_BYTES: usize = 1 << 20;
+
+/// A number of bytes as texts give it: `256 KiB`, `4 MiB`.
+pub(crate) struct Bytes(pub(crate) usize);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 1 << 20 => write!(out, "{} MiB", bytes >> 20),
+            bytes => write!(out, "{} KiB", bytes >> 10),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Questions that come with their check-ins: the body of `POST /data/predictions`, or an item of a batch.
+
+use super::errors::Errors;
+use super::options::{PredictionOptions, parse_limit_checkins, parse_types, parse_window};
+use crate::checkins::checkin::{self, ParsedCheckIn};
+use crate::ids::{UserId, WindowDays};
+use crate::problem::Problem;
+use bipolar_edge_models::Model;
+use features::CheckIn;
+use serde_json::Value;
+
+/// The most check-ins that a question may carry: a month of history before a month.
+const MAX_CHECKINS: usize = 60;
+
+/// A question that comes with its check-ins.
+#[derive(Debug)]
+pub struct PostedRequest {
+    /// Latest first, one a day.
+    pub(crate) checkins: Vec<CheckIn>,
+    pub(crate) options: PredictionOptions,
+    /// Echoed in the answer.
+    pub(crate) user_id: Option<UserId>,
+    /// The check-ins that were dropped.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl PostedRequest {
+    /// Parses a body, or one item of a batch. Errors with everything that is wrong, each with its index.
+    pub fn parse(body: &[u8]) -> Result<PostedRequest, Problem> {
+        let mut errors = Errors::default();
+        let body: Value = serde_json::from_slice(body).map_err(|error| json_problem(&error))?;
+        let Value::Object(body) = body else {
+            return Err(Problem::invalid("body", "must be an object with checkins"));
+        };
+        let (mut options, mut user_id, mut parsed) = (PredictionOptions::default(), None, Vec::new());
+        for (name, value) in &body {
+            match name.as_str() {
+                "checkins" => parsed = parse_checkins(value, &mut errors),
+                "types" => options.types = errors.keep(name, types(value)).unwrap_or_default(),
+                "window_days" => {
+                    let window = errors.keep(name, parse_window(&whole_number(value)));
+                    options.window = window.unwrap_or(WindowDays::DEFAULT);
+                }
+                "limit_checkins" => {
+                    options.limit_checkins =
+                        errors.keep(name, parse_limit_checkins(&whole_number(value))).unwrap_or_default();
+                }
+                "explain" => {
+                    let flag = value.as_bool().ok_or_else(|| "must be true or false".to_owned());
+                    options.explain = errors.keep(name, flag).unwrap_or_default();
+                }
+                "user_id" => {
+                    let parsed = value.as_str().and_then(UserId::parse).ok_or_else(|| "is not a UUID".to_owned());
+                    user_id = errors.keep(name, parsed);
+                }
+                other => errors.add(
+                    other,
+                    "is not a field; checkins, types, window_days, limit_checkins, explain and user_id are".to_owned(),
+                ),
+            }
+        }
+        if !body.contains_key("checkins") {
+            errors.add("checkins", format!("is missing: an array of up to {MAX_CHECKINS} check-ins"));
+        }
+        check_one_person(user_id, &parsed, &mut errors);
+        let (checkins, warnings) = checkin::one_a_day(parsed);
+        errors.none_or(PostedRequest { checkins, options, user_id, warnings })
+    }
+}
+
+/// The problem with a body that is not JSON. serde's own words quote nothing of the body, only where it ends to make
+/// sense.
+pub(crate) fn json_problem(error: &serde_json::Error) -> Problem {
+    let message = match error.classify() {
+        serde_json::error::Category::Eof => "ends too early to be JSON".to_owned(),
+        _ => format!("is not JSON: line {}, column {}", error.line(), error.column()),
+    };
+    Problem::invalid("body", &message)
+}
+
+/// A whole number as text; empty if it is none. JSON does not tell 7 from 7.0.
+fn whole_number(value: &Value) -> String {
+    let number = value.as_f64().filter(|number| number.fract() == 0.0);
+    number.map_or_else(String::new, |number| number.to_string())
+}
+
+/// Parses the check-ins; those that are valid are returned, each with its index.
+fn parse_checkins(value: &Value, errors: &mut Errors) -> Vec<(usize, ParsedCheckIn)> {
+    let Value::Array(all) = value else {
+        errors.add("checkins", "must be an array".to_owned());
+        return Vec::new();
+    };
+    if all.len() > MAX_CHECKINS {
+        errors.add("checkins", format!("has {} check-ins; {MAX_CHECKINS} may be sent", all.len()));
+        return Vec::new();
+    }
+    let mut parsed = Vec::new();
+    for (index, value) in all.iter().enumerate() {
+        match checkin::parse(value, &format!("checkins[{index}]")) {
+            Ok(checkin) => parsed.push((index, checkin)),
+            Err(wrong) => errors.append(wrong),
+        }
+    }
+    parsed
+}
+
+/// Check-ins of two people together would be a prediction about neither.
+fn check_one_person(user_id: Option<UserId>, parsed: &[(usize, ParsedCheckIn)], errors: &mut Errors) {
+    let mut first = user_id.map(|id| id.to_string());
+    for (index, checkin) in parsed {
+        let Some(own) = checkin.user_id.as_ref().map(|id| id.to_ascii_lowercase()) else { continue };
+        if *first.get_or_insert_with(|| own.clone()) != own {
+            errors.add(&format!("checkins[{index}].user_id"), "is of another person than the others".to_owned());
+        }
+    }
+}
+
+/// Parses types as an array, or as a query has them.
+fn types(value: &Value) -> Result<Vec<&'static Model>, String> {
+    match value {
+        Value::String(text) => parse_types(text),
+        Value::Array(all) => {
+            // A name that is no text is no type either.
+            let names: Vec<&str> = all.iter().map(|name| name.as_str().unwrap_or("?")).collect();
+            parse_types(&names.join(","))
+        }
+        _ => parse_types("?"),
+    }
+}

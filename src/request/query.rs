@@ -1,0 +1,145 @@
+//! Questions about a person whose check-ins the service has: path and query.
+
+use super::errors::Errors;
+use super::options::{PredictionOptions, parse_flag, parse_limit_checkins, parse_types, parse_window};
+use crate::ids::{UserId, WindowDays};
+use crate::problem::Problem;
+use std::fmt;
+use url::form_urlencoded;
+
+/// The most parameters of a query, which bounds the work that a hostile one can cause; four are known.
+const MAX_PARAMETERS: usize = 16;
+
+/// A question about a person whose check-ins the service has.
+#[derive(Debug)]
+pub struct PredictionRequest {
+    pub(crate) user_id: UserId,
+    pub(crate) options: PredictionOptions,
+}
+
+/// Prints the question in one form, however it was written: to tell questions apart, never into a log.
+impl fmt::Display for PredictionRequest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PredictionOptions { types, window, limit_checkins, explain } = &self.options;
+        write!(out, "{} {} {limit_checkins} {explain}", self.user_id, window.get())?;
+        types.iter().try_for_each(|model| write!(out, " {}", model.name))
+    }
+}
+
+impl PredictionRequest {
+    /// Parses path and query. Errors with everything that is wrong.
+    pub fn parse(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        let names = ["types", "window_days", "limit_checkins", "explain"];
+        PredictionRequest::parse_some(user_id, query, &names, WindowDays::DEFAULT)
+    }
+
+    /// Parses the path of an endpoint without parameters.
+    pub(crate) fn parse_person(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        PredictionRequest::parse_some(user_id, query, &[], WindowDays::DEFAULT)
+    }
+
+    /// Parses path and query of an endpoint that predicts nothing: a person and a window, by default the longest.
+    pub(crate) fn parse_check_ins(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
+        PredictionRequest::parse_some(user_id, query, &["window_days"], WindowDays::MAX)
+    }
+
+    /// Parses path and query of an endpoint that has some of the parameters, which are named in the order in which
+    /// errors name them.
+    fn parse_some(
+        user_id: &str,
+        query: &str,
+        names: &[&str],
+        window: WindowDays,
+    ) -> Result<PredictionRequest, Problem> {
+        let mut errors = Errors::default();
+        let user_id = errors.keep("user_id", UserId::parse(user_id).ok_or_else(|| "is not a UUID".to_owned()));
+        let mut options = PredictionOptions { window, ..PredictionOptions::default() };
+        let mut seen: Vec<String> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if seen.iter().any(|other| *other == name) {
+                errors.add(&name, "is given more than once".to_owned());
+                continue;
+            }
+            match names.iter().find(|known| **known == name).copied() {
+                Some("types") => options.types = errors.keep("types", parse_types(&value)).unwrap_or_default(),
+                Some("window_days") => {
+                    options.window = errors.keep("window_days", parse_window(&value)).unwrap_or(window);
+                }
+                Some("limit_checkins") => {
+                    options.limit_checkins =
+                        errors.keep("limit_checkins", parse_limit_checkins(&value)).unwrap_or_default();
+                }
+                Some("explain") => options.explain = errors.keep("explain", parse_flag(&value)).unwrap_or_default(),
+                _ => errors.add(&name, unknown_parameter(names)),
+            }
+            seen.push(name.into_owned());
+            if seen.len() > MAX_PARAMETERS {
+                errors.add("query", format!("has more than {MAX_PARAMETERS} parameters"));
+                break;
+            }
+        }
+        errors.none_or(PredictionRequest { user_id: user_id.unwrap_or(UserId::NIL), options })
+    }
+}
+
+/// The error of a parameter that is not among these.
+fn unknown_parameter(names: &[&str]) -> String {
+    match names {
+        [] => "is not a parameter; this endpoint has none".to_owned(),
+        [one] => format!("is not a parameter; {one} is"),
+        [first @ .., last] => format!("is not a parameter; {} and {last} are", first.join(", ")),
+    }
+}
+
+/// Errors if there are parameters, for an endpoint that has none.
+pub(crate) fn reject_parameters(query: &str) -> Result<(), Problem> {
+    let mut errors = Errors::default();
+    if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
+        errors.add(&name, unknown_parameter(&[]));
+    }
+    errors.none_or(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SOMEONE: &str = "11111111-1111-4111-8111-11111111111A";
+
+    fn errors(user_id: &str, query: &str) -> Vec<(String, String)> {
+        match PredictionRequest::parse(user_id, query) {
+            Err(Problem::Invalid(errors)) => errors.into_iter().map(|error| (error.field, error.message)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let found = errors(
+            "me",
+            "types=mood,relapse_risk&window_days=0&limit_checkins=11&explain=maybe&windowdays=3&explain=true",
+        );
+        let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["user_id", "types", "window_days", "limit_checkins", "explain", "windowdays", "explain"]);
+        assert_eq!(found[2].1, "must be a whole number from 1 to 30");
+        assert_eq!(found[6].1, "is given more than once");
+    }
+
+    #[test]
+    fn types_keep_the_order_of_the_registry_and_come_once() {
+        let request = PredictionRequest::parse(SOMEONE, "types=relapse_risk,mood_state,relapse_risk").expect("valid");
+        let names: Vec<&str> = request.options.types.iter().map(|model| model.name).collect();
+        assert_eq!(names, ["mood_state", "relapse_risk"]);
+        assert_eq!(request.user_id.to_string(), SOMEONE.to_lowercase());
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_panics_or_yields_more_than_a_bounded_answer(user_id in ".*", query in ".{0,4000}") {
+            if let Err(Problem::Invalid(errors)) = PredictionRequest::parse(&user_id, &query) {
+                prop_assert!(errors.len() <= 2 * MAX_PARAMETERS + 3);
+            }
+        }
+    }
+}

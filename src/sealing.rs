@@ -1,0 +1,112 @@
+//! The cryptography of the store: values are sealed for their key, and keys hold keyed hashes in place of names.
+
+use chacha20poly1305::aead::{Aead, Generate, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use std::rc::Rc;
+
+/// The secrets of a deployment's store.
+#[derive(Clone, Default)]
+pub(crate) struct StoreSecrets {
+    /// Seals values; `None` leaves them as they are.
+    pub(crate) cipher: Option<Cipher>,
+    /// The secret that keys are hashed with; `None` for one that is made and kept in the store.
+    pub(crate) key_secret: Option<Rc<[u8]>>,
+}
+
+/// XChaCha20-Poly1305, with a random nonce in front of each value.
+#[derive(Clone)]
+pub(crate) struct Cipher(XChaCha20Poly1305);
+
+impl Cipher {
+    /// Parses a key of 64 hexadecimal digits.
+    pub(crate) fn parse(digits: &str) -> Option<Cipher> {
+        let mut key = [0; 32];
+        let key = base16ct::mixed::decode(digits, &mut key).ok().filter(|key| key.len() == 32)?;
+        XChaCha20Poly1305::new_from_slice(key).ok().map(Cipher)
+    }
+
+    /// Seals a value for its key.
+    pub(crate) fn seal(&self, key: &str, value: &[u8]) -> Vec<u8> {
+        let nonce = XNonce::generate();
+        let sealed = self.0.encrypt(&nonce, Payload { msg: value, aad: key.as_bytes() });
+        // Encryption fails for values beyond 256 GiB only; an empty value opens for no key.
+        sealed.map_or_else(|_| Vec::new(), |sealed| [nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens a value, or returns `None` if it was not sealed for this key under this cipher.
+    pub(crate) fn open(&self, key: &str, value: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = value.split_first_chunk::<24>()?;
+        self.0.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: key.as_bytes() }).ok()
+    }
+}
+
+impl StoreSecrets {
+    /// A value as it goes into the store.
+    pub(crate) fn seal(&self, key: &str, value: &[u8]) -> Vec<u8> {
+        self.cipher.as_ref().map_or_else(|| value.to_vec(), |cipher| cipher.seal(key, value))
+    }
+
+    /// A value out of the store, or `None` if this deployment did not seal it for this key.
+    pub(crate) fn open(&self, key: &str, value: Vec<u8>) -> Option<Vec<u8>> {
+        match &self.cipher {
+            None => Some(value),
+            Some(cipher) => cipher.open(key, &value),
+        }
+    }
+}
+
+/// HMAC-SHA256 that has been given its secret.
+#[derive(Clone)]
+pub(crate) struct KeyedHash(Hmac<Sha256>);
+
+impl KeyedHash {
+    /// Returns `None` if the secret cannot be used, which does not happen: a key of any length will do.
+    pub(crate) fn new(secret: &[u8]) -> Option<KeyedHash> {
+        Hmac::new_from_slice(secret).ok().map(KeyedHash)
+    }
+
+    pub(crate) fn digest(&self, text: &str) -> [u8; 32] {
+        let mut hash = self.0.clone();
+        hash.update(text.as_bytes());
+        hash.finalize().into_bytes().into()
+    }
+}
+
+/// A new secret of 256 bits.
+pub(crate) fn new_secret() -> Rc<[u8]> {
+    Rc::from(chacha20poly1305::Key::generate().as_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets(digit: &str) -> StoreSecrets {
+        StoreSecrets { cipher: Cipher::parse(&digit.repeat(64)), key_secret: None }
+    }
+
+    #[test]
+    fn a_sealed_value_opens_for_its_own_key_under_its_own_cipher() {
+        let (one, other) = (secrets("a"), secrets("b"));
+        let sealed = one.seal("k", b"predictions");
+        assert!(!sealed.windows(4).any(|bytes| bytes == b"pred"));
+        assert_ne!(sealed, one.seal("k", b"predictions"), "a nonce of its own");
+        assert_eq!(one.open("k", sealed.clone()).as_deref(), Some(&b"predictions"[..]));
+        assert_eq!(one.open("another", sealed.clone()), None);
+        assert_eq!(other.open("k", sealed.clone()), None);
+        for cut in [0, 10, 24, sealed.len() - 1] {
+            assert_eq!(one.open("k", sealed[..cut].to_vec()), None);
+        }
+        assert_eq!(one.open("k", b"{\"key\":\"k\"}".to_vec()), None, "written before there was a cipher");
+    }
+
+    #[test]
+    fn a_cipher_has_64_hexadecimal_digits() {
+        assert!(Cipher::parse(&"aB".repeat(32)).is_some());
+        for wrong in ["", "abc", "+f", &"zz".repeat(32), &"é".repeat(32), &"a".repeat(63), &"a".repeat(66)] {
+            assert!(Cipher::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The commands and their arguments.
+
+use crate::load::Target;
+use clap::{Parser, Subcommand, value_parser};
+use std::ffi::OsString;
+use xtask::benchmark::Benchmark;
+
+/// Builds, serves, tests and measures the service. Each command installs what it needs, says what it does, and does nothing twice.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Builds the service and serves it on http://127.0.0.1:3000.
+    ///
+    /// It is served by Spin 4.1 or later if `spin` is on the path, otherwise by the project's own host.
+    Up {
+        /// Reads check-ins from a PostgreSQL with the demo people in it, as from a Supabase project.
+        #[arg(long)]
+        supabase_demo: bool,
+        /// Flags for the server, which are Spin's: --listen, --request-timeout, --variable and others.
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        flags: Vec<OsString>,
+    },
+    /// Serves like `up`, and builds and serves anew whenever a source, a model or the manifest changes.
+    Watch {
+        /// Flags for the server, which are Spin's: --listen, --request-timeout, --variable and others.
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        flags: Vec<OsString>,
+    },
+    /// Lists the programs that are installed, those that are missing, and what needs them. Installs nothing.
+    Doctor,
+    /// Installs what is missing and runs every check and test.
+    Test,
+    /// Builds the Wasm module, as `spin build` does.
+    Build {
+        /// Builds also a module for a Spin that offers wasi:otel.
+        #[arg(long)]
+        otel: bool,
+    },
+    /// Trains the shipped models and writes them to models/. The same sources give the same bytes.
+    Train,
+    /// Adds a model and builds the module with it: cargo xtask new-model low_energy.txt
+    #[command(disable_help_flag = true)]
+    NewModel {
+        /// The model's file and the options of `cargo xtask model add`.
+        #[arg(required = true, value_name = "FILE", allow_hyphen_values = true, trailing_var_arg = true)]
+        args: Vec<OsString>,
+    },
+    /// Adds, inspects, verifies or removes a model: cargo xtask model help
+    #[command(disable_help_flag = true)]
+    Model {
+        /// A command of the model tools and its arguments.
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        args: Vec<OsString>,
+    },
+    /// Runs the k6 scripts of tests/load (needs k6 or Python 3).
+    Load {
+        /// The service to load.
+        #[arg(long, value_enum, default_value_t)]
+        on: Target,
+    },
+    /// Runs a benchmark: cargo xtask bench --help lists them.
+    Bench {
+        #[command(subcommand)]
+        benchmark: Benchmark,
+    },
+    /// Sends mixed traffic while everything around the service fails.
+    Soak {
+        /// How long.
+        #[arg(default_value_t = 600, value_parser = value_parser!(u32).range(20..))]
+        seconds: u32,
+    },
+    /// Sends requests that /openapi.json allows, and others that it forbids, with schemathesis.
+    Contract {
+        /// The number of examples of each operation.
+        #[arg(default_value_t = 500, value_parser = value_parser!(u32).range(1..))]
+        examples: u32,
+    },
+    /// Simulates how often the cache answers and how often the database is queried, by people's habits.
+    Simulate,
+    /// Checks licences, bans, sources and, if their database can be reached, advisories.
+    Audit,
+}
