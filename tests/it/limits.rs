@@ -1,4 +1,4 @@
-//! How often and how much a caller may ask, which pages may ask from a browser, and the headers that guard an answer.
+//! Rate limits, size limits, CORS, security headers, and encryption at rest.
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, API_KEY, SECRET, WEBHOOK_SECRET, token};

@@ -13,8 +13,8 @@ fn passes(script: &str) {
         .env("DURATION", "3s")
         .output()
         .expect("k6 runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}: {}", host.log());
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}: {}", host.log());
 }
 
 #[test]

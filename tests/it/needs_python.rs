@@ -11,8 +11,8 @@ fn run(script: &str, host: &Host) {
 
 fn succeeds(command: &mut Command, host: &Host) {
     let output = command.output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}: {}", host.log());
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}: {}", host.log());
 }
 
 #[test]

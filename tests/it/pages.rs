@@ -53,8 +53,8 @@ fn drive(host: &Host, arguments: &[&str]) {
         .env("TYPES", TYPES.len().to_string())
         .output()
         .expect("Python runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}: {}", host.log());
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}: {}", host.log());
 }
 
 /// Python drives the browser.

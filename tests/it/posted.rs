@@ -160,8 +160,8 @@ fn wrong_content_type_or_oversized_body_is_refused_before_it_is_read() {
     // The head alone is enough where it says the length; else reading stops at the limit.
     let (small, batch) = (256 << 10, 4 << 20);
     for (path, limit) in [("/data/predictions", small), ("/data/predictions/batch", batch)] {
-        let said = format!("content-length: {}\r\n\r\n", limit + 1);
-        assert!(raw(&host, path, &said, b"").starts_with("HTTP/1.1 413"), "{path}");
+        let head = format!("content-length: {}\r\n\r\n", limit + 1);
+        assert!(raw(&host, path, &head, b"").starts_with("HTTP/1.1 413"), "{path}");
         let piece = format!("{limit:x}\r\n{}\r\n", " ".repeat(limit));
         let body = [piece.as_bytes(), b"10\r\n                \r\n"].concat();
         assert!(raw(&host, path, "transfer-encoding: chunked\r\n\r\n", &body).starts_with("HTTP/1.1 413"), "{path}");

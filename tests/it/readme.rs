@@ -29,8 +29,8 @@ fn sample(language: &str, word: &str) -> String {
 /// Runs a program, which must succeed, and returns its output.
 fn output(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {printed}");
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -79,9 +79,9 @@ mod needs_curl {
                     break;
                 }
             }
-            let said =
+            let printed =
                 output(Command::new("sh").args(["-c", &command.replacen("curl ", "curl -sS --fail-with-body ", 1)]));
-            assert!(said.contains("predictions") || said.contains("running"), "{command}: {said}");
+            assert!(printed.contains("predictions") || printed.contains("running"), "{command}: {printed}");
             asked += 1;
         }
         assert!(asked >= 3, "{asked} samples");
@@ -98,11 +98,11 @@ mod needs_python {
             let code = sample("python", word).replace(ADDRESS, &host.address);
             output(Command::new(built("python/bin/python")).args(["-c", &code]))
         };
-        let said = run("urllib");
-        assert_eq!(said.lines().count(), TYPES.len(), "{said}");
-        assert!(said.starts_with("mood_state critical Mostly: depressedMood_mean="), "{said}");
-        let said = run("tritonclient");
-        assert_eq!(said.lines().count(), 2, "{said}");
+        let printed = run("urllib");
+        assert_eq!(printed.lines().count(), TYPES.len(), "{printed}");
+        assert!(printed.starts_with("mood_state critical Mostly: depressedMood_mean="), "{printed}");
+        let printed = run("tritonclient");
+        assert_eq!(printed.lines().count(), 2, "{printed}");
     }
 
     /// Node comes with a package of Python's, see [`node`].
@@ -117,7 +117,7 @@ mod needs_python {
             let project = sign_in(token(&supabase.url, DEPRESSED));
             let script = built("node/installed").with_file_name("readme.ts");
             std::fs::write(&script, sample("typescript", "supabase-js")).expect("written");
-            let said = output(
+            let printed = output(
                 Command::new(node())
                     .arg(&script)
                     .env("SUPABASE_URL", project)
@@ -126,8 +126,8 @@ mod needs_python {
                     .env("PASSWORD", "a password")
                     .env("PREDICTIONS_URL", format!("http://{}", host.address)),
             );
-            assert!(said.starts_with("mood_state depression critical\n"), "{said}");
-            assert_eq!(said.lines().count(), TYPES.len(), "{said}");
+            assert!(printed.starts_with("mood_state depression critical\n"), "{printed}");
+            assert_eq!(printed.lines().count(), TYPES.len(), "{printed}");
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{API_KEY, token};
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, wait_for};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -80,23 +80,29 @@ fn request_line_has_outcome_and_no_personal_data() {
 
 #[test]
 fn log_level_and_format_are_configurable() {
-    let loud = |flags: &[&str]| {
-        let host = Host::with_flags(flags);
+    // `last` is in the line of the last request, where there is one.
+    let log = |flags: &[&str], last: Option<&str>| {
+        let mut host = Host::with_flags(flags);
         host.get("/health/live");
         host.predictions(DEPRESSED, "");
         host.get("/nothing");
-        std::thread::sleep(Duration::from_millis(300));
+        if let Some(last) = last {
+            wait_until(|| host.log().contains(last));
+        }
+        // It ends when all work is done, that after the responses too.
+        host.stop("-TERM");
         host.log()
     };
-    let info = loud(&[]);
+    let not_found = Some("\"status\":404");
+    let info = log(&[], not_found);
     assert!(info.contains("\"event\":\"request\"") && !info.contains("/health/live"), "{info}");
-    let debug = loud(&["--variable", "log_level=debug"]);
+    let debug = log(&["--variable", "log_level=debug"], not_found);
     assert!(debug.contains("/health/live"), "{debug}");
     for level in ["warn", "error"] {
-        let quiet = loud(&["--variable", &format!("log_level={level}")]);
+        let quiet = log(&["--variable", &format!("log_level={level}")], None);
         assert!(!quiet.contains("request"), "{quiet}");
     }
-    let text = loud(&["--variable", "log_format=text"]);
+    let text = log(&["--variable", "log_format=text"], Some(" 404 not-found "));
     assert!(text.contains(" info: GET /data/predictions/{user_id} 200 miss "), "{text}");
     assert!(text.contains(" info: GET none 404 not-found "), "{text}");
     assert!(text.contains(" info: an instance serves mood_state_v1 ("), "{text}");
@@ -198,7 +204,7 @@ fn counters_equal_the_clients_counts_across_short_lived_instances() {
                             &host.request("GET", &path, &[("prefer", "respond-async")]),
                         ),
                         6 => count("/models", "POST", &host.request("POST", "/models", &[])),
-                        // Nobody asks, and instances die.
+                        // A pause of clients: nobody asks, and instances die.
                         7 if client == 0 => std::thread::sleep(Duration::from_millis(150)),
                         _ => count(
                             "/data/predictions/{user_id}",
@@ -213,9 +219,32 @@ fn counters_equal_the_clients_counts_across_short_lived_instances() {
     let (counted, caches) =
         (counted.into_inner().expect("no client failed"), caches.into_inner().expect("no client failed"));
     let answered: f64 = counted.values().sum();
-    // Counts are written within a tenth of a second after an answer.
-    std::thread::sleep(Duration::from_millis(500));
-    let samples = samples(&host);
+    let sum = |samples: &BTreeMap<String, f64>, prefix: &str| {
+        // Without the questions below.
+        let asked = samples.iter().filter(|(series, _)| !series.contains("route=\"/metrics\""));
+        asked.filter(|(series, _)| series.starts_with(prefix)).map(|(_, count)| count).sum::<f64>()
+    };
+    let jobs = |samples: &BTreeMap<String, f64>, outcome: &str| {
+        samples.get(&format!("bipolar_edge_jobs_total{{outcome=\"{outcome}\"}}")).copied()
+    };
+    // Counts are flushed after the answer, those of the questions too: the pauses between them grow.
+    let (mut questions, mut pause) = (0.0, Duration::from_millis(50));
+    let samples = wait_for(|| {
+        std::thread::sleep(pause);
+        pause *= 2;
+        questions += 1.0;
+        let samples = samples(&host);
+        let complete = sum(&samples, "bipolar_edge_http_requests_total{") >= answered
+            && sum(&samples, "bipolar_edge_http_request_duration_seconds_count{") >= answered
+            && sum(&samples, "bipolar_edge_cache_answers_total{") >= caches.values().sum()
+            && jobs(&samples, "started") == jobs(&samples, "done")
+            && samples["bipolar_edge_http_requests_in_flight"] <= 1.0
+            && sum(&samples, "bipolar_edge_predictions_total{type=\"mood_state\"")
+                == sum(&samples, "bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}");
+        complete.then_some(samples)
+    });
+    let own = samples.get("bipolar_edge_http_requests_total{route=\"/metrics\",method=\"GET\",status=\"200\"}");
+    assert!(own.is_none_or(|own| *own < questions), "{own:?} of {questions}");
     for ((route, method, status), count) in &counted {
         let series =
             format!("bipolar_edge_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}");
@@ -228,15 +257,12 @@ fn counters_equal_the_clients_counts_across_short_lived_instances() {
             "{cache}"
         );
     }
-    let sum = |prefix: &str| {
-        samples.iter().filter(|(series, _)| series.starts_with(prefix)).map(|(_, count)| count).sum::<f64>()
-    };
+    let sum = |prefix: &str| sum(&samples, prefix);
     assert_eq!(sum("bipolar_edge_http_requests_total{"), answered);
     assert_eq!(sum("bipolar_edge_http_request_duration_seconds_count{"), answered);
     assert_eq!(samples["bipolar_edge_http_requests_in_flight"], 1.0, "the one that asks");
     assert!(samples["bipolar_edge_instances_started_total"] > 50.0, "{samples:?}");
-    let jobs = |outcome: &str| samples.get(&format!("bipolar_edge_jobs_total{{outcome=\"{outcome}\"}}")).copied();
-    assert_eq!(jobs("started"), jobs("done"));
+    assert_eq!(jobs(&samples, "started"), jobs(&samples, "done"));
     // Each row of features was predicted by every model.
     let made: f64 = sum("bipolar_edge_predictions_total{type=\"mood_state\"");
     let inferred = samples["bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}"];
@@ -264,8 +290,8 @@ mod needs_promtool {
             .expect("promtool is there");
         promtool.stdin.take().expect("piped").write_all(text.body.as_bytes()).expect("written");
         let output = promtool.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{said}");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && printed.is_empty(), "{printed}");
         let rules =
             Command::new("promtool").args(["check", "rules", "tests/load/alerts.yml"]).output().expect("it runs");
         assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stdout));

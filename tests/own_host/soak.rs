@@ -150,7 +150,7 @@ fn hang_up(address: &str, at: usize) {
     }
 }
 
-/// How often each was answered, by the service's own count.
+/// Returns how often each route was answered, by the service's own count.
 fn counters(host: &Host) -> BTreeMap<String, u64> {
     // An instance for which the store was too slow leaves it alone for a while.
     let text = wait_for(|| Some(host.get("/metrics")).filter(|answer| answer.status == 200)).body;
@@ -171,9 +171,9 @@ struct Now<'a> {
 }
 
 /// Ends the clients when it is dropped, by a failure too.
-struct Over<'a, 'b>(&'a RwLock<Now<'b>>);
+struct EndTraffic<'a, 'b>(&'a RwLock<Traffic<'b>>);
 
-impl Drop for Over<'_, '_> {
+impl Drop for EndTraffic<'_, '_> {
     fn drop(&mut self) {
         if let Ok(mut now) = self.0.write() {
             now.over = true;
@@ -196,24 +196,25 @@ fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: 
         random ^= random << 17;
         if random.is_multiple_of(16) {
             hang_up(&now.address, (random >> 8) as usize);
-            seen.lock().expect("nobody failed").hung_up += 1;
+            tally.lock().expect("nobody failed").hung_up += 1;
             continue;
         }
         let question = &questions[(random >> 16) as usize % questions.len()];
         let answer = ask(&agent, &now.address, question);
-        let mut seen = seen.lock().expect("nobody failed");
+        let mut tally = tally.lock().expect("nobody failed");
         if let Some(fault) = fault(now.phase, question, answer.as_ref()) {
-            seen.wrong.push(format!("while {}: {} {}: {fault}", now.phase.name, question.method, question.path));
+            tally.wrong.push(format!("while {}: {} {}: {fault}", now.phase.name, question.method, question.path));
         }
         match answer {
             Some((status, cache, _)) => {
-                *seen.answers.entry((question.route, question.method, status)).or_default() += 1;
-                *seen.statuses.entry(status).or_default() += 1;
-                *seen.caches.entry(cache).or_default() += 1;
+                *tally.answers.entry((question.route, question.method, status)).or_default() += 1;
+                *tally.statuses.entry(status).or_default() += 1;
+                *tally.caches.entry(cache).or_default() += 1;
             }
             None => {
-                seen.broken += 1;
-                drop((seen, now));
+                tally.broken += 1;
+                drop((tally, now));
+                // A host that was killed is not asked as fast as it refuses.
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
@@ -261,10 +262,10 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     std::thread::scope(|scope| {
         for number in 1..=CLIENTS {
-            let (now, seen, questions) = (&now, &seen, &questions);
-            scope.spawn(move || client(now, questions, number.wrapping_mul(0x9e37_79b9_7f4a_7c15), seen));
+            let (now, tally, questions) = (&now, &tally, &questions);
+            scope.spawn(move || client(now, questions, number.wrapping_mul(0x9e37_79b9_7f4a_7c15), tally));
         }
-        let _over = Over(&now);
+        let _over = EndTraffic(&now);
         let mut settled = true;
         let mut silence = now.write().expect("nobody failed");
         for phase in &phases {
@@ -272,7 +273,8 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
             std::fs::write(&faults, phase.store).expect("written");
             supabase.set_reply(phase.database.clone());
             if phase.exact && !settled {
-                // What instances have counted and could not tell is told, or they end.
+                // What instances have counted and could not flush is flushed, or they end. No condition tells: some of
+                // these counts are lost for good, and nobody knows how many.
                 std::thread::sleep(Duration::from_millis(2500));
             }
             let before = if phase.exact { host.as_ref().map(counters) } else { None };
@@ -289,11 +291,13 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
                 std::thread::sleep(lasts);
             }
             silence = now.write().expect("nobody failed");
+            // Counts are flushed within a tenth of a second. A condition that is waited for would miss what is counted
+            // twice, and memory is measured at rest.
             std::thread::sleep(Duration::from_millis(500));
-            let seen = std::mem::take(&mut *seen.lock().expect("nobody failed"));
-            wrong.extend(seen.wrong);
+            let tally = std::mem::take(&mut *tally.lock().expect("nobody failed"));
+            wrong.extend(tally.wrong);
             let host = host.as_ref().expect("it was started again");
-            for (key, answered) in seen.answers.iter().filter(|_| phase.exact) {
+            for (key, answered) in tally.answers.iter().filter(|_| phase.exact) {
                 let (name, counts) = (series(key), counters(host));
                 let of = |counts: &BTreeMap<String, u64>| counts.get(&name).copied().unwrap_or(0);
                 let counted = of(&counts) - before.as_ref().map_or(0, of);
@@ -306,10 +310,10 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
             if phase.name == CALM {
                 after_calm = after;
             }
-            let answers: u64 = seen.statuses.values().sum();
+            let answers: u64 = tally.statuses.values().sum();
             println!(
                 "| {} | {answers} | {:?} | {} | {} | {:?} | {:.0} | {} |",
-                phase.name, seen.statuses, seen.broken, seen.hung_up, seen.caches, after.0, after.1
+                phase.name, tally.statuses, tally.broken, tally.hung_up, tally.caches, after.0, after.1
             );
         }
     });

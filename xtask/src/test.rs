@@ -12,7 +12,8 @@ use anyhow::{Result, ensure};
 use std::process::Command;
 use std::time::Instant;
 
-/// Programs that some tests need, by the word in their modules: a test that needs Redis stands in a module `needs_redis`.
+/// Programs that some tests need, by the word in their modules: a test that needs Redis stands in a module
+/// `needs_redis`.
 const SERVERS: [(&str, Server); 6] = [
     ("redis", REDIS),
     ("postgresql", POSTGRESQL),
@@ -22,7 +23,8 @@ const SERVERS: [(&str, Server); 6] = [
     ("npm", NPM),
 ];
 
-/// Clients that must work as their makers wrote them, what asks everything that the description allows, and what drives a browser.
+/// Clients that must work as their makers wrote them, what asks everything that the description allows, and what drives
+/// a browser.
 pub(crate) const PYTHON_CLIENTS: [&str; 5] = [
     "tritonclient[http]==2.73.0",
     "numpy==2.4.6",
@@ -128,7 +130,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Tests that build modules with models of their own do so in a folder of their own, and begin with the libraries that were just built.
+/// Tests that build modules with models of their own do so in a folder of their own, and begin with the libraries that
+/// were just built.
 fn lend_libraries() -> Result<()> {
     let own = target().join(OWN_MODELS);
     if own.exists() {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long anything that must happen may take before a test gives up on it.
+/// The longest time that anything that must happen may take before a test gives up on it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Texts that may never be found in a log or a store: the people that tests ask about, and every secret that they
@@ -32,7 +32,7 @@ const SECRETS: [&str; 11] = [
     tokens::WEBHOOK_SECRET,
 ];
 
-/// A running host. When it is dropped, its log, its metrics and its store are searched for [`SECRETS`].
+/// A running host. When it is dropped, its log, its metrics and its store are searched for secrets and people.
 #[derive(Debug)]
 pub struct Host {
     process: Process,

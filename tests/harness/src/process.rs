@@ -25,9 +25,9 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// How long a server may take until it listens, unless [`Launch::start_timeout`] says otherwise.
+/// The longest time that a server may take until it listens, unless [`Launch::start_timeout`] says otherwise.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a server that is dropped may take to end by itself.
+/// The longest time that a server that is dropped may take to end by itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The text that a server prints before its address.
 const SCHEME: &str = "http://";
@@ -72,7 +72,7 @@ enum Ready {
     Connection(String),
 }
 
-/// How a server is started.
+/// A server that is about to be started.
 #[derive(Debug)]
 pub struct Launch {
     command: Command,

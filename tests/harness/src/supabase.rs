@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How a project answers a request.
+/// The way in which a project answers a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// With a status and a body.
