@@ -164,7 +164,7 @@ fn series((route, method, status): &(&str, &str, u16)) -> String {
 }
 
 /// The questions of clients, and whom they ask, while they hold it to read; whoever holds it to write has silence.
-struct Now<'a> {
+struct Traffic<'a> {
     phase: &'a Phase,
     address: String,
     over: bool,
@@ -182,7 +182,7 @@ impl Drop for EndTraffic<'_, '_> {
 }
 
 /// One client, until it is over. `random` is where its choices start.
-fn client(now: &RwLock<Now<'_>>, questions: &[Question], mut random: u64, seen: &Mutex<Observations>) {
+fn client(now: &RwLock<Traffic<'_>>, questions: &[Question], mut random: u64, tally: &Mutex<Observations>) {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     let agent = ureq::Agent::from(config.timeout_global(Some(Duration::from_secs(10))).build());
     loop {
@@ -255,8 +255,8 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
     let flags: Vec<&str> = flags.chain(["--store-fault", store_fault.as_str()]).collect();
     let mut host = Some(Host::start(&state, &flags));
     let address = |host: &Option<Host>| host.as_ref().map(|host| host.address.clone()).unwrap_or_default();
-    let now = RwLock::new(Now { phase: &phases[0], address: address(&host), over: false });
-    let (seen, mut wrong, mut after_calm, mut after) =
+    let now = RwLock::new(Traffic { phase: &phases[0], address: address(&host), over: false });
+    let (tally, mut wrong, mut after_calm, mut after) =
         (Mutex::new(Observations::default()), Vec::new(), (0.0, 0), (0.0, 0));
     println!("| while | answers | by status | broken | hung up | by cache | memory MiB | descriptors |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
