@@ -1,4 +1,5 @@
-//! The client that loads a server: keep-alive connections, each of which sends its next request as soon as it has an answer.
+//! The client that loads a server: keep-alive connections, each of which sends its next request as soon as it has an
+//! answer.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -41,7 +42,8 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Sends requests on some connections for some time. `request` makes the request of a turn; each connection begins at another turn.
+/// Sends requests on some connections for some time. `request` makes the request of a turn; each connection begins at
+/// another turn.
 pub(crate) fn load(
     address: &str,
     request: &(dyn Fn(usize) -> Vec<u8> + Sync),

@@ -1,5 +1,5 @@
-//! The servers that this service is compared with: a hello-world component on the same host, which is the floor, a native server
-//! with the same forests, which is the ceiling, and the service before this one, rebuilt in Python.
+//! The servers that this service is compared with: a hello-world component on the same host, which is the floor, a
+//! native server with the same forests, which is the ceiling, and the service before this one, rebuilt in Python.
 
 use crate::server::{OwnHost, Server};
 use crate::{PREDICTIONS, client, forest, get};
@@ -8,7 +8,7 @@ use harness::process::{Launch, Process, free_port, poll};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use xtask::server::REDIS;
+use xtask::programs::REDIS;
 use xtask::step::{self, cargo};
 use xtask::toolchain::{Toolchain, check_rust};
 use xtask::{build, python};

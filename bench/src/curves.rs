@@ -177,7 +177,8 @@ fn curve(name: &str, title: &str, x: &str, figures: &[(usize, Figures)]) -> Resu
     plot.draw(&Path::new(PLOTS).join(format!("{name}.svg")), &series)
 }
 
-/// Returns the slope of the regression line in logarithmic coordinates: 1 where time grows in proportion, 0 where it does not grow.
+/// Returns the slope of the regression line in logarithmic coordinates: 1 where time grows in proportion, 0 where it
+/// does not grow.
 fn exponent(figures: &[(usize, Figures)]) -> f64 {
     let points: Vec<(f64, f64)> =
         figures.iter().map(|(count, figures)| ((*count as f64).ln(), figures.p50.as_secs_f64().ln())).collect();

@@ -1,4 +1,5 @@
-//! `cargo xtask bench inference`: the Open Inference Protocol beside MLServer, with the same models, rows and requests, by turns.
+//! `cargo xtask bench inference`: the Open Inference Protocol beside MLServer, with the same models, rows and requests,
+//! by turns.
 
 use crate::client::{self, Figures, milliseconds};
 use crate::component::{self, Model};
@@ -12,8 +13,8 @@ use std::time::Duration;
 use xtask::toolchain::{Toolchain, check_rust};
 use xtask::{build, python};
 
-/// MLServer as its documentation installs it, with the libraries of the models. uvloop 0.21 is the last that its workers start
-/// with.
+/// MLServer as its documentation installs it, with the libraries of the models. uvloop 0.21 is the last that its
+/// workers start with.
 const MLSERVER: [&str; 6] = [
     "mlserver==1.7.1",
     "mlserver-lightgbm==1.7.1",

@@ -1,4 +1,5 @@
-//! `cargo xtask bench limit`: a host that counts each caller's requests beside one that does not, with cached answers, by turns.
+//! `cargo xtask bench limit`: a host that counts each caller's requests beside one that does not, with cached answers,
+//! by turns.
 
 use crate::server::{OwnHost, Server, Store};
 use crate::{PREDICTIONS, machine, turns};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench log`: a host that writes a line into its log file for each request beside one that writes none, with cached
-//! answers, by turns.
+//! `cargo xtask bench log`: a host that writes a line into its log file for each request beside one that writes none,
+//! with cached answers, by turns.
 
 use crate::server::{OwnHost, Server};
 use crate::{PREDICTIONS, machine, turns};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench` and `cargo xtask simulate`: servers and libraries compared in one run on one machine, and a model of the
-//! cache.
+//! `cargo xtask bench` and `cargo xtask simulate`: servers and libraries compared in one run on one machine, and a
+//! model of the cache.
 
 mod client;
 mod competitors;

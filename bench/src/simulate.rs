@@ -1,8 +1,8 @@
-//! `cargo xtask simulate`: the share of answers that a cache gives people who check in once a day and open the app now and then,
-//! and the number of database queries in the busiest hour. Plotted into `docs/plots`.
+//! `cargo xtask simulate`: the share of answers that a cache gives people who check in once a day and open the app now
+//! and then, and the number of database queries in the busiest hour. Plotted into `docs/plots`.
 //!
-//! Nothing here is measured on people: how often they open the app is an assumption, stated in [`Habits`], and the table shows how
-//! much depends on it.
+//! Nothing here is measured on people: how often they open the app is an assumption, stated in [`Habits`], and the
+//! table shows how much depends on it.
 
 use crate::PLOTS;
 use crate::plot::{Plot, Scale, Series};
@@ -29,7 +29,7 @@ struct Habits {
     requests: usize,
     /// Times a week that a clinician looks at somebody, with a token of their own, which is answered past the cache.
     clinicians: f64,
-    /// Whether people check in, which removes their predictions from the cache.
+    /// People check in, which removes their predictions from the cache.
     check_in: bool,
 }
 
@@ -222,8 +222,8 @@ fn events(habits: Habits, stores: Stores, home: usize, random: &mut Rng) -> Vec<
 mod tests {
     use super::*;
 
-    /// With questions at random times at a rate r and nothing that forgets, a share r T / (1 + r T) is answered from a cache that
-    /// keeps an answer for T: of the questions that a miss begins, r T come within T.
+    /// With questions at random times at a rate r and nothing that forgets, a share r T / (1 + r T) is answered from a
+    /// cache that keeps an answer for T: of the questions that a miss begins, r T come within T.
     #[test]
     fn the_hit_rate_of_random_questions_is_what_theory_says() {
         for ttl in [HOUR, 2.0 * HOUR] {

@@ -1,5 +1,5 @@
-//! `cargo xtask bench start`: the time of a first answer of a server and of an instance, the share of answers that stall, and the
-//! speed of the client alone.
+//! `cargo xtask bench start`: the time of a first answer of a server and of an instance, the share of answers that
+//! stall, and the speed of the client alone.
 
 use crate::client::{self, Figures, milliseconds};
 use crate::competitors::{NAMES, OLD_STACK, OldStack, Programs};
@@ -98,7 +98,8 @@ fn new_instances(programs: &Programs) -> Result<()> {
     Ok(())
 }
 
-/// Measures, without TCP_NODELAY, as Spin serves, the share of answers that waited for the client's delayed acknowledgement.
+/// Measures, without TCP_NODELAY, as Spin serves, the share of answers that waited for the client's delayed
+/// acknowledgement.
 fn stalls(programs: &Programs) -> Result<()> {
     println!(
         "\n| without TCP_NODELAY, connections | stalled, this service, cached | stalled, hello-world |\n| --- | --- | --- |"

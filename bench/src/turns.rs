@@ -11,8 +11,9 @@ const TIME: Duration = Duration::from_secs(2);
 /// How long a server is loaded before it is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Loads two servers by turns, and returns the cells of a table: p50 in microseconds and requests a second of one, of the other in
-/// brackets, and the ratio. The better of several rounds counts: the other work of the machine slows down both alike.
+/// Loads two servers by turns, and returns the cells of a table: p50 in microseconds and requests a second of one, of
+/// the other in brackets, and the ratio. The better of several rounds counts: the other work of the machine slows down
+/// both alike.
 pub(crate) fn compare(
     starts: [&dyn Fn() -> Result<Server>; 2],
     path: &str,

@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand, value_parser};
 use std::ffi::OsString;
 use xtask::benchmark::Benchmark;
 
-/// Builds, serves, tests and measures the service. Each command installs what it needs, says what it does, and does nothing twice.
+/// Builds, serves, tests and measures the service. Each command installs what it needs, says what it does, and does
+/// nothing twice.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
 pub(crate) struct Args {

@@ -70,8 +70,8 @@ pub fn host() -> Result<PathBuf> {
     native("edge-host", "building the host (the first time takes minutes: it contains Wasmtime)")
 }
 
-/// Builds a program that runs on this machine; returns its path. The whole workspace takes part, so that libraries have the features
-/// that tests build them with and are built once for both.
+/// Builds a program that runs on this machine; returns its path. The whole workspace takes part, so that libraries have
+/// the features that tests build them with and are built once for both.
 pub fn native(package: &str, what: &str) -> Result<PathBuf> {
     let one = ["build", "--locked", "--profile", "native", "--workspace", "--bin", package];
     step::run(what, step::cargo().args(one))?;

@@ -1,7 +1,7 @@
 //! `cargo xtask doctor`: lists what is installed and what is missing. It installs nothing.
 
+use crate::programs::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, Program, REDIS};
 use crate::python;
-use crate::server::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::spin;
 use crate::step::{on_path, output};
 use crate::toolchain::{MIN_RUST, TARGET, Toolchain, check_rust};
@@ -21,8 +21,8 @@ struct Finding {
     required: bool,
 }
 
-/// The programs that Debian has packages of, and what needs them.
-const SERVERS: [(&str, Server, &str); 6] = [
+/// The programs that Debian has packages of, and the tests and commands that need them.
+const PROGRAMS: [(&str, Program, &str); 6] = [
     ("Redis", REDIS, "tests of the store in Redis, bench serve"),
     ("PostgreSQL", POSTGRESQL, "tests of the schema, up --supabase-demo"),
     ("promtool", PROMTOOL, "tests of /metrics"),
@@ -33,7 +33,7 @@ const SERVERS: [(&str, Server, &str); 6] = [
 
 /// Prints all findings. Errors if something required is missing.
 pub(crate) fn run() -> Result<()> {
-    let findings: Vec<Finding> = for_serving().into_iter().chain(for_tests()).chain(SERVERS.map(debian)).collect();
+    let findings: Vec<Finding> = for_serving().into_iter().chain(for_tests()).chain(PROGRAMS.map(debian)).collect();
     for Finding { name, found, needed_by, otherwise, .. } in &findings {
         match found {
             Some(found) => println!("ok       {name}: {found}"),
@@ -95,7 +95,7 @@ fn for_tests() -> [Finding; 2] {
         },
         Finding {
             name: "Python 3 with venv",
-            found: python::is_here().then(|| output("python3", &["--version"]).unwrap_or_default()),
+            found: python::is_installed().then(|| output("python3", &["--version"]).unwrap_or_default()),
             needed_by: "tests of Python clients and pages, bench forest, inference, serve and curves",
             otherwise: "sudo apt-get install -y python3-venv (as root, test installs it)".to_owned(),
             required: false,
@@ -103,12 +103,12 @@ fn for_tests() -> [Finding; 2] {
     ]
 }
 
-fn debian((name, server, needed_by): (&'static str, Server, &'static str)) -> Finding {
+fn debian((name, program, needed_by): (&'static str, Program, &'static str)) -> Finding {
     Finding {
         name,
-        found: (server.is_here)().then(|| "here".to_owned()),
+        found: (program.is_installed)().then(|| "here".to_owned()),
         needed_by,
-        otherwise: format!("sudo apt-get install -y {} (as root, test installs it)", server.package),
+        otherwise: format!("sudo apt-get install -y {} (as root, test installs it)", program.package),
         required: false,
     }
 }

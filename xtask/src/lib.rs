@@ -3,8 +3,8 @@
 pub mod benchmark;
 pub mod build;
 pub mod model_tools;
+pub mod programs;
 pub mod python;
-pub mod server;
 pub mod spin;
 pub mod step;
 pub mod toolchain;

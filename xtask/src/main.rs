@@ -17,7 +17,7 @@ use anyhow::Result;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
-use xtask::{build, python, server, spin, step, toolchain};
+use xtask::{build, programs, python, spin, step, toolchain};
 
 fn main() -> ExitCode {
     xtask::exit_code(run())

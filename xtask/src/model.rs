@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use xtask::model_tools;
 
-/// Runs the model tools with these arguments; returns their exit code. Relative paths are those of the developer's own folder.
+/// Runs the model tools with these arguments; returns their exit code. Relative paths are those of the developer's own
+/// folder.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     let root = std::env::current_dir()?;
     let from = std::env::var_os("PWD").map_or_else(|| root.clone(), PathBuf::from);

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Returns whether environments can be made.
-pub fn is_here() -> bool {
+/// Returns whether Python is installed with all that environments need.
+pub fn is_installed() -> bool {
     output("python3", &["-c", "import venv, ensurepip"]).is_some()
 }
 
@@ -19,10 +19,10 @@ pub fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
     if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    if !is_here() && is_root() && on_path("apt-get") {
+    if !is_installed() && is_root() && on_path("apt-get") {
         apt_get(&["python3-venv"], "")?;
     }
-    ensure!(is_here(), "python3 with venv is needed: sudo apt-get install -y python3-venv");
+    ensure!(is_installed(), "python3 with venv is needed: sudo apt-get install -y python3-venv");
     step::run("making a Python environment", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);

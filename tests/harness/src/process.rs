@@ -46,7 +46,8 @@ pub fn poll<T>(what: &str, timeout: Duration, mut ask: impl FnMut() -> Result<Op
             return Ok(answer);
         }
         ensure!(start.elapsed() < timeout, "waited {timeout:?} in vain: {what}");
-        std::thread::sleep(POLL_INTERVAL);
+        // A line of a server's output ends the wait, so that the time of its start can be measured.
+        std::thread::park_timeout(POLL_INTERVAL);
     }
 }
 
@@ -313,12 +314,14 @@ impl Process {
     }
 
     fn collect(&mut self, stream: impl Read + Send + 'static) {
-        let log = self.log.clone();
+        let (log, waiting) = (self.log.clone(), std::thread::current());
         self.readers.push(std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 let mut log = lock(&log);
                 log.push_str(&line);
                 log.push('\n');
+                drop(log);
+                waiting.unpark();
             }
         }));
     }
