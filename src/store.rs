@@ -229,14 +229,24 @@ impl<P: Platform> Store<P> {
         if let Some(secret) = self.stored_key_secret().await? {
             return Ok(secret);
         }
+        self.make_key_secret().await
+    }
+
+    /// Makes the secret, if this instance is the first that found none; else waits for the one that another makes.
+    async fn make_key_secret(&self) -> Result<Rc<[u8]>, Failure> {
         let (is_first, claim) = self.claim(SECRET_KEY).await?;
         if is_first {
-            let secret = new_secret();
-            self.set_sealed(SECRET_KEY, &secret).await.map_err(|_| Failure::TimedOut)?;
-            // A secret that another instance wrote meanwhile, with a claim of the next seconds, is everybody's.
-            let secret = self.stored_key_secret().await?.unwrap_or(secret);
+            // The claim may be the second one: the first is deleted once its secret is stored, and that may have happened
+            // since this instance looked.
+            let mut secret = self.stored_key_secret().await?;
+            if secret.is_none() {
+                let made = new_secret();
+                self.set_sealed(SECRET_KEY, &made).await.map_err(|_| Failure::TimedOut)?;
+                // A secret that another instance wrote meanwhile, with a claim of the next seconds, is everybody's.
+                secret = Some(self.stored_key_secret().await?.unwrap_or(made));
+            }
             self.uncounted().delete(&claim).await;
-            return Ok(secret);
+            return secret.ok_or(Failure::TimedOut);
         }
         for _ in 0..10 {
             self.platform.sleep(Duration::from_millis(10)).await;
@@ -349,5 +359,26 @@ impl<P: Platform> Uncounted<'_, P> {
             true => self.increment(key, 0).await,
             false => Ok(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_platform::Fake;
+    use futures::executor::block_on;
+
+    /// Two secrets at a time would part the counters of one caller, and hide entries from an invalidation.
+    #[test]
+    fn an_instance_that_looked_before_the_secret_was_stored_takes_it_all_the_same() {
+        let fake = Fake::default();
+        let (first, late) = (Store::new(fake.clone()), Store::new(fake.clone()));
+        block_on(async {
+            let secret = first.key_secret().await.expect("made");
+            // It found none, and the first has stored its own and deleted the claim since.
+            assert_eq!(late.make_key_secret().await.expect("found"), secret);
+            assert_eq!(first.hash("a caller").await, late.hash("a caller").await);
+            assert!(fake.stored.borrow().keys().all(|key| !key.starts_with("claim:")));
+        });
     }
 }

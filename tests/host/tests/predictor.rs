@@ -40,7 +40,7 @@ async fn another_component_can_list_predict_and_explain() {
     let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
     assert_eq!(names, MODELS.map(|model| model.name));
     assert_eq!(models[0].outputs, ["euthymia", "mania", "depression", "mixed"]);
-    assert_eq!(models[0].features, features::FEATURES.map(|feature| feature.name));
+    assert_eq!(models[0].features, MODELS[0].features);
 
     let table = std::fs::read_to_string(root.join("tests/fixtures/bring_your_own/features.csv")).expect("rows");
     for line in table.lines().skip(1).step_by(10) {
