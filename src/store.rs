@@ -236,8 +236,8 @@ impl<P: Platform> Store<P> {
     async fn make_key_secret(&self) -> Result<Rc<[u8]>, Failure> {
         let (is_first, claim) = self.claim(SECRET_KEY).await?;
         if is_first {
-            // The claim may be the second one: the first is deleted once its secret is stored, and that may have happened
-            // since this instance looked.
+            // The claim may be the second one: the first is deleted once its secret is stored, and that may have
+            // happened since this instance looked.
             let mut secret = self.stored_key_secret().await?;
             if secret.is_none() {
                 let made = new_secret();
