@@ -1,6 +1,7 @@
 //! The command line: Spin's own flags, and those that Spin lacks.
 
-use crate::store::Fault;
+use crate::fault::Fault;
+use crate::platforms::Platform;
 use clap::Parser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,8 +51,21 @@ pub(crate) struct Args {
     /// Leaves TCP_NODELAY off, as Spin does.
     #[arg(long)]
     pub(crate) no_tcp_nodelay: bool,
-    /// Makes every key-value store fail: errors, slow=200ms, loses-writes, traps=50 (every 50th read ends the
-    /// instance that reads), or @FILE to read one of these (or nothing) from a file at each operation.
+    /// Offers a component what this platform does and no more, within its limits: spin-3.1, spin-3.6, spin-4.0,
+    /// spin-4.1, fermyon-cloud or akamai-functions. Without it every interface is offered, without limits.
+    #[arg(long, value_parser = Platform::named)]
+    pub(crate) platform: Option<Platform>,
+    /// Ends the guest of a WASI 0.2 component as soon as its response has been sent.
+    #[arg(long)]
+    pub(crate) end_with_response: bool,
+    /// Appends a JSON line for each request to a WASI 0.2 component, with the number of host calls of its guest.
+    #[arg(long)]
+    pub(crate) calls_file: Option<PathBuf>,
+    /// Makes this host a region of its own: what others write to the same SQLite store is seen after this time.
+    #[arg(long, value_parser = duration)]
+    pub(crate) replica_lag: Option<Duration>,
+    /// Makes every key-value store and outbound Redis fail: errors, slow=200ms, loses-writes, traps=50 (every 50th read
+    /// ends the instance that reads), or @FILE to read one of these (or nothing) from a file at each operation.
     #[arg(long, value_parser = Fault::parse)]
     pub(crate) store_fault: Option<Fault>,
 }

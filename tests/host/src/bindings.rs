@@ -14,7 +14,10 @@ wasmtime::component::bindgen!({
     world: "edge:host/imports",
     imports: { default: async | trappable },
     with: {
+        "fermyon:spin/key-value.store": crate::key_value::OpenStore,
+        "fermyon:spin/redis.connection": crate::redis::Connection,
         "spin:key-value/key-value.store": crate::key_value::OpenStore,
+        "spin:redis/redis.connection": crate::redis::Connection,
         "wasi:keyvalue/store.bucket": crate::key_value::OpenStore,
         "wasi:keyvalue/atomics.cas": crate::wasi_keyvalue::Cas,
     },

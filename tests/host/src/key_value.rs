@@ -1,33 +1,27 @@
-//! `spin:key-value@3.0.0`.
+//! `spin:key-value@3.0.0`, and `fermyon:spin/key-value@2.0.0`, which is synchronous to the guest.
 
+use crate::bindings::fermyon::spin::key_value as v2;
 use crate::bindings::spin::key_value::key_value::{Error, Host, HostStore, HostStoreWithStore};
-use crate::instance::Guest;
+use crate::guest::{Guest, GuestData};
 use crate::store::Store;
 use std::sync::Arc;
 use wasmtime::Result;
-use wasmtime::component::{Accessor, FutureReader, HasData, Resource, StreamReader};
+use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
 /// A store that a guest has opened.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct OpenStore(pub(crate) Arc<Store>);
 
-/// Marker of the host data that the interfaces work on.
-pub(crate) struct KeyValue;
-
-impl HasData for KeyValue {
-    type Data<'a> = &'a mut Guest;
+fn opened<T: 'static>(accessor: &Accessor<T, GuestData>, store: &Resource<OpenStore>) -> Result<Arc<Store>> {
+    accessor.with(|mut access| access.get().opened(store))
 }
 
-fn opened<T: 'static>(accessor: &Accessor<T, KeyValue>, store: &Resource<OpenStore>) -> Result<Arc<Store>> {
-    accessor.with(|mut access| Ok(access.get().table.get(store)?.0.clone()))
-}
-
-impl<T: Send + 'static> HostStoreWithStore<T> for KeyValue {
+impl<T: Send + 'static> HostStoreWithStore<T> for GuestData {
     async fn open(accessor: &Accessor<T, Self>, label: String) -> Result<Result<Resource<OpenStore>, Error>> {
         accessor.with(|mut access| {
             let guest = access.get();
-            match guest.stores.get(&label) {
-                Some(store) => Ok(Ok(guest.table.push(OpenStore(store.clone()))?)),
+            match guest.shared.stores.get(&label).cloned() {
+                Some(store) => Ok(Ok(guest.table.push(OpenStore(store))?)),
                 None => Ok(Err(Error::AccessDenied)),
             }
         })
@@ -39,9 +33,7 @@ impl<T: Send + 'static> HostStoreWithStore<T> for KeyValue {
         key: String,
     ) -> Result<Result<Option<Vec<u8>>, Error>> {
         let store = opened(accessor, &store)?;
-        if store.traps() {
-            return Err(wasmtime::Error::msg("the store was told to end the instance"));
-        }
+        store.faults.check_trap()?;
         Ok(store.get(&key).await.map_err(Error::Other))
     }
 
@@ -86,6 +78,13 @@ impl<T: Send + 'static> HostStoreWithStore<T> for KeyValue {
     }
 }
 
+impl Guest {
+    /// Returns the store behind a resource.
+    pub(crate) fn opened(&self, store: &Resource<OpenStore>) -> Result<Arc<Store>> {
+        Ok(self.table.get(store)?.0.clone())
+    }
+}
+
 impl HostStore for &mut Guest {
     async fn drop(&mut self, store: Resource<OpenStore>) -> Result<()> {
         self.table.delete(store)?;
@@ -94,3 +93,47 @@ impl HostStore for &mut Guest {
 }
 
 impl Host for &mut Guest {}
+
+impl v2::Host for &mut Guest {}
+
+impl v2::HostStore for &mut Guest {
+    async fn open(&mut self, label: String) -> Result<Result<Resource<OpenStore>, v2::Error>> {
+        self.enter(|calls| &mut calls.store.open).await;
+        match self.shared.stores.get(&label).cloned() {
+            Some(store) => Ok(Ok(self.table.push(OpenStore(store))?)),
+            None => Ok(Err(v2::Error::AccessDenied)),
+        }
+    }
+
+    async fn get(&mut self, store: Resource<OpenStore>, key: String) -> Result<Result<Option<Vec<u8>>, v2::Error>> {
+        self.enter(|calls| &mut calls.store.get).await;
+        let store = self.opened(&store)?;
+        store.faults.check_trap()?;
+        Ok(store.get(&key).await.map_err(v2::Error::Other))
+    }
+
+    async fn set(&mut self, store: Resource<OpenStore>, key: String, value: Vec<u8>) -> Result<Result<(), v2::Error>> {
+        self.enter(|calls| &mut calls.store.set).await;
+        Ok(self.opened(&store)?.set(&key, &value).await.map_err(v2::Error::Other))
+    }
+
+    async fn delete(&mut self, store: Resource<OpenStore>, key: String) -> Result<Result<(), v2::Error>> {
+        self.enter(|calls| &mut calls.store.delete).await;
+        Ok(self.opened(&store)?.delete(&key).await.map_err(v2::Error::Other))
+    }
+
+    async fn exists(&mut self, store: Resource<OpenStore>, key: String) -> Result<Result<bool, v2::Error>> {
+        self.enter(|calls| &mut calls.store.exists).await;
+        Ok(self.opened(&store)?.exists(&key).await.map_err(v2::Error::Other))
+    }
+
+    async fn get_keys(&mut self, store: Resource<OpenStore>) -> Result<Result<Vec<String>, v2::Error>> {
+        self.enter(|calls| &mut calls.store.other).await;
+        Ok(self.opened(&store)?.keys().await.map_err(v2::Error::Other))
+    }
+
+    async fn drop(&mut self, store: Resource<OpenStore>) -> Result<()> {
+        self.table.delete(store)?;
+        Ok(())
+    }
+}

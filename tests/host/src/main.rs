@@ -7,21 +7,34 @@
 //!
 //! One module implements one interface that a component imports, its functions in the order of the WIT file:
 //!
-//! - `key_value`: `spin:key-value`, over the stores of `store`
-//! - `variables`: `spin:variables`
+//! - `key_value`: `spin:key-value` and `fermyon:spin/key-value`, over the stores of `store`
+//! - `redis`: `spin:redis` and `fermyon:spin/redis`
+//! - `variables`: `spin:variables` and `fermyon:spin/variables`
 //! - `wasi_keyvalue`: `wasi:keyvalue`, over the same stores
 //! - `telemetry`: `wasi:otel`
 //! - `outbound`: the hooks of Wasmtime's `wasi:http`
 //!
-//! `bindings` has the code generated for them, `instance` puts them together into component instances, and `server`
-//! hands requests to those. `args`, `manifest` and `runtime_config` read what is configured.
+//! `bindings` has the code generated for them, and `guest` the state of an instance that they work on. `component`
+//! compiles and links; `instance` keeps instances of WASI 0.3 for many requests, `fresh` makes one of WASI 0.2 for
+//! each, and `server` hands requests to them. `args`, `manifest` and `runtime_config` read what is configured.
+//!
+//! To be as strict as a real host: `platforms` has what each offers and allows, `quota` its limits at work, `fault` the
+//! ways in which stores fail, and `calls` counts what a guest asks of its host.
 
 mod args;
 mod bindings;
+mod calls;
+mod component;
+mod fault;
+mod fresh;
+mod guest;
 mod instance;
 mod key_value;
 mod manifest;
 mod outbound;
+mod platforms;
+mod quota;
+mod redis;
 mod runtime_config;
 mod server;
 mod store;

@@ -1,15 +1,22 @@
 //! The HTTP server in front of the instances, from the first connection to a clean stop.
 
 use crate::args::Args;
-use crate::instance::{DEFAULT_REQUEST_TIMEOUT, InstanceConfig, Instances, Limits};
+use crate::calls::CallsFile;
+use crate::component::{Activity, ComponentConfig, Handler};
+use crate::fault::Faults;
+use crate::fresh::FreshConfig;
+use crate::guest::Shared;
+use crate::instance::{DEFAULT_REQUEST_TIMEOUT, Limits};
 use crate::manifest::Application;
 use crate::outbound::AllowedHosts;
-use crate::runtime_config::open_stores;
+use crate::platforms::Platform;
+use crate::quota::RateLimit;
+use crate::runtime_config::{StoreSettings, open_stores};
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,12 +24,12 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use wasmtime_wasi_http::WasiBody;
-use wasmtime_wasi_http::handler::ProxyHandler;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Time that requests in flight, and the work they left over, may go on after a signal to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,68 +38,107 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) async fn serve(args: Args) -> Result<()> {
     let application = Application::read(&args.from, &variables(&args))?;
     let component = application.component.clone();
-    let instances = instances(&args, application).await?;
-    let (busy, stopping) = (instances.busy.clone(), instances.stopping.clone());
-    let handler = ProxyHandler::new(instances);
+    let activity = Activity::default();
+    let server = Arc::new(Server::new(&args, application, &activity).await?);
 
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     println!("Serving {component} on http://{}", listener.local_addr()?);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let connections = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &connections, &handler, !args.no_tcp_nodelay) => {}
+        () = accept(&listener, &connections, &server, !args.no_tcp_nodelay) => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     drop(listener);
     let finished = async {
         connections.shutdown().await;
-        while busy.load(Ordering::SeqCst) > 0 {
+        while activity.busy.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     if tokio::time::timeout(STOP_TIMEOUT, finished).await.is_err() {
         eprintln!("stopped with requests unanswered after {} s", STOP_TIMEOUT.as_secs());
     }
-    stopping.store(true, Ordering::SeqCst);
+    activity.stopping.store(true, Ordering::SeqCst);
     Ok(())
 }
 
-/// Opens the stores of an application and compiles its component.
-async fn instances(args: &Args, application: Application) -> Result<Instances> {
-    let beside_manifest = args.from.parent().unwrap_or(std::path::Path::new("")).join(".spin");
-    let state_dir = args.state_dir.clone().unwrap_or(beside_manifest);
-    let stores = open_stores(
-        &application.key_value_stores,
-        args.runtime_config_file.as_deref(),
-        &state_dir,
-        args.store_fault.as_ref(),
-    )
-    .await?;
-    Instances::compile(InstanceConfig {
-        source: application.source,
-        cache: args.cache_dir.clone().unwrap_or_else(|| state_dir.join("edge-host-cache")),
-        limits: Limits {
-            request_timeout: args.request_timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT),
-            reuse_count: args.max_instance_reuse_count.into(),
-            concurrent_reuse_count: args.max_instance_concurrent_reuse_count.into(),
-            idle_timeout: args.idle_instance_timeout,
-        },
-        quiet: args.quiet,
-        allowed_hosts: AllowedHosts::parse(&application.allowed_outbound_hosts)?,
+/// An application that is being served.
+struct Server {
+    handler: Handler,
+    /// Maximum size of a request's body and of a response's.
+    body_bytes: Option<usize>,
+    client_address: ClientAddress,
+}
+
+/// Header that says where a request comes from.
+enum ClientAddress {
+    /// `spin-client-addr`, which has the port too.
+    Spin,
+    /// A platform's own, which has the address alone.
+    Other(HeaderName),
+}
+
+impl Server {
+    /// Opens the stores of an application and compiles its component.
+    async fn new(args: &Args, application: Application, activity: &Activity) -> Result<Server> {
+        let beside_manifest = args.from.parent().unwrap_or(std::path::Path::new("")).join(".spin");
+        let state_dir = args.state_dir.clone().unwrap_or(beside_manifest);
+        let allowed = args.platform.as_ref().map(|platform| platform.limits.clone()).unwrap_or_default();
+        let timeout = args.request_timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT);
+        let request_timeout = allowed.request_seconds.map_or(timeout, |limit| timeout.min(Duration::from_secs(limit)));
+        let shared = shared(args, &application, &state_dir).await?;
+        let config = ComponentConfig {
+            source: application.source,
+            cache: args.cache_dir.clone().unwrap_or_else(|| state_dir.join("edge-host-cache")),
+            platform: args.platform.as_ref(),
+            limits: Limits {
+                request_timeout,
+                reuse_count: args.max_instance_reuse_count.into(),
+                concurrent_reuse_count: args.max_instance_concurrent_reuse_count.into(),
+                idle_timeout: args.idle_instance_timeout,
+            },
+            fresh: FreshConfig {
+                request_timeout,
+                end_with_response: args.end_with_response,
+                calls_file: args.calls_file.as_deref().map(CallsFile::open).transpose()?,
+            },
+            shared,
+        };
+        let client_address = match &allowed.client_address_header {
+            Some(name) => ClientAddress::Other(name.parse().context("client_address_header")?),
+            None => ClientAddress::Spin,
+        };
+        Ok(Server { handler: Handler::compile(config, activity)?, body_bytes: allowed.body_bytes, client_address })
+    }
+}
+
+/// Opens everything that the instances of an application share.
+async fn shared(args: &Args, application: &Application, state_dir: &std::path::Path) -> Result<Shared> {
+    let settings = StoreSettings {
+        state_dir,
+        fault: args.store_fault.as_ref(),
+        replica_lag: args.replica_lag,
+        platform: args.platform.as_ref(),
+    };
+    let stores = open_stores(&application.key_value_stores, args.runtime_config_file.as_deref(), settings).await?;
+    let limits = args.platform.as_ref().map(|platform: &Platform| &platform.limits);
+    let outbound = limits.and_then(|limits| limits.outbound_requests_per_hour);
+    Ok(Shared {
         stores,
-        variables: application.variables,
+        variables: application.variables.clone(),
+        allowed_hosts: Arc::new(AllowedHosts::parse(&application.allowed_outbound_hosts)?),
+        redis_faults: Faults::new(args.store_fault.clone()),
+        outbound_limit: outbound.map(|count| Arc::new(RateLimit::new(count, Duration::from_secs(3600)))),
+        memory_bytes: limits.and_then(|limits| limits.memory_bytes),
         exporter: args.otlp_endpoint.as_deref().map(crate::telemetry::exporter),
+        quiet: args.quiet,
     })
 }
 
 /// Accepts connections and serves each in a task of its own, for ever.
-async fn accept(
-    listener: &TcpListener,
-    connections: &GracefulShutdown,
-    handler: &ProxyHandler<Instances>,
-    nodelay: bool,
-) {
+async fn accept(listener: &TcpListener, connections: &GracefulShutdown, server: &Arc<Server>, nodelay: bool) {
     loop {
         let (stream, client) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -104,8 +150,8 @@ async fn accept(
             }
         };
         stream.set_nodelay(nodelay).ok();
-        let handler = handler.clone();
-        let service = service_fn(move |request| handle(handler.clone(), client, request));
+        let server = server.clone();
+        let service = service_fn(move |request| handle(server.clone(), client, request));
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
@@ -126,28 +172,63 @@ fn variables(args: &Args) -> BTreeMap<String, String> {
 
 /// Answers one request from an instance, or with an error's status.
 async fn handle(
-    handler: ProxyHandler<Instances>,
+    server: Arc<Server>,
     client: SocketAddr,
     mut request: Request<Incoming>,
 ) -> Result<Response<WasiBody>, Infallible> {
-    // A client must not be able to say where it comes from.
-    let forged: Vec<HeaderName> =
-        request.headers().keys().filter(|name| name.as_str().starts_with("spin-")).cloned().collect();
-    for name in forged {
-        request.headers_mut().remove(name);
-    }
-    if let Ok(address) = HeaderValue::from_str(&client.to_string()) {
-        request.headers_mut().insert("spin-client-addr", address);
-    }
+    server.client_address.set(request.headers_mut(), client);
     let request = match with_authority(request) {
         Ok(request) => request,
         Err(status) => return Ok(status_response(status)),
     };
-    let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-    Ok(handler.handle((), request).await.unwrap_or_else(|error| {
+    let declared = request.body().size_hint().lower();
+    if server.body_bytes.is_some_and(|limit| declared > limit as u64) {
+        return Ok(status_response(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    let request = request.map(|body| limited(body.map_err(Error::from), server.body_bytes));
+    let response = server.handler.handle(request).await.unwrap_or_else(|error| {
         eprintln!("a request was not answered: {error:#}");
         status_response(StatusCode::INTERNAL_SERVER_ERROR)
-    }))
+    });
+    Ok(match server.body_bytes {
+        Some(limit) if response.body().size_hint().lower() > limit as u64 => {
+            eprintln!("a request was not answered: the response has more than {limit} bytes");
+            status_response(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+        limit => response.map(|body| limited(body, limit)),
+    })
+}
+
+/// Makes a body fail where it exceeds a limit.
+fn limited<B>(body: B, limit: Option<usize>) -> WasiBody
+where
+    B: Body<Data = Bytes, Error = Error> + Send + 'static,
+{
+    let Some(limit) = limit else { return body.boxed_unsync() };
+    let too_large = move |error: Box<dyn std::error::Error + Send + Sync>| match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(_) => Error::HttpRequestBodySize(Some(limit as u64)),
+    };
+    Limited::new(body, limit).map_err(too_large).boxed_unsync()
+}
+
+impl ClientAddress {
+    /// Sets the header. A client must not be able to say where it comes from.
+    fn set(&self, headers: &mut HeaderMap, client: SocketAddr) {
+        let forged: Vec<HeaderName> =
+            headers.keys().filter(|name| name.as_str().starts_with("spin-")).cloned().collect();
+        for name in forged {
+            headers.remove(name);
+        }
+        let (name, value) = match self {
+            ClientAddress::Spin => (HeaderName::from_static("spin-client-addr"), client.to_string()),
+            ClientAddress::Other(name) => (name.clone(), client.ip().to_string()),
+        };
+        headers.remove(&name);
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// Completes the URL for the guest: HTTP/1.1 sends its authority as a header.

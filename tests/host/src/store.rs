@@ -1,16 +1,20 @@
-//! Key-value stores: their backends, and the faults that they can be given.
+//! Key-value stores: a backend each, with the faults and limits that it is given.
 
 mod memory;
 mod redis;
+mod replica;
 mod sqlite;
 
-use crate::args::duration;
+use crate::fault::{Faults, Writes};
+use crate::quota::StoreQuota;
 use memory::Memory;
 use redis::Redis;
+use replica::Replica;
 use sqlite::Sqlite;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::MutexGuard;
 
 /// Result of an operation; the error is a message for the guest.
 pub(crate) type Result<T> = std::result::Result<T, String>;
@@ -18,15 +22,16 @@ pub(crate) type Result<T> = std::result::Result<T, String>;
 /// One labelled store.
 pub(crate) struct Store {
     backend: Backend,
-    fault: Option<Fault>,
-    /// Number of reads so far, for [`Fault::Traps`].
-    reads: AtomicU64,
+    pub(crate) faults: Faults,
+    /// Limits of the platform, shared with the application's other stores.
+    quota: Option<Arc<StoreQuota>>,
 }
 
 /// Storage behind a store.
 pub(crate) enum Backend {
     Memory(Memory),
     Redis(Redis),
+    Replica(Replica),
     Sqlite(Sqlite),
 }
 
@@ -42,38 +47,10 @@ impl Backend {
     pub(crate) fn sqlite(file: &Path, label: &str) -> anyhow::Result<Backend> {
         Ok(Backend::Sqlite(Sqlite::open(file, label)?))
     }
-}
 
-/// Way in which a store fails on purpose.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fault {
-    /// Every operation is an error.
-    Errors,
-    /// Every operation takes this long.
-    Slow(Duration),
-    /// Writes succeed and are forgotten.
-    LosesWrites,
-    /// One read in so many ends the instance that reads, as a fault of its own code would.
-    Traps(u64),
-    /// The file names one of these, or nothing, and is read at each operation.
-    FromFile(PathBuf),
-}
-
-impl Fault {
-    pub(crate) fn parse(text: &str) -> std::result::Result<Fault, String> {
-        match text.split_at_checked(1) {
-            Some(("@", file)) => return Ok(Fault::FromFile(file.into())),
-            _ if text == "errors" => return Ok(Fault::Errors),
-            _ if text == "loses-writes" => return Ok(Fault::LosesWrites),
-            _ => {}
-        }
-        if let Some(time) = text.strip_prefix("slow=") {
-            return Ok(Fault::Slow(duration(time)?));
-        }
-        let traps = text.strip_prefix("traps=").and_then(|reads| reads.parse().ok()).filter(|reads| *reads > 0);
-        traps.map(Fault::Traps).ok_or_else(|| {
-            format!("{text:?} is none of errors, slow=<duration>, loses-writes, traps=<reads> and @<file>")
-        })
+    /// Opens a store in SQLite that sees the writes of other hosts after a time.
+    pub(crate) fn replica(file: &Path, label: &str, lag: Duration) -> anyhow::Result<Backend> {
+        Ok(Backend::Replica(Replica::open(file, label, lag)?))
     }
 }
 
@@ -83,37 +60,37 @@ macro_rules! on_backend {
         match &$store.backend {
             Backend::Memory($backend) => $operation,
             Backend::Redis($backend) => $operation.await,
+            Backend::Replica($backend) => $operation,
             Backend::Sqlite($backend) => $operation,
         }
     };
 }
 
 impl Store {
-    pub(crate) fn new(backend: Backend, fault: Option<Fault>) -> Store {
-        Store { backend, fault, reads: AtomicU64::new(0) }
-    }
-
-    /// Counts a read, and tells if the guest that reads is to be ended.
-    pub(crate) fn traps(&self) -> bool {
-        let Ok(Some(Fault::Traps(reads))) = self.fault() else { return false };
-        self.reads.fetch_add(1, Ordering::Relaxed) % reads == reads - 1
+    pub(crate) fn new(backend: Backend, faults: Faults, quota: Option<Arc<StoreQuota>>) -> Store {
+        Store { backend, faults, quota }
     }
 
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.apply_fault().await?;
+        self.faults.apply().await?;
+        self.admit_read(key)?;
         on_backend!(self, backend => backend.get(key))
     }
 
     pub(crate) async fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        if self.apply_fault().await? == Writes::Lost {
+        if self.faults.apply().await? == Writes::Lost {
             return Ok(());
         }
+        let _lock = self.admit_write(key, value.len()).await?;
         on_backend!(self, backend => backend.set(key, value))
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<()> {
-        if self.apply_fault().await? == Writes::Lost {
+        if self.faults.apply().await? == Writes::Lost {
             return Ok(());
+        }
+        if let Some(quota) = &self.quota {
+            quota.check_delete()?;
         }
         on_backend!(self, backend => backend.delete(key))
     }
@@ -123,52 +100,45 @@ impl Store {
     }
 
     pub(crate) async fn keys(&self) -> Result<Vec<String>> {
-        self.apply_fault().await?;
+        self.faults.apply().await?;
+        self.admit_read("")?;
         on_backend!(self, backend => backend.keys())
     }
 
     /// Adds to a decimal number (0 where there is none), atomically; returns the sum.
     pub(crate) async fn increment(&self, key: &str, delta: i64) -> Result<i64> {
-        if self.apply_fault().await? == Writes::Lost {
+        if self.faults.apply().await? == Writes::Lost {
             return Ok(delta);
         }
+        let _lock = self.admit_write(key, 0).await?;
         on_backend!(self, backend => backend.increment(key, delta))
     }
 
     /// Writes `value` if the key still has `expected`, atomically; tells if it did.
     pub(crate) async fn swap(&self, key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool> {
-        if self.apply_fault().await? == Writes::Lost {
+        if self.faults.apply().await? == Writes::Lost {
             return Ok(true);
         }
+        let _lock = self.admit_write(key, value.len()).await?;
         on_backend!(self, backend => backend.swap(key, expected, value))
     }
 
-    /// Fails, or waits, as the fault demands; returns the fate of writes.
-    async fn apply_fault(&self) -> Result<Writes> {
-        match self.fault()? {
-            None | Some(Fault::FromFile(_) | Fault::Traps(_)) => Ok(Writes::Kept),
-            Some(Fault::Errors) => Err("the store was told to fail".to_owned()),
-            Some(Fault::LosesWrites) => Ok(Writes::Lost),
-            Some(Fault::Slow(time)) => {
-                tokio::time::sleep(time).await;
-                Ok(Writes::Kept)
-            }
+    fn admit_read(&self, key: &str) -> Result<()> {
+        self.quota.as_ref().map_or(Ok(()), |quota| quota.check_read(key))
+    }
+
+    /// Checks a write against the quota; the lock is held until it is done where keys are counted.
+    async fn admit_write(&self, key: &str, value_bytes: usize) -> Result<Option<MutexGuard<'_, ()>>> {
+        let Some(quota) = &self.quota else { return Ok(None) };
+        quota.check_write(key, value_bytes)?;
+        let Some(max_keys) = quota.keys else { return Ok(None) };
+        let lock = quota.writing.lock().await;
+        let is_new = on_backend!(self, backend => backend.get(key))?.is_none();
+        if is_new && on_backend!(self, backend => backend.keys())?.len() >= max_keys {
+            return Err(format!("quota exceeded: {max_keys} keys"));
         }
+        Ok(Some(lock))
     }
-
-    /// Returns the fault of this moment.
-    fn fault(&self) -> Result<Option<Fault>> {
-        let Some(Fault::FromFile(file)) = &self.fault else { return Ok(self.fault.clone()) };
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        if text.trim().is_empty() { Ok(None) } else { Fault::parse(text.trim()).map(Some) }
-    }
-}
-
-/// Fate of a write that succeeds.
-#[derive(PartialEq)]
-enum Writes {
-    Kept,
-    Lost,
 }
 
 /// Returns the number after an increment of stored text.
@@ -183,7 +153,7 @@ mod tests {
     use super::*;
 
     async fn behaves(backend: Backend) {
-        let store = Store::new(backend, None);
+        let store = Store::new(backend, Faults::default(), None);
         assert_eq!(store.get("a").await, Ok(None));
         assert_eq!(store.set("a", b"1").await, Ok(()));
         assert_eq!(store.get("a").await, Ok(Some(b"1".to_vec())));
@@ -212,20 +182,17 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_with_lag_behaves_to_its_own_region() {
+        let file = std::env::temp_dir().join(format!("edge-host-{}-region.db", std::process::id()));
+        behaves(Backend::replica(&file, "default", Duration::from_secs(60)).expect("opens")).await;
+        std::fs::remove_file(&file).expect("was there");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_store_in_sqlite_behaves_and_labels_do_not_mix() {
         let file = std::env::temp_dir().join(format!("edge-host-{}-store.db", std::process::id()));
         behaves(Backend::sqlite(&file, "one").expect("opens")).await;
         behaves(Backend::sqlite(&file, "two").expect("opens")).await;
         std::fs::remove_file(&file).expect("was there");
-    }
-
-    #[test]
-    fn faults_are_read() {
-        assert_eq!(Fault::parse("slow=200ms"), Ok(Fault::Slow(Duration::from_millis(200))));
-        assert_eq!(Fault::parse("@/tmp/fault"), Ok(Fault::FromFile("/tmp/fault".into())));
-        assert_eq!(Fault::parse("traps=50"), Ok(Fault::Traps(50)));
-        assert!(Fault::parse("traps=0").is_err());
-        assert!(Fault::parse("broken").is_err());
-        assert!(Fault::parse("").is_err());
     }
 }

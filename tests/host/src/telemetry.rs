@@ -6,7 +6,7 @@ use crate::bindings::telemetry::wasi::otel::metrics::{
 };
 use crate::bindings::telemetry::wasi::otel::tracing::{self, SpanContext, SpanData, SpanKind, Status, TraceFlags};
 use crate::bindings::telemetry::wasi::otel::types::{self, InstrumentationScope, KeyValue};
-use crate::instance::Guest;
+use crate::guest::Guest;
 use serde_json::{Value, json};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ fn run_exporter(endpoint: &str, signals: &Receiver<Signal>) {
 
 impl Guest {
     fn export(&self, signal: Signal) {
-        if let Some(exporter) = &self.exporter {
+        if let Some(exporter) = &self.shared.exporter {
             // The thread ends with the process.
             let _ = exporter.send(signal);
         }
@@ -96,8 +96,9 @@ impl tracing::Host for &mut Guest {
         let scope = scope(&span.instrumentation_scope);
         let span = json!({
             "traceId": span.span_context.trace_id, "spanId": span.span_context.span_id,
-            "parentSpanId": span.parent_span_id, "name": span.name, "kind": kind, "startTimeUnixNano": nanoseconds(span.start_time),
-            "endTimeUnixNano": nanoseconds(span.end_time), "attributes": attributes(&span.attributes), "status": status,
+            "parentSpanId": span.parent_span_id, "name": span.name, "kind": kind,
+            "startTimeUnixNano": nanoseconds(span.start_time), "endTimeUnixNano": nanoseconds(span.end_time),
+            "attributes": attributes(&span.attributes), "status": status,
         });
         self.export(Signal::Span { scope, span });
         Ok(())

@@ -1,7 +1,7 @@
 //! `wasi:keyvalue@0.2.0-draft2`: store, atomics, batch. Synchronous to the guest: it holds up its instance.
 
 use crate::bindings::wasi::keyvalue::{atomics, batch, store};
-use crate::instance::Guest;
+use crate::guest::Guest;
 use crate::key_value::OpenStore;
 use crate::store::Store;
 use std::sync::Arc;
@@ -18,15 +18,10 @@ pub struct Cas {
     expected: Option<Vec<u8>>,
 }
 
-impl Guest {
-    fn bucket(&self, bucket: &Resource<OpenStore>) -> Result<Arc<Store>> {
-        Ok(self.table.get(bucket)?.0.clone())
-    }
-}
-
 impl store::Host for &mut Guest {
     async fn open(&mut self, identifier: String) -> Result<Result<Resource<OpenStore>, Error>> {
-        match self.stores.get(&identifier).cloned() {
+        self.enter(|calls| &mut calls.store.open).await;
+        match self.shared.stores.get(&identifier).cloned() {
             Some(store) => Ok(Ok(self.table.push(OpenStore(store))?)),
             None => Ok(Err(Error::AccessDenied)),
         }
@@ -35,19 +30,25 @@ impl store::Host for &mut Guest {
 
 impl store::HostBucket for &mut Guest {
     async fn get(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<Option<Vec<u8>>, Error>> {
-        Ok(self.bucket(&bucket)?.get(&key).await.map_err(Error::Other))
+        self.enter(|calls| &mut calls.store.get).await;
+        let bucket = self.opened(&bucket)?;
+        bucket.faults.check_trap()?;
+        Ok(bucket.get(&key).await.map_err(Error::Other))
     }
 
     async fn set(&mut self, bucket: Resource<OpenStore>, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
-        Ok(self.bucket(&bucket)?.set(&key, &value).await.map_err(Error::Other))
+        self.enter(|calls| &mut calls.store.set).await;
+        Ok(self.opened(&bucket)?.set(&key, &value).await.map_err(Error::Other))
     }
 
     async fn delete(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<(), Error>> {
-        Ok(self.bucket(&bucket)?.delete(&key).await.map_err(Error::Other))
+        self.enter(|calls| &mut calls.store.delete).await;
+        Ok(self.opened(&bucket)?.delete(&key).await.map_err(Error::Other))
     }
 
     async fn exists(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<bool, Error>> {
-        Ok(self.bucket(&bucket)?.exists(&key).await.map_err(Error::Other))
+        self.enter(|calls| &mut calls.store.exists).await;
+        Ok(self.opened(&bucket)?.exists(&key).await.map_err(Error::Other))
     }
 
     /// Lists all keys in one page, so there never is a cursor to go on from.
@@ -56,10 +57,11 @@ impl store::HostBucket for &mut Guest {
         bucket: Resource<OpenStore>,
         cursor: Option<String>,
     ) -> Result<Result<KeyResponse, Error>> {
+        self.enter(|calls| &mut calls.store.other).await;
         if cursor.is_some() {
             return Ok(Err(Error::Other("there is no such cursor".to_owned())));
         }
-        let keys = self.bucket(&bucket)?.keys().await;
+        let keys = self.opened(&bucket)?.keys().await;
         Ok(keys.map(|keys| KeyResponse { keys, cursor: None }).map_err(Error::Other))
     }
 
@@ -71,10 +73,12 @@ impl store::HostBucket for &mut Guest {
 
 impl atomics::Host for &mut Guest {
     async fn increment(&mut self, bucket: Resource<OpenStore>, key: String, delta: i64) -> Result<Result<i64, Error>> {
-        Ok(self.bucket(&bucket)?.increment(&key, delta).await.map_err(Error::Other))
+        self.enter(|calls| &mut calls.store.increment).await;
+        Ok(self.opened(&bucket)?.increment(&key, delta).await.map_err(Error::Other))
     }
 
     async fn swap(&mut self, cas: Resource<Cas>, value: Vec<u8>) -> Result<Result<(), atomics::CasError>> {
+        self.enter(|calls| &mut calls.store.other).await;
         let Cas { store, key, expected } = self.table.delete(cas)?;
         match store.swap(&key, expected.as_deref(), &value).await {
             Ok(true) => Ok(Ok(())),
@@ -92,7 +96,8 @@ impl atomics::Host for &mut Guest {
 
 impl atomics::HostCas for &mut Guest {
     async fn new(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<Result<Resource<Cas>, Error>> {
-        let store = self.bucket(&bucket)?;
+        self.enter(|calls| &mut calls.store.other).await;
+        let store = self.opened(&bucket)?;
         match store.get(&key).await {
             Ok(expected) => Ok(Ok(self.table.push(Cas { store, key, expected })?)),
             Err(error) => Ok(Err(Error::Other(error))),
@@ -100,6 +105,7 @@ impl atomics::HostCas for &mut Guest {
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> Result<Result<Option<Vec<u8>>, Error>> {
+        self.enter(|calls| &mut calls.store.other).await;
         Ok(Ok(self.table.get(&cas)?.expected.clone()))
     }
 
@@ -115,7 +121,8 @@ impl batch::Host for &mut Guest {
         bucket: Resource<OpenStore>,
         keys: Vec<String>,
     ) -> Result<Result<Vec<(String, Option<Vec<u8>>)>, Error>> {
-        let store = self.bucket(&bucket)?;
+        self.enter(|calls| &mut calls.store.other).await;
+        let store = self.opened(&bucket)?;
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
             match store.get(&key).await {
@@ -131,7 +138,8 @@ impl batch::Host for &mut Guest {
         bucket: Resource<OpenStore>,
         entries: Vec<(String, Vec<u8>)>,
     ) -> Result<Result<(), Error>> {
-        let store = self.bucket(&bucket)?;
+        self.enter(|calls| &mut calls.store.other).await;
+        let store = self.opened(&bucket)?;
         for (key, value) in entries {
             if let Err(error) = store.set(&key, &value).await {
                 return Ok(Err(Error::Other(error)));
@@ -141,7 +149,8 @@ impl batch::Host for &mut Guest {
     }
 
     async fn delete_many(&mut self, bucket: Resource<OpenStore>, keys: Vec<String>) -> Result<Result<(), Error>> {
-        let store = self.bucket(&bucket)?;
+        self.enter(|calls| &mut calls.store.other).await;
+        let store = self.opened(&bucket)?;
         for key in keys {
             if let Err(error) = store.delete(&key).await {
                 return Ok(Err(Error::Other(error)));
