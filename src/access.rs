@@ -2,6 +2,7 @@
 
 pub mod key_set;
 pub(crate) mod rate_limit;
+pub mod sampled;
 mod signature;
 pub mod token;
 
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
-use token::{Holder, TokenCache};
+use token::{Holder, VerifiedTokens};
 
 /// The header that an API key comes in.
 const API_KEY_HEADER: &str = "x-api-key";
@@ -64,15 +65,19 @@ pub(crate) struct Visibility<'a> {
 }
 
 /// The access checks of one instance, with the keys and tokens that it knows.
-pub(crate) struct Access<P> {
+pub(crate) struct Access<P: Platform> {
     platform: P,
     key_set: KeySetCache<P>,
-    tokens: TokenCache,
+    tokens: VerifiedTokens<P>,
 }
 
 impl<P: Platform> Access<P> {
     pub(crate) fn new(platform: P, store: Rc<Store<P>>) -> Access<P> {
-        Access { key_set: KeySetCache::new(platform.clone(), store), platform, tokens: TokenCache::default() }
+        Access {
+            key_set: KeySetCache::new(platform.clone(), store.clone()),
+            tokens: VerifiedTokens::new(platform.clone(), store),
+            platform,
+        }
     }
 
     /// Finds out who asks. Errors if they must say and do not, or not so that it can be believed.

@@ -1,35 +1,48 @@
 //! The prediction cache: one entry a person and window, in the platform's key-value store.
 //!
-//! An entry holds the predictions of every type, so any subset of types is a hit. The store has no expiry, so the entry
-//! carries its own. The key carries a fingerprint of everything else that an answer depends on, models and code, so a
-//! new release never serves an old release's answer. Whatever is wrong with the store or an entry, the answer is
-//! computed: the cache never fails a request, and the store never holds one up for long.
+//! An entry holds the predictions of every type, so any subset of types is a hit. A key-value store has no expiry, so
+//! the entry carries its own. The key carries a fingerprint of everything else that an answer depends on, models and
+//! code, so a new release never serves an old release's answer. Whatever is wrong with the store or an entry, an answer
+//! is computed: the cache never fails a request, and the store never holds one up for long where that can be helped.
 //!
 //! A person has a *generation*, a random text in the store, and an entry carries the one that was read before the
 //! check-ins it was made from. To invalidate is to write a new generation: from then on every entry of an older one,
 //! also one whose write is still under way in another instance, is a miss. A request therefore reads two keys, at once.
 //! The store has to show the new generation: where a replica lags behind, an old entry is served for as long as the
 //! lag, and never beyond its time to live.
+//!
+//! With Redis, requests that miss the same entry at the same time ask the database once between them, whatever instance
+//! they are in: the first takes a *lease*, and the others wait for its entry.
 
 use crate::config::Settings;
+use crate::deadline::Deadline;
 use crate::ids::{UserId, WindowDays};
-use crate::platform::Platform;
+use crate::platform::{Platform, RedisValue};
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
-use crate::store::{Failure, Store};
+use crate::store::{Failure, ReadAlong, Store};
 use crate::telemetry::log;
 use crate::time::{elapsed_since, rfc3339_seconds};
 use bipolar_edge_models::{FINGERPRINT, MODELS};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// No entry that this service writes is longer; a longer one is not worth parsing.
 const MAX_ENTRY_BYTES: usize = 1 << 20;
+/// Redis keeps a generation for longer than any entry of an older one: both have a day at most.
+const GENERATION_KEPT: Duration = Duration::from_secs(3 * 86_400);
+/// The time for which others wait for whoever has the lease: their instance may have ended.
+const LEASE: Duration = Duration::from_secs(10);
+/// The time between two looks of those who wait.
+const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(25);
+/// Takes a lease, if nobody has it.
+const TAKE_LEASE: &str = "if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return 1 end return 0";
 
 /// A hash of the code that answers are made by, which the build computes. The models have a fingerprint of their own.
 pub(crate) const CODE_FINGERPRINT: &str = env!("CODE_FINGERPRINT");
@@ -96,6 +109,14 @@ pub(crate) enum Lookup {
     Bypass,
 }
 
+/// The result of asking to be the one who asks the database.
+pub(crate) enum Shared {
+    /// Another asked meanwhile, and this is their entry.
+    Entry(Entry),
+    /// The database must be asked.
+    Nothing,
+}
+
 /// The place of an entry in the store.
 #[derive(Debug)]
 pub(crate) struct CacheSlot {
@@ -105,14 +126,22 @@ pub(crate) struct CacheSlot {
     pub(crate) generation: String,
     /// The bytes of an entry that has expired, not too long ago: better than an error.
     stale: Option<Vec<u8>>,
+    /// This request has the lease, which it must give back.
+    has_lease: Cell<bool>,
+}
+
+impl CacheSlot {
+    fn lease_key(&self) -> String {
+        format!("lease:{}", self.key)
+    }
 }
 
 /// A person in the store's keys.
 struct PersonKeys(String);
 
 impl PersonKeys {
-    async fn hash<P: Platform>(store: &Store<P>, user_id: UserId) -> Result<PersonKeys, Failure> {
-        Ok(PersonKeys(store.hash_person(user_id).await?))
+    fn hash<P: Platform>(store: &Store<P>, user_id: UserId) -> PersonKeys {
+        PersonKeys(store.hash_person(user_id))
     }
 
     fn generation(&self) -> String {
@@ -125,7 +154,7 @@ impl PersonKeys {
 }
 
 /// The prediction cache of one instance.
-pub(crate) struct PredictionCache<P> {
+pub(crate) struct PredictionCache<P: Platform> {
     platform: P,
     store: Rc<Store<P>>,
     /// The release that entries are of.
@@ -149,32 +178,100 @@ impl<P: Platform> PredictionCache<P> {
         format!("{}{:016x}", self.release, configured.finish())
     }
 
-    /// Looks up the entry that answers a request.
-    pub(crate) async fn look_up(&self, settings: &Settings, request: &PredictionRequest) -> Lookup {
-        if settings.cache_ttl.is_none() {
-            return Lookup::Bypass;
-        }
-        self.try_look_up(settings, request).await.unwrap_or_else(|failure| {
-            failure.warn("cache_not_read", "the prediction cache could not be read");
-            Lookup::Bypass
-        })
+    /// The keys of the entry that answers a request, and of the person's generation; `None` if the cache is off.
+    pub(crate) fn keys(&self, settings: &Settings, request: &PredictionRequest) -> Option<[String; 2]> {
+        settings.cache_ttl?;
+        let person = PersonKeys::hash(&self.store, request.user_id);
+        Some([person.entry(request.options.window, &self.fingerprint(settings)), person.generation()])
     }
 
-    async fn try_look_up(&self, settings: &Settings, request: &PredictionRequest) -> Result<Lookup, Failure> {
-        let person = PersonKeys::hash(&self.store, request.user_id).await?;
-        let key = person.entry(request.options.window, &self.fingerprint(settings));
-        let generation_key = person.generation();
-        let [entry, generation] = self.store.get_both([&key, &generation_key]).await?;
+    /// Looks up the entry that answers a request. Reads nothing that was read along with something else.
+    pub(crate) async fn look_up(
+        &self,
+        settings: &Settings,
+        request: &PredictionRequest,
+        read_along: Option<ReadAlong>,
+    ) -> Lookup {
+        let Some(keys) = self.keys(settings, request) else { return Lookup::Bypass };
+        let values = match read_along.filter(|read| read.keys == keys) {
+            Some(read) => Ok(Vec::from(read.values)),
+            None => self.store.get_all(&keys.each_ref().map(String::as_str)).await,
+        };
+        values.map_or_else(
+            |failure| {
+                failure.warn("cache_not_read", "the prediction cache could not be read");
+                Lookup::Bypass
+            },
+            |values| self.judge(settings, request, keys, values),
+        )
+    }
+
+    /// Decides if the values of an entry and a generation answer a request.
+    fn judge(
+        &self,
+        settings: &Settings,
+        request: &PredictionRequest,
+        [key, generation_key]: [String; 2],
+        values: Vec<Option<Vec<u8>>>,
+    ) -> Lookup {
+        let mut values = values.into_iter();
+        let (entry, generation) = (values.next().flatten(), values.next().flatten());
         // A text that this service did not write is no generation that an entry has.
         let generation = generation.map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
         let bytes = entry.and_then(|bytes| self.store.open(&key, bytes)).unwrap_or_default();
         let entry = Entry::parse(&bytes, &key, &generation).filter(|entry| entry.serves(&request.options));
         let stale = match entry {
-            Some(entry) if entry.expired_for() == Duration::ZERO => return Ok(Lookup::Hit(entry)),
+            Some(entry) if entry.expired_for() == Duration::ZERO => return Lookup::Hit(entry),
             Some(entry) if entry.expired_for() < settings.cache_stale => Some(bytes),
             _ => None,
         };
-        Ok(Lookup::Miss(CacheSlot { key, generation_key, generation, stale }))
+        Lookup::Miss(CacheSlot { key, generation_key, generation, stale, has_lease: Cell::default() })
+    }
+
+    /// Takes the lease of a slot, or waits for the entry of the request that has it. Only Redis has leases: elsewhere
+    /// every miss asks the database.
+    pub(crate) async fn share(
+        &self,
+        settings: &Settings,
+        request: &PredictionRequest,
+        slot: &CacheSlot,
+        deadline: Deadline,
+    ) -> Shared {
+        if !self.store.is_redis() {
+            return Shared::Nothing;
+        }
+        let (lease, milliseconds) = (slot.lease_key(), LEASE.as_millis().to_string());
+        match self.store.evaluate(TAKE_LEASE, &[&lease], &[milliseconds.as_bytes()]).await.as_deref() {
+            Ok([RedisValue::Integer(0)]) => {}
+            // A store that fails now is no reason to wait.
+            taken => {
+                slot.has_lease.set(taken.is_ok());
+                return Shared::Nothing;
+            }
+        }
+        let wait_until = Deadline::new(Instant::now(), LEASE.min(deadline.remaining() / 2));
+        while !wait_until.has_passed() {
+            self.platform.sleep(LEASE_POLL_INTERVAL).await;
+            let keys = [slot.key.as_str(), &slot.generation_key, &lease];
+            let Ok(mut values) = self.store.get_all(&keys).await else { break };
+            let is_leased = values.pop().flatten().is_some();
+            let keys = [slot.key.clone(), slot.generation_key.clone()];
+            if let Lookup::Hit(entry) = self.judge(settings, request, keys, values) {
+                return Shared::Entry(entry);
+            }
+            if !is_leased {
+                break;
+            }
+        }
+        Shared::Nothing
+    }
+
+    /// Gives back the lease of a request that ended without an entry, after the response.
+    pub(crate) fn release_later(&self, slot: &CacheSlot) {
+        if slot.has_lease.take() {
+            let (store, lease) = (self.store.clone(), slot.lease_key());
+            self.platform.spawn(async move { store.uncounted().delete(&lease).await });
+        }
     }
 
     /// The entry that expired not too long ago, if the person was not invalidated since it was looked up.
@@ -193,22 +290,27 @@ impl<P: Platform> PredictionCache<P> {
             log::warning("not_invalidated", message, failure.cause());
             Problem::StoreUnavailable
         };
-        let person = PersonKeys::hash(&self.store, user_id).await.map_err(failed)?;
+        let person = PersonKeys::hash(&self.store, user_id);
         let generation = Uuid::new_v4().to_string();
-        self.store.set(&person.generation(), generation.as_bytes()).await.map_err(failed)?;
+        self.store.set(&person.generation(), generation.as_bytes(), GENERATION_KEPT).await.map_err(failed)?;
         // None of these can be served any more: to delete them is to keep no more of a person than is needed.
         let fingerprint = self.fingerprint(settings);
-        let entries = WindowDays::all().map(|window| person.entry(window, &fingerprint));
-        Ok(self.store.uncounted().delete_all(entries).await)
+        let entries: Vec<String> = WindowDays::all().map(|window| person.entry(window, &fingerprint)).collect();
+        Ok(self.store.uncounted().delete_all(&entries).await)
     }
 
-    /// Writes an entry once the response has left.
-    pub(crate) fn write_later(&self, entry: &Entry) {
-        let Ok(bytes) = serde_json::to_vec(entry) else { return };
+    /// Writes an entry once the response has left, and gives back the lease.
+    pub(crate) fn write_later(&self, settings: &Settings, slot: &CacheSlot, entry: &Entry) {
+        let Ok(bytes) = serde_json::to_vec(entry) else { return self.release_later(slot) };
         let (store, key) = (self.store.clone(), entry.key.clone());
+        let keep = settings.cache_ttl.unwrap_or_default() + settings.cache_stale;
+        let lease = slot.has_lease.take().then(|| slot.lease_key());
         self.platform.spawn(async move {
-            if let Err(failure) = store.set_sealed(&key, &bytes).await {
+            if let Err(failure) = store.set_sealed(&key, &bytes, keep).await {
                 failure.warn("cache_not_written", "the prediction cache could not be written");
+            }
+            if let Some(lease) = lease {
+                store.uncounted().delete(&lease).await;
             }
         });
     }
@@ -294,7 +396,13 @@ mod tests {
 
     fn entry(query: &str) -> Entry {
         let text = str::to_owned;
-        let slot = CacheSlot { key: text("k"), generation_key: text("g:k"), generation: text("g"), stale: None };
+        let slot = CacheSlot {
+            key: text("k"),
+            generation_key: text("g:k"),
+            generation: text("g"),
+            stale: None,
+            has_lease: Cell::default(),
+        };
         entry_in(&slot, query)
     }
 
@@ -306,12 +414,12 @@ mod tests {
         }
         let settings = block_on(Settings::read(&fake)).expect("valid");
         let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone());
+        store.configure(settings.store_secrets.clone(), None);
         (PredictionCache::of_release(fake, store, release), settings)
     }
 
     async fn miss(cache: &PredictionCache<Fake>, settings: &Settings) -> CacheSlot {
-        match cache.look_up(settings, &request("")).await {
+        match cache.look_up(settings, &request(""), None).await {
             Lookup::Miss(slot) => slot,
             other => panic!("{other:?}"),
         }
@@ -353,8 +461,8 @@ mod tests {
         let key = |query: &str, variable: (&'static str, &str), release: &str| {
             let secret = ("cache_key_secret", "a secret of sixteen bytes or more");
             let ((cache, settings), request) = (cache(&[secret, variable], release), request(query));
-            let person = block_on(PersonKeys::hash(&cache.store, request.user_id)).expect("hashed");
-            person.entry(request.options.window, &cache.fingerprint(&settings))
+            let [entry, _] = cache.keys(&settings, &request).expect("the cache is on");
+            entry
         };
         let resources = ("crisis_resources", "CVV 188");
         let first = key("", resources, "one");
@@ -375,8 +483,9 @@ mod tests {
         let (old, settings) = cache(&[], "one");
         let new = PredictionCache::of_release(old.platform.clone(), old.store.clone(), "other");
         block_on(async {
-            old.write_later(&entry_in(&miss(&old, &settings).await, ""));
-            assert!(matches!(old.look_up(&settings, &request("")).await, Lookup::Hit(_)));
+            let slot = miss(&old, &settings).await;
+            old.write_later(&settings, &slot, &entry_in(&slot, ""));
+            assert!(matches!(old.look_up(&settings, &request(""), None).await, Lookup::Hit(_)));
             miss(&new, &settings).await;
         });
     }
@@ -390,11 +499,11 @@ mod tests {
             let user_id = request("").user_id;
             let before = miss(&cache, &settings).await;
             assert_eq!(cache.invalidate(&settings, user_id).await, Ok(0));
-            cache.write_later(&entry_in(&before, ""));
+            cache.write_later(&settings, &before, &entry_in(&before, ""));
             let after = miss(&cache, &settings).await;
             assert!(before.generation != after.generation && after.stale.is_none());
-            cache.write_later(&entry_in(&after, ""));
-            assert!(matches!(cache.look_up(&settings, &request("")).await, Lookup::Hit(_)));
+            cache.write_later(&settings, &after, &entry_in(&after, ""));
+            assert!(matches!(cache.look_up(&settings, &request(""), None).await, Lookup::Hit(_)));
             assert_eq!(cache.invalidate(&settings, user_id).await, Ok(1));
             assert!(miss(&cache, &settings).await.stale.is_none());
         });

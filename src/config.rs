@@ -1,10 +1,14 @@
 //! The configuration: the variables of `spin.toml`, checked. A value that cannot be used is an error, never replaced by
 //! a default in silence.
+//!
+//! To read a variable is a call to the host, and an instance that answers one request makes all of them anew. So the
+//! manifest puts the application's variables into one of the component's, [`COMBINED`], a line each.
 
 use crate::platform::Variables;
 use crate::problem::Problem;
 use crate::quota::Rate;
-use crate::sealing::{Cipher, StoreSecrets};
+use crate::redis::RedisUrl;
+use crate::sealing::{Cipher, KeyedHash, StoreSecrets};
 use crate::supabase::Project;
 use crate::telemetry::log::{LogFormat, LogLevel};
 use http::HeaderName;
@@ -28,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) client_ip_header: Option<HeaderName>,
     /// The origins whose pages may call this service from a browser.
     pub(crate) cors_origins: CorsOrigins,
+    /// The most writes a second that counting may make in the key-value store; 0 for no bound.
+    pub(crate) counting_writes: u32,
     /// Places where someone in a crisis finds help, shown with sensitive predictions.
     pub(crate) crisis_resources: Vec<String>,
     /// The time that an answer may take in all.
@@ -36,12 +42,16 @@ pub(crate) struct Settings {
     pub(crate) job_ttl: Duration,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
+    /// One request in so many is counted in the key-value store's metrics.
+    pub(crate) metrics_sampling: u32,
     /// The inventory is for those who may ask for predictions.
     pub(crate) protect_operations: bool,
     /// The limit on everything but predictions; `None` for none.
     pub(crate) rate_limit_default: Option<Rate>,
     /// The limit on predictions; `None` for none.
     pub(crate) rate_limit_predictions: Option<Rate>,
+    /// The Redis server that everything is kept in; `None` for the key-value store.
+    pub(crate) redis: Option<RedisUrl>,
     pub(crate) store_secrets: StoreSecrets,
     /// The project that check-ins come from; `None` for the demo cohort.
     pub(crate) supabase: Option<Rc<Project>>,
@@ -49,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) use_background_inference: bool,
     /// The secret that a webhook must send; `None` if none is configured.
     pub(crate) webhook_secret: Option<String>,
+    /// An instance that answers one request goes on working after its answer.
+    pub(crate) work_after_response: bool,
 }
 
 /// The way in which callers say who they are.
@@ -108,7 +120,7 @@ const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 
 /// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
 /// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
-pub(crate) const VARIABLES: [(&str, &str); 22] = [
+pub(crate) const VARIABLES: [(&str, &str); 27] = [
     ("auth_mode", ""),
     ("supabase_jwt_secret", ""),
     ("api_keys", ""),
@@ -131,63 +143,80 @@ pub(crate) const VARIABLES: [(&str, &str); 22] = [
     ("supabase_anon_key", ""),
     ("supabase_service_key", ""),
     ("webhook_secret", ""),
+    ("redis_url", ""),
+    ("redis_address", "redis://unset.invalid:6379"),
+    ("counting_writes_per_second", "40"),
+    ("metrics_sampling", "16"),
+    ("work_after_response", "true"),
 ];
+
+/// Secrets that the one for keys can be derived from, in this order. The last is no secret, as every app has it.
+const KEY_SECRETS: [&str; 6] = [
+    "cache_encryption_key",
+    "supabase_service_key",
+    "supabase_jwt_secret",
+    "webhook_secret",
+    "api_keys",
+    "supabase_anon_key",
+];
+
+/// The component's one variable: a line `name=value` for each of [`VARIABLES`], in their order.
+pub(crate) const COMBINED: &str = "settings";
 
 impl Settings {
     /// Reads every variable.
     pub(crate) async fn read(platform: &impl Variables) -> Result<Settings, Problem> {
-        let variables = Reader(platform);
-        let cache_ttl = variables.seconds("cache_ttl_seconds", 0..=MAX_CACHE_SECONDS, "no cache").await?;
-        let cache_stale = variables.seconds("cache_stale_seconds", 0..=MAX_CACHE_SECONDS, "never").await?;
-        let job_ttl = variables.seconds("job_ttl_seconds", 1..=MAX_CACHE_SECONDS, "").await?;
-        let use_background_inference = variables.flag("use_background_inference").await?;
-        let inference_timeout = variables.timeout("inference_timeout_seconds", TIMEOUT_SECONDS).await?;
-        let crisis_resources = list(&variables.text("crisis_resources").await, ';');
+        let variables = Reader::read(platform).await?;
+        let cache_ttl = variables.seconds("cache_ttl_seconds", 0..=MAX_CACHE_SECONDS, "no cache")?;
+        let cache_stale = variables.seconds("cache_stale_seconds", 0..=MAX_CACHE_SECONDS, "never")?;
+        let job_ttl = variables.seconds("job_ttl_seconds", 1..=MAX_CACHE_SECONDS, "")?;
+        let use_background_inference = variables.flag("use_background_inference")?;
+        let inference_timeout = variables.timeout("inference_timeout_seconds", TIMEOUT_SECONDS)?;
+        let crisis_resources = list(&variables.text("crisis_resources"), ';');
         if crisis_resources.is_empty() {
             return Err(invalid("crisis_resources", "must name at least one place to find help."));
         }
-        let supabase = variables.project().await?;
-        let auth_mode = variables.auth_mode(supabase.as_ref()).await?;
-        let protect_operations = variables.protect_operations(&auth_mode).await?;
-        let rate_limit_predictions = variables.rate("rate_limit_predictions").await?;
-        let rate_limit_default = variables.rate("rate_limit_default").await?;
-        let client_ip_header = match variables.text("client_ip_header").await.as_str() {
+        let supabase = variables.project()?;
+        let auth_mode = variables.auth_mode(supabase.as_ref())?;
+        let protect_operations = variables.protect_operations(&auth_mode)?;
+        let rate_limit_predictions = variables.rate("rate_limit_predictions")?;
+        let rate_limit_default = variables.rate("rate_limit_default")?;
+        let client_ip_header = match variables.text("client_ip_header").as_str() {
             "" => None,
             name => Some(name.parse().map_err(|_| invalid("client_ip_header", "must be a header's name."))?),
         };
-        let cors_origins = cors_origins(&variables.text("cors_origins").await).ok_or_else(|| {
+        let cors_origins = cors_origins(&variables.text("cors_origins")).ok_or_else(|| {
             invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
         })?;
-        let log_level = variables.text("log_level").await;
-        let log_level = LogLevel::ALL
-            .into_iter()
-            .find(|level| level.name() == log_level)
-            .ok_or_else(|| invalid("log_level", "must be error, warn, info or debug."))?;
-        let log_format = match variables.text("log_format").await.as_str() {
-            "json" => LogFormat::Json,
-            "text" => LogFormat::Text,
-            _ => return Err(invalid("log_format", "must be json or text.")),
-        };
-        let webhook_secret = variables.secret("webhook_secret").await?;
-        let store_secrets = variables.store_secrets().await?;
+        let (log_level, log_format) = variables.log()?;
+        let webhook_secret = variables.secret("webhook_secret")?;
+        let store_secrets = variables.store_secrets()?;
+        let redis = variables.redis()?;
+        let counting_writes = variables.number("counting_writes_per_second", 0..=100_000, "no bound")?;
+        let metrics_sampling = variables.number("metrics_sampling", 1..=1_000_000, "every request")?;
+        let work_after_response = variables.flag("work_after_response")?;
         Ok(Settings {
             auth_mode,
             cache_stale,
             cache_ttl: Some(cache_ttl).filter(|ttl| !ttl.is_zero()),
             client_ip_header,
             cors_origins,
+            counting_writes,
             crisis_resources,
             inference_timeout,
             job_ttl,
             log_format,
             log_level,
+            metrics_sampling,
             protect_operations,
             rate_limit_default,
             rate_limit_predictions,
+            redis,
             store_secrets,
             supabase,
             use_background_inference,
             webhook_secret,
+            work_after_response,
         })
     }
 
@@ -207,21 +236,41 @@ fn contradiction(detail: &'static str) -> Problem {
     Problem::not_configured(detail)
 }
 
-/// Reads variables, each with its default, and holds them to their ranges.
-struct Reader<'a, V>(&'a V);
+/// The variables' values, without the blanks around them. Holds them to their ranges.
+struct Reader(Vec<String>);
 
-impl<V: Variables> Reader<'_, V> {
-    /// A variable's value without the blanks around it, or its default if it is not set.
-    async fn text(&self, name: &'static str) -> String {
-        match self.0.variable(name).await {
-            Some(value) => value.trim().to_owned(),
-            None => VARIABLES.iter().find(|(other, _)| *other == name).map_or("", |(_, default)| default).to_owned(),
+impl Reader {
+    /// Reads the one variable that has them all.
+    async fn read(platform: &impl Variables) -> Result<Reader, Problem> {
+        let combined = platform.variable(COMBINED).await.ok_or_else(|| {
+            Problem::not_configured(format!("The component's variable {COMBINED} is missing: spin.toml has it."))
+        })?;
+        let mut lines = combined.trim().lines();
+        let mut values: Vec<String> = Vec::with_capacity(VARIABLES.len());
+        for (index, (name, _)) in VARIABLES.iter().enumerate() {
+            let value = lines.next().and_then(|line| line.strip_prefix(name)?.strip_prefix('='));
+            let Some(value) = value else {
+                // A value of more than one line stands where the next variable should.
+                let name = VARIABLES[index.saturating_sub(1)].0;
+                return Err(invalid(name, &format!("must be one line, followed by the next in {COMBINED}.")));
+            };
+            values.push(value.trim().to_owned());
+        }
+        match lines.next() {
+            None => Ok(Reader(values)),
+            Some(_) => Err(invalid(VARIABLES[VARIABLES.len() - 1].0, "must be one line.")),
         }
     }
 
+    /// A variable's value.
+    fn text(&self, name: &'static str) -> String {
+        let index = VARIABLES.iter().position(|(other, _)| *other == name);
+        index.and_then(|index| self.0.get(index)).cloned().unwrap_or_default()
+    }
+
     /// Whole seconds within a range; `zero` is said of 0.
-    async fn seconds(&self, name: &'static str, range: RangeInclusive<u64>, zero: &str) -> Result<Duration, Problem> {
-        let seconds = self.text(name).await.parse().ok().filter(|seconds| range.contains(seconds));
+    fn seconds(&self, name: &'static str, range: RangeInclusive<u64>, zero: &str) -> Result<Duration, Problem> {
+        let seconds = self.text(name).parse().ok().filter(|seconds| range.contains(seconds));
         let zero = if zero.is_empty() { String::new() } else { format!(" ({zero})") };
         let (min, max) = (range.start(), range.end());
         seconds
@@ -230,30 +279,48 @@ impl<V: Variables> Reader<'_, V> {
     }
 
     /// Seconds with decimals within a range.
-    async fn timeout(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Duration, Problem> {
-        let seconds = self.text(name).await.parse().ok().filter(|seconds| range.contains(seconds));
+    fn timeout(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Duration, Problem> {
+        let seconds = self.text(name).parse().ok().filter(|seconds| range.contains(seconds));
         seconds
             .map(Duration::from_secs_f64)
             .ok_or_else(|| invalid(name, &format!("must be a number from {} to {}.", range.start(), range.end())))
     }
 
-    async fn flag(&self, name: &'static str) -> Result<bool, Problem> {
-        match self.text(name).await.as_str() {
+    /// A whole number within a range; `least` is said of its least.
+    fn number(&self, name: &'static str, range: RangeInclusive<u32>, least: &str) -> Result<u32, Problem> {
+        let number = self.text(name).parse().ok().filter(|number| range.contains(number));
+        let (min, max) = (range.start(), range.end());
+        number.ok_or_else(|| invalid(name, &format!("must be a whole number from {min} ({least}) to {max}.")))
+    }
+
+    fn flag(&self, name: &'static str) -> Result<bool, Problem> {
+        match self.text(name).as_str() {
             "" | "false" => Ok(false),
             "true" => Ok(true),
             _ => Err(invalid(name, "must be true or false.")),
         }
     }
 
-    async fn rate(&self, name: &'static str) -> Result<Option<Rate>, Problem> {
+    fn log(&self) -> Result<(LogLevel, LogFormat), Problem> {
+        let level = self.text("log_level");
+        let level = LogLevel::ALL.into_iter().find(|known| known.name() == level);
+        let level = level.ok_or_else(|| invalid("log_level", "must be error, warn, info or debug."))?;
+        match self.text("log_format").as_str() {
+            "json" => Ok((level, LogFormat::Json)),
+            "text" => Ok((level, LogFormat::Text)),
+            _ => Err(invalid("log_format", "must be json or text.")),
+        }
+    }
+
+    fn rate(&self, name: &'static str) -> Result<Option<Rate>, Problem> {
         let default = VARIABLES.iter().find(|(other, _)| *other == name).map_or("", |(_, default)| default);
         let rule = || format!("must be like {default} (second, hour, day), or off.");
-        Rate::parse(&self.text(name).await).ok_or_else(|| invalid(name, &rule()))
+        Rate::parse(&self.text(name)).ok_or_else(|| invalid(name, &rule()))
     }
 
     /// A secret that is long enough, or `None` if it is empty.
-    async fn secret(&self, name: &'static str) -> Result<Option<String>, Problem> {
-        match self.text(name).await {
+    fn secret(&self, name: &'static str) -> Result<Option<String>, Problem> {
+        match self.text(name) {
             empty if empty.is_empty() => Ok(None),
             short if short.len() < MIN_SECRET_BYTES => {
                 Err(invalid(name, &format!("must have at least {MIN_SECRET_BYTES} bytes.")))
@@ -262,27 +329,53 @@ impl<V: Variables> Reader<'_, V> {
         }
     }
 
-    async fn store_secrets(&self) -> Result<StoreSecrets, Problem> {
-        let key_secret = self.secret("cache_key_secret").await?.map(|secret| secret.into_bytes().into());
-        let cipher = match self.text("cache_encryption_key").await.as_str() {
+    fn store_secrets(&self) -> Result<StoreSecrets, Problem> {
+        let cipher = match self.text("cache_encryption_key").as_str() {
             "" => None,
             key => Some(Cipher::parse(key).ok_or_else(|| {
                 invalid("cache_encryption_key", "must be 32 bytes as 64 hexadecimal digits: openssl rand -hex 32")
             })?),
         };
-        Ok(StoreSecrets { cipher, key_secret })
+        Ok(StoreSecrets { cipher, keyed_hash: KeyedHash::derive(self.key_secret()?.as_bytes()) })
+    }
+
+    /// The secret that keys are hashed with: the configuration's, else the first of those that serve something else,
+    /// so that every instance has the same without a word of the store's. Beside demo data there is none, and whoever
+    /// reads the store can tell which of the people that they know of are in it.
+    fn key_secret(&self) -> Result<String, Problem> {
+        if let Some(secret) = self.secret("cache_key_secret")? {
+            return Ok(secret);
+        }
+        let others = KEY_SECRETS.iter().map(|name| self.text(name));
+        Ok(others.into_iter().find(|secret| !secret.is_empty()).unwrap_or_default())
+    }
+
+    /// The Redis server, if there is one. The address that the host lets through is a variable of its own, because the
+    /// URL may have a password, which the list of allowed hosts must not have.
+    fn redis(&self) -> Result<Option<RedisUrl>, Problem> {
+        let url = self.text("redis_url");
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let url = RedisUrl::parse(&url)
+            .ok_or_else(|| invalid("redis_url", "must be like redis://:password@host:6379/0 (rediss:// for TLS)."))?;
+        let rule = format!("must be {}, the scheme, host and port of redis_url.", url.address());
+        match self.text("redis_address").trim_end_matches('/') == url.address() {
+            true => Ok(Some(url)),
+            false => Err(invalid("redis_address", &rule)),
+        }
     }
 
     /// The project that check-ins come from, if there is one.
-    async fn project(&self) -> Result<Option<Rc<Project>>, Problem> {
-        let Some(origin) = database(&self.text("supabase_url").await)? else { return Ok(None) };
-        let anon_key = self.text("supabase_anon_key").await;
+    fn project(&self) -> Result<Option<Rc<Project>>, Problem> {
+        let Some(origin) = database(&self.text("supabase_url"))? else { return Ok(None) };
+        let anon_key = self.text("supabase_anon_key");
         if anon_key.is_empty() || !is_header_text(&anon_key) {
             return Err(contradiction(
                 "With supabase_url the variable supabase_anon_key must be the project's anon key.",
             ));
         }
-        let service_key = Some(self.text("supabase_service_key").await).filter(|key| !key.is_empty());
+        let service_key = Some(self.text("supabase_service_key")).filter(|key| !key.is_empty());
         if service_key.as_ref().is_some_and(|key| !is_header_text(key)) {
             return Err(invalid("supabase_service_key", "must be the project's service key."));
         }
@@ -290,14 +383,14 @@ impl<V: Variables> Reader<'_, V> {
     }
 
     /// The access mode. Without a word, everyone must say who they are as soon as there is a database.
-    async fn auth_mode(&self, supabase: Option<&Rc<Project>>) -> Result<AuthMode, Problem> {
-        match (self.text("auth_mode").await.as_str(), supabase) {
+    fn auth_mode(&self, supabase: Option<&Rc<Project>>) -> Result<AuthMode, Problem> {
+        match (self.text("auth_mode").as_str(), supabase) {
             ("off", _) | ("", None) => Ok(AuthMode::Off),
             ("jwt", None) => Err(contradiction(
                 "With auth_mode jwt the variable supabase_url must name the project that signs the tokens.",
             )),
             ("jwt" | "", Some(supabase)) => {
-                let secret = self.text("supabase_jwt_secret").await;
+                let secret = self.text("supabase_jwt_secret");
                 let signing = match secret.len() {
                     0 => Signing::KeySet,
                     1..MIN_JWT_SECRET_BYTES => {
@@ -309,7 +402,7 @@ impl<V: Variables> Reader<'_, V> {
                 Ok(AuthMode::Jwt(signing, supabase.clone()))
             }
             ("api_key", _) => {
-                let keys = list(&self.text("api_keys").await, ',');
+                let keys = list(&self.text("api_keys"), ',');
                 if keys.is_empty() || keys.iter().any(|key| key.len() < MIN_API_KEY_BYTES || !is_header_text(key)) {
                     return Err(Problem::not_configured(format!(
                         "With auth_mode api_key the variable api_keys must hold keys of at least {MIN_API_KEY_BYTES} bytes, \
@@ -328,9 +421,9 @@ impl<V: Variables> Reader<'_, V> {
     }
 
     /// Open where nobody has to say who they are, as beside demo data, unless the variable says otherwise.
-    async fn protect_operations(&self, auth_mode: &AuthMode) -> Result<bool, Problem> {
+    fn protect_operations(&self, auth_mode: &AuthMode) -> Result<bool, Problem> {
         let is_open = matches!(auth_mode, AuthMode::Off);
-        match self.text("protect_operations").await.as_str() {
+        match self.text("protect_operations").as_str() {
             "" => Ok(!is_open),
             "false" => Ok(false),
             "true" if is_open => {
@@ -440,7 +533,11 @@ mod tests {
             ("rate_limit_default", &["0/minute"]),
             ("client_ip_header", &["x forwarded", "x:y"]),
             ("cors_origins", &["app.example", "https://app.example/", "https://a.example, *", "null"]),
-            ("cache_key_secret", &["short"]),
+            ("cache_key_secret", &["short", "of two\nlines and long enough"]),
+            ("redis_url", &["redis", "http://localhost:6379", "redis://localhost/x"]),
+            ("counting_writes_per_second", &["100001", "-1", "many"]),
+            ("metrics_sampling", &["0", "1000001", ""]),
+            ("work_after_response", &["yes"]),
             ("cache_encryption_key", &["abc", "+f", &"zz".repeat(32), &"é".repeat(32)]),
         ] {
             for value in values {
@@ -469,6 +566,30 @@ mod tests {
         ] {
             assert!(detail("supabase_url", wrong).starts_with("The variable supabase_url"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn redis_is_one_whose_address_the_host_lets_through() {
+        let url = ("redis_url", "redis://:word@cache.example/0");
+        let message = refused(&[url]);
+        assert!(message.starts_with("The variable redis_address must be redis://cache.example:6379,"), "{message}");
+        assert!(!message.contains("word"));
+        let mut fake = Fake::with_variable(url.0, url.1);
+        fake.set_variable("redis_address", "redis://cache.example:6379");
+        let settings = block_on(Settings::read(&fake)).expect("valid");
+        assert_eq!(settings.redis.expect("configured").as_str(), "redis://:word@cache.example:6379/0");
+    }
+
+    #[test]
+    fn keys_are_hashed_alike_by_those_who_have_the_same_secret_whatever_it_is_for() {
+        let hash = |name, value| {
+            let settings = block_on(Settings::read(&Fake::with_variable(name, value))).expect("valid");
+            settings.store_secrets.keyed_hash.digest("someone")
+        };
+        let long = "0123456789abcdef0123456789abcdef";
+        assert_eq!(hash("webhook_secret", long), hash("webhook_secret", long));
+        assert_eq!(hash("webhook_secret", long), hash("cache_key_secret", long));
+        assert_ne!(hash("webhook_secret", long), hash("crisis_resources", "CVV 188"));
     }
 
     #[test]
@@ -522,6 +643,8 @@ mod tests {
         let passed_on = manifest["component"]["bipolar-edge"]["variables"].as_table().expect("variables");
         let only_in_the_manifest = ["crisis_resources", "supabase_url"];
         assert_eq!(declared.len(), VARIABLES.len());
+        let lines: String = VARIABLES.iter().map(|(name, _)| format!("{name}={{{{ {name} }}}}\n")).collect();
+        assert_eq!(passed_on[COMBINED].as_str(), Some(lines.as_str()));
         let readme = include_str!("../README.md");
         let row = |name: &str| {
             let mark = format!("`{name}`");
@@ -531,7 +654,6 @@ mod tests {
             row.unwrap_or_else(|| panic!("the README has no row for {name}"))
         };
         for (name, default) in VARIABLES {
-            assert_eq!(passed_on[name].as_str(), Some(format!("{{{{ {name} }}}}").as_str()));
             let last = row(name).trim_end_matches(['|', ' ']).rsplit('|').next().expect("a cell");
             if !only_in_the_manifest.contains(&name) {
                 assert_eq!(declared[name]["default"].as_str(), Some(default), "{name}");

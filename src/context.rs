@@ -6,14 +6,16 @@ use crate::deadline::Deadline;
 use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::routes::PathParameters;
+use crate::store::ReadAlong;
 use crate::telemetry::request_log::RequestInfo;
 use crate::telemetry::timing::Timing;
 use crate::telemetry::trace::Trace;
 use http::HeaderMap;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// The context of a request: the instance that answers it, and the caller who asks.
-pub(crate) struct RequestContext<P> {
+pub(crate) struct RequestContext<P: Platform> {
     pub(crate) instance: Rc<Instance<P>>,
     pub(crate) settings: Rc<Settings>,
     pub(crate) caller: Rc<Caller>,
@@ -21,9 +23,11 @@ pub(crate) struct RequestContext<P> {
     pub(crate) trace: Option<Trace>,
     pub(crate) timing: Rc<Timing>,
     pub(crate) info: Rc<RequestInfo>,
+    /// The values of the cache that were read together with the limit, until they are used.
+    pub(crate) read_along: Cell<Option<ReadAlong>>,
 }
 
-impl<P> RequestContext<P> {
+impl<P: Platform> RequestContext<P> {
     /// The context of work that is done after the answer: another span of the same trace, with a deadline of its own.
     pub(crate) fn for_background(&self, deadline: Deadline) -> RequestContext<P> {
         RequestContext {
@@ -34,6 +38,7 @@ impl<P> RequestContext<P> {
             trace: self.trace.as_ref().map(Trace::child),
             timing: Rc::new(Timing::about(self.timing.person())),
             info: self.info.clone(),
+            read_along: Cell::default(),
         }
     }
 }

@@ -22,14 +22,23 @@ use crate::http::Response;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::quota::LimitGroup;
-use crate::routes::{PathMatch, Route, RouteMethod, find_path};
+use crate::request::PredictionRequest;
+use crate::routes::{PathMatch, PathParameters, Route, RouteMethod, find_path};
 use futures::future::LocalBoxFuture;
 
 /// The function that answers the requests of a route.
+type Answer<P> = for<'a> fn(EndpointRequest<'a, P>) -> LocalBoxFuture<'a, Result<Response, Problem>>;
+
+/// The function that reads a route's question about a person from its path and query.
+pub(crate) type Question = fn(&PathParameters<'_>, &str) -> Result<PredictionRequest, Problem>;
+
+/// The way in which a route is answered.
 pub(crate) enum Handler<P: Platform> {
     /// Answers whatever the configuration is, to everyone.
     Unconfigured(fn() -> Response),
-    Configured(for<'a> fn(EndpointRequest<'a, P>) -> LocalBoxFuture<'a, Result<Response, Problem>>),
+    Configured(Answer<P>),
+    /// Looks the question up in the cache.
+    Cached(Question, Answer<P>),
 }
 
 /// Finds the routes of a path, or `None` if there is nothing at it.
@@ -120,7 +129,7 @@ impl<P: Platform> Routes<P> {
             method: RouteMethod::Get,
             guard: Guard::Data,
             limit: PREDICTIONS,
-            handler: Handler::Configured(|request| Box::pin(predictions::get(request))),
+            handler: Handler::Cached(predictions::question, |request| Box::pin(predictions::get(request))),
         },
         Route {
             templates: &["/data/predictions/{user_id}"],
@@ -141,7 +150,7 @@ impl<P: Platform> Routes<P> {
             method: RouteMethod::Get,
             guard: Guard::Data,
             limit: PREDICTIONS,
-            handler: Handler::Configured(|request| Box::pin(prediction_of_day::get(request))),
+            handler: Handler::Cached(prediction_of_day::question, |request| Box::pin(prediction_of_day::get(request))),
         },
         Route {
             templates: &["/data/check-ins/{user_id}"],

@@ -1,8 +1,9 @@
 //! A platform for tests: variables by hand, a store in memory, time that passes at once.
 
+use crate::config::{COMBINED, VARIABLES};
 use crate::platform::{
-    BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, RequestBody, StoreError, Tasks,
-    Variables,
+    BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, Redis, RedisValue, RequestBody,
+    StoreError, Tasks, Variables,
 };
 use futures::future::LocalBoxFuture;
 use http::HeaderMap;
@@ -57,8 +58,12 @@ impl Inbound for Fake {
 impl Exporter for Fake {}
 
 impl Variables for Fake {
+    /// The component's one variable, as the manifest makes it.
     async fn variable(&self, name: &'static str) -> Option<String> {
-        self.variables.get(name).cloned()
+        let value = |(name, default): &(&'static str, &str)| {
+            format!("{name}={}\n", self.variables.get(name).map_or(*default, String::as_str))
+        };
+        (name == COMBINED).then(|| VARIABLES.iter().map(value).collect())
     }
 }
 
@@ -80,16 +85,17 @@ impl KeyValue for Fake {
         self.stored.borrow_mut().remove(key);
         Ok(())
     }
+}
 
-    fn counter_exists(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.stored.borrow().contains_key(key))
+impl Redis for Fake {
+    type Connection = ();
+
+    async fn connect(&self, _: &str) -> Result<(), StoreError> {
+        Err(StoreError::Other)
     }
 
-    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
-        let mut stored = self.stored.borrow_mut();
-        let number = stored.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok()).unwrap_or(0);
-        stored.insert(key.to_owned(), (number + delta).to_string().into_bytes());
-        Ok(number + delta)
+    async fn execute(&self, _: &(), _: &str, _: &[&[u8]]) -> Result<Vec<RedisValue>, StoreError> {
+        Err(StoreError::Other)
     }
 }
 
@@ -105,6 +111,8 @@ impl OutboundHttp for Fake {
 }
 
 impl Tasks for Fake {
+    const REUSES_INSTANCES: bool = true;
+
     /// Takes a turn of whoever else is waiting; a time-out is longer than any test.
     async fn sleep(&self, duration: Duration) {
         match duration < Duration::from_millis(10) {

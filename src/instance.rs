@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// One instance of the component.
-pub struct Instance<P> {
+pub struct Instance<P: Platform> {
     pub(crate) platform: P,
     settings: RefCell<Option<Rc<Settings>>>,
     pub(crate) store: Rc<Store<P>>,
@@ -46,6 +46,16 @@ impl<P: Platform> Instance<P> {
         }
     }
 
+    /// The configuration, if it was read.
+    pub(crate) fn known_settings(&self) -> Option<Rc<Settings>> {
+        self.settings.borrow().clone()
+    }
+
+    /// True if the work that is left when an answer is ready may follow it. Without a configuration there is none.
+    pub fn works_after_response(&self) -> bool {
+        self.known_settings().is_none_or(|settings| settings.work_after_response)
+    }
+
     /// The configuration, read once: a variable does not change while the application runs.
     pub(crate) async fn settings(&self) -> Result<Rc<Settings>, Problem> {
         if let Some(settings) = &*self.settings.borrow() {
@@ -53,7 +63,7 @@ impl<P: Platform> Instance<P> {
         }
         let settings = Rc::new(Settings::read(&self.platform).await?);
         if self.settings.borrow_mut().replace(settings.clone()).is_none() {
-            self.store.configure(settings.store_secrets.clone());
+            self.store.configure(settings.store_secrets.clone(), settings.redis.clone());
             log::configure(settings.log_level, settings.log_format);
             log::instance_started();
             metrics::add(&INSTANCES, &[], 1);

@@ -115,7 +115,7 @@ pub(crate) enum Started {
 }
 
 /// The jobs of one instance.
-pub(crate) struct Jobs<P> {
+pub(crate) struct Jobs<P: Platform> {
     platform: P,
     store: Rc<Store<P>>,
 }
@@ -133,8 +133,8 @@ impl<P: Platform> Jobs<P> {
         question: &str,
         generation: &str,
     ) -> Result<Started, Failure> {
-        let owner = self.owner(caller).await?;
-        let id = self.store.hash(&format!("job:{caller}:{question}")).await?;
+        let owner = self.owner(caller);
+        let id = self.store.hash(&format!("job:{caller}:{question}"));
         let now = Timestamp::now().as_millisecond();
         let before = self.get(&id).await?;
         if let Some(job) =
@@ -152,13 +152,13 @@ impl<P: Platform> Jobs<P> {
             fails_at: after(now, settings.inference_timeout + GRACE),
             ended: None,
         };
-        self.set(&job).await?;
+        self.set(settings, &job).await?;
         metrics::add(&JOBS, &["started"], 1);
         Ok(Started::Now(job, deadline))
     }
 
     /// Writes the outcome of a run, unless a later run has taken its place.
-    pub(crate) async fn finish(&self, job: Job, outcome: JobOutcome) {
+    pub(crate) async fn finish(&self, settings: &Settings, job: Job, outcome: JobOutcome) {
         metrics::add(&JOBS, &[outcome.status().name()], 1);
         let job = Job { ended: Some(Ended { at: Timestamp::now().as_millisecond(), outcome }), ..job };
         let mut cause = "it ended too late";
@@ -172,7 +172,7 @@ impl<P: Platform> Jobs<P> {
             }
             cause = match self.get(&job.id).await {
                 Ok(Some(other)) if other.run != job.run => return,
-                Ok(_) => match self.set(&job).await {
+                Ok(_) => match self.set(settings, &job).await {
                     Ok(()) => return,
                     Err(failure) => failure.cause(),
                 },
@@ -192,7 +192,7 @@ impl<P: Platform> Jobs<P> {
             failure.warn("job_not_read", "a background prediction could not be read");
             Problem::StoreUnavailable
         };
-        let owner = self.owner(caller).await.map_err(unavailable)?;
+        let owner = self.owner(caller);
         let job = self.get(id).await.map_err(unavailable)?;
         let job = job.filter(|job| job.owner == owner).ok_or(Problem::NoSuchJob)?;
         let ended_at = job.ended.as_ref().map_or(job.fails_at, |ended| ended.at);
@@ -205,8 +205,8 @@ impl<P: Platform> Jobs<P> {
         Err(Problem::NoSuchJob)
     }
 
-    async fn owner(&self, caller: &str) -> Result<String, Failure> {
-        self.store.hash(&format!("owner:{caller}")).await
+    fn owner(&self, caller: &str) -> String {
+        self.store.hash(&format!("owner:{caller}"))
     }
 
     /// The record of an id. One that is corrupt, or another's that was copied here, is none.
@@ -215,10 +215,11 @@ impl<P: Platform> Jobs<P> {
         Ok(record.and_then(|record| Job::parse(&record, id)))
     }
 
-    async fn set(&self, job: &Job) -> Result<(), Failure> {
+    async fn set(&self, settings: &Settings, job: &Job) -> Result<(), Failure> {
         // A record of texts and numbers can always be serialized.
         let record = serde_json::to_vec(job).unwrap_or_default();
-        self.store.set_sealed(&key(&job.id), &record).await
+        let keep = settings.inference_timeout + GRACE + settings.job_ttl;
+        self.store.set_sealed(&key(&job.id), &record, keep).await
     }
 }
 
@@ -288,7 +289,9 @@ mod tests {
         let fake = Fake::with_variable("job_ttl_seconds", "60");
         block_on(async {
             let settings = Settings::read(&fake).await.expect("valid");
-            let jobs = Jobs::new(fake.clone(), Rc::new(Store::new(fake.clone())));
+            let store = Rc::new(Store::new(fake.clone()));
+            store.configure(settings.store_secrets.clone(), None);
+            let jobs = Jobs::new(fake.clone(), store);
             test(&fake, &jobs, &settings).await;
         });
     }
@@ -320,9 +323,9 @@ mod tests {
             let (before, _) = start(jobs, settings, "one", "before").await;
             let (after, is_new) = start(jobs, settings, "one", "after an invalidation").await;
             assert!(is_new && after.id == before.id);
-            jobs.finish(before, JobOutcome::Done(raw("\"old\""))).await;
+            jobs.finish(settings, before, JobOutcome::Done(raw("\"old\""))).await;
             assert_eq!(jobs.find(settings, "one", &after.id).await.expect("there").view().status, JobStatus::Running);
-            jobs.finish(after.clone(), JobOutcome::Done(raw("\"new\""))).await;
+            jobs.finish(settings, after.clone(), JobOutcome::Done(raw("\"new\""))).await;
             let found = jobs.find(settings, "one", &after.id).await.expect("there");
             assert_eq!(found.view().result.map(RawValue::get), Some("\"new\""));
         });
@@ -334,7 +337,7 @@ mod tests {
             let (job, _) = start(jobs, settings, "one", "g").await;
             let now = Timestamp::now().as_millisecond();
             for (fails_at, status) in [(now - 1_000, Ok(JobStatus::Failed)), (now - 61_000, Err(Problem::NoSuchJob))] {
-                jobs.set(&Job { fails_at, ..job.clone() }).await.expect("written");
+                jobs.set(settings, &Job { fails_at, ..job.clone() }).await.expect("written");
                 let found = jobs.find(settings, "one", &job.id).await;
                 assert_eq!(found.map(|job| job.view().status), status);
             }

@@ -28,6 +28,8 @@ pub mod platform;
 mod predict;
 pub mod problem;
 pub mod quota;
+mod random;
+mod redis;
 pub mod request;
 pub mod routes;
 mod sealing;
@@ -44,15 +46,17 @@ use crate::http::{cors, headers};
 use ::http::request::Parts;
 use ::http::{HeaderMap, Method};
 use access::Caller;
+use access::rate_limit::Checked;
 use config::Settings;
 use context::{EndpointRequest, RequestContext};
 use deadline::Deadline;
-use endpoints::Handler;
+use endpoints::{Handler, Question};
 use ids::RequestId;
 use platform::Platform;
 use problem::Problem;
 use quota::{LimitGroup, RateLimitStatus};
 use routes::PathMatch;
+use std::cell::Cell;
 use std::rc::Rc;
 use telemetry::metrics::{self, STARTED};
 use telemetry::request_log::{FinishedRequest, RequestInfo, finish_request, method_name};
@@ -122,16 +126,20 @@ impl<P: Platform> Exchange<'_, P> {
             return Ok(cors::options_response(&path.allow()));
         }
         let route = path.route(method)?;
-        let handler = match route.handler {
+        let (question, handler) = match route.handler {
             Handler::Unconfigured(answer) => return Ok(answer()),
-            Handler::Configured(handler) => handler,
+            Handler::Configured(handler) => (None, handler),
+            Handler::Cached(question, handler) => (Some(question), handler),
         };
         let settings = self.instance.settings().await?;
         let due = Deadline::new(self.timing.started_at(), settings.inference_timeout);
         *deadline = Some(due);
         let caller = self.instance.access.authenticate(&settings, route.guard, headers, due).await;
         self.timing.lap("access");
-        *rate_limit = self.check_limit(&settings, route.limit, caller.as_ref()).await?;
+        let query = uri.query().unwrap_or("");
+        let keys = caller.as_ref().ok().and_then(|caller| self.cache_keys(&settings, question, caller));
+        let checked = self.check_limit(&settings, route.limit, caller.as_ref(), keys).await?;
+        *rate_limit = checked.status;
         self.timing.lap("limit");
         let context = RequestContext {
             instance: self.instance.clone(),
@@ -141,28 +149,38 @@ impl<P: Platform> Exchange<'_, P> {
             trace: self.trace.clone(),
             timing: self.timing.clone(),
             info: self.info.clone(),
+            read_along: Cell::new(checked.read_along),
         };
-        let (path, query) = (path.parameters.clone(), uri.query().unwrap_or(""));
+        let path = path.parameters.clone();
         handler(EndpointRequest { context: &context, headers, path, query, body }).await
     }
 
-    /// Counts the request against the caller's limit. Returns the status if the route has a limit to tell of.
+    /// The keys of the cache that a request will look up, for the limit to be asked for together with them.
+    fn cache_keys(&self, settings: &Settings, question: Option<Question>, caller: &Caller) -> Option<[String; 2]> {
+        let path = &self.path.as_ref()?.parameters;
+        let asked = question?(path, self.parts.uri.query().unwrap_or("")).ok()?;
+        let is_whole = caller.visibility(settings, asked.user_id).is_ok_and(|visibility| visibility.is_whole);
+        self.instance.cache.keys(settings, &asked).filter(|_| is_whole)
+    }
+
+    /// Counts the request against the caller's limit, and reads these keys along with it.
     async fn check_limit(
         &self,
         settings: &Settings,
         limit: Option<LimitGroup>,
         caller: Result<&Caller, &Problem>,
-    ) -> Result<Option<RateLimitStatus>, Problem> {
+        keys: Option<[String; 2]>,
+    ) -> Result<Checked, Problem> {
         let limiter = &self.instance.rate_limiter;
         match (caller, limit) {
-            (Ok(caller), Some(group)) => limiter.check(settings, group, caller.identity()).await,
+            (Ok(caller), Some(group)) => limiter.check(settings, group, caller.identity(), keys).await,
             // A deployment's own fault is nobody's request too many.
-            (Ok(_), None) | (Err(Problem::NotConfigured { .. }), _) => Ok(None),
+            (Ok(_), None) | (Err(Problem::NotConfigured { .. }), _) => Ok(Checked::default()),
             // Whoever is not let in is counted by the address that they ask from.
             (Err(_), limit) => {
                 let address = self.instance.access.address_identity(settings, &self.parts.headers);
-                let status = limiter.check(settings, LimitGroup::Default, &address).await?;
-                Ok(status.filter(|_| limit.is_some()))
+                let checked = limiter.check(settings, LimitGroup::Default, &address, None).await?;
+                Ok(Checked { status: checked.status.filter(|_| limit.is_some()), ..checked })
             }
         }
     }
@@ -178,9 +196,12 @@ impl<P: Platform> Exchange<'_, P> {
         if let Some(status) = &rate_limit {
             response = response.with_rate_limit_status(status);
         }
-        if let Ok(settings) = instance.settings().await {
+        // A load balancer that asks whether the process lives needs no configuration read for it.
+        let is_unconfigured = parts.uri.path() == "/health/live";
+        let settings = if is_unconfigured { None } else { instance.settings().await.ok() };
+        if let Some(settings) = &settings {
             let is_https = headers::is_forwarded_https(&parts.headers) || instance.platform.is_https(&parts.headers);
-            response = cors::allow_origin(response, &settings, &parts.method, &parts.headers)
+            response = cors::allow_origin(response, settings, &parts.method, &parts.headers)
                 .with_security_headers(is_https, settings.is_unprotected());
         }
         let response = response.compressed(&parts.headers);
@@ -188,7 +209,7 @@ impl<P: Platform> Exchange<'_, P> {
         let (trace, problem, response_ref) = (self.trace.as_ref(), problem.as_ref(), &response);
         let finished = FinishedRequest { info, trace, timing, deadline, problem, response: response_ref };
         finish_request(&instance.platform, &instance.store, &finished);
-        instance.totals.schedule_flush();
+        instance.totals.schedule_flush(settings);
         let response = response.with_id_and_timing(&info.id, timing);
         if parts.method == Method::HEAD { response.without_body() } else { response }
     }

@@ -1,7 +1,7 @@
 //! The interfaces between the service and the world that it runs in, as small as what is called. The folder `platform/`
-//! has the implementations, a crate of its own.
+//! has the implementations, a crate each.
 //!
-//! **Architecture invariant:** nothing but that crate knows Spin: the service does not depend on its SDK.
+//! **Architecture invariant:** nothing but its crates knows Spin: the service does not depend on its SDK.
 
 use crate::telemetry::export::Span;
 use crate::telemetry::metrics::Exported;
@@ -11,9 +11,12 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 /// A world that the service runs in. Cloning it is cheap.
-pub trait Platform: Inbound + Variables + KeyValue + OutboundHttp + Tasks + Exporter + Clone + 'static {}
+pub trait Platform: Inbound + Variables + KeyValue + Redis + OutboundHttp + Tasks + Exporter + Clone + 'static {}
 
-impl<T: Inbound + Variables + KeyValue + OutboundHttp + Tasks + Exporter + Clone + 'static> Platform for T {}
+impl<T> Platform for T where
+    T: Inbound + Variables + KeyValue + Redis + OutboundHttp + Tasks + Exporter + Clone + 'static
+{
+}
 
 /// The way in which requests come in.
 pub trait Inbound {
@@ -48,7 +51,7 @@ pub trait Variables {
     async fn variable(&self, name: &'static str) -> Option<String>;
 }
 
-/// The key-value store.
+/// The key-value store. Where its interface is synchronous nothing else runs meanwhile, and no time-out acts.
 #[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
 pub trait KeyValue {
     /// Gets the value of a key.
@@ -59,11 +62,47 @@ pub trait KeyValue {
     async fn exists(&self, key: &str) -> Result<bool, StoreError>;
     /// Deletes a key, if it is there.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
-    /// Adds to a counter atomically and returns the sum. Holds up the instance meanwhile. A counter's bytes are the
-    /// store's own.
-    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError>;
-    /// Returns true if there is such a counter. Holds up the instance meanwhile.
-    fn counter_exists(&self, key: &str) -> Result<bool, StoreError>;
+}
+
+/// A Redis server, where one is configured.
+#[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
+pub trait Redis {
+    /// An open connection.
+    type Connection: 'static;
+    /// Connects to the server at a URL, which may have a password.
+    async fn connect(&self, url: &str) -> Result<Self::Connection, StoreError>;
+    /// Executes a command. An array in its reply is flattened.
+    async fn execute(
+        &self,
+        connection: &Self::Connection,
+        command: &str,
+        arguments: &[&[u8]],
+    ) -> Result<Vec<RedisValue>, StoreError>;
+}
+
+/// A value in Redis's reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RedisValue {
+    /// None.
+    Nil,
+    /// A status, as `OK`.
+    Status(String),
+    /// A number.
+    Integer(i64),
+    /// A text or bytes.
+    Bytes(Vec<u8>),
+}
+
+impl RedisValue {
+    /// The bytes of a value, or `None` where there is none.
+    pub(crate) fn into_bytes(self) -> Option<Vec<u8>> {
+        match self {
+            RedisValue::Nil => None,
+            RedisValue::Status(text) => Some(text.into_bytes()),
+            RedisValue::Integer(number) => Some(number.to_string().into_bytes()),
+            RedisValue::Bytes(bytes) => Some(bytes),
+        }
+    }
 }
 
 /// The reason why the store did not do what it was asked. Its own words may quote a key, so they go no further.
@@ -73,6 +112,8 @@ pub enum StoreError {
     NoSuchStore,
     /// The component may not use the store.
     AccessDenied,
+    /// The server's address cannot be used, or the host forbids it.
+    InvalidAddress,
     /// Too many stores are open.
     TooManyOpen,
     /// Anything else.
@@ -85,6 +126,7 @@ impl StoreError {
         match self {
             StoreError::NoSuchStore => "no such store",
             StoreError::AccessDenied => "access denied",
+            StoreError::InvalidAddress => "invalid address",
             StoreError::TooManyOpen => "too many open stores",
             StoreError::Other => "store error",
         }
@@ -145,11 +187,14 @@ impl FetchError {
 /// Tasks and time.
 #[allow(async_fn_in_trait, reason = "one thread: no future here has to be Send")]
 pub trait Tasks {
+    /// An instance answers many requests, at the same time too. Else each request has an instance of its own, which
+    /// lives until the work that was spawned for it is done.
+    const REUSES_INSTANCES: bool;
     /// Waits.
     async fn sleep(&self, duration: Duration);
     /// Lets the host act and other requests of this instance run.
     async fn yield_now(&self);
-    /// Runs a task after the response has left.
+    /// Runs a task after the response has left, or before it where the host would end the instance with it.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 }
 

@@ -2,17 +2,20 @@
 
 use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use std::rc::Rc;
+
+/// The purpose that the secret of the keys' hash is derived for.
+const KEY_HASH_PURPOSE: &[u8] = b"bipolar-edge store keys 1";
 
 /// The secrets of a deployment's store.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct StoreSecrets {
     /// Seals values; `None` leaves them as they are.
     pub(crate) cipher: Option<Cipher>,
-    /// The secret that keys are hashed with; `None` for one that is made and kept in the store.
-    pub(crate) key_secret: Option<Rc<[u8]>>,
+    /// Hashes what a key would otherwise name.
+    pub(crate) keyed_hash: KeyedHash,
 }
 
 /// XChaCha20-Poly1305, with a random nonce in front of each value.
@@ -62,9 +65,13 @@ impl StoreSecrets {
 pub(crate) struct KeyedHash(Hmac<Sha256>);
 
 impl KeyedHash {
-    /// Returns `None` if the secret cannot be used, which does not happen: a key of any length will do.
-    pub(crate) fn new(secret: &[u8]) -> Option<KeyedHash> {
-        Hmac::new_from_slice(secret).ok().map(KeyedHash)
+    /// Derives the hash's own secret from one that serves something else too (HKDF-SHA256, RFC 5869): whoever learns
+    /// one of them does not learn the other.
+    pub(crate) fn derive(secret: &[u8]) -> KeyedHash {
+        let mut derived = [0; 64];
+        // Fails for more than 8,160 bytes only.
+        let _ = Hkdf::<Sha256>::new(None, secret).expand(KEY_HASH_PURPOSE, &mut derived);
+        KeyedHash(Hmac::new(&derived.into()))
     }
 
     pub(crate) fn digest(&self, text: &str) -> [u8; 32] {
@@ -74,17 +81,12 @@ impl KeyedHash {
     }
 }
 
-/// A new secret of 256 bits.
-pub(crate) fn new_secret() -> Rc<[u8]> {
-    Rc::from(chacha20poly1305::Key::generate().as_slice())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn secrets(digit: &str) -> StoreSecrets {
-        StoreSecrets { cipher: Cipher::parse(&digit.repeat(64)), key_secret: None }
+        StoreSecrets { cipher: Cipher::parse(&digit.repeat(64)), keyed_hash: KeyedHash::derive(b"") }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The keys that a Supabase project publishes (a JSON Web Key Set, RFC 7517): fetched once, kept in the store for every
-//! instance, and fetched anew when a token names a key that is not there, or the set has grown old.
+//! instance, and fetched anew when a token names a key that is not there, or the set has grown old. An instance that
+//! fetches says so in the store first; those that look in the moment before that fetch too, which does no harm.
 
 use crate::deadline::Deadline;
 use crate::platform::{Fetch, Platform, fetch_with_retry, with_timeout};
@@ -26,6 +27,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const FRESH_SECONDS: i64 = 600;
 /// When it cannot be fetched anew, the old one serves for a day.
 const MAX_AGE_SECONDS: i64 = 86_400;
+const KEPT: Duration = Duration::from_secs(MAX_AGE_SECONDS as u64);
 /// The time between two looks of an instance whether another has fetched the set.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// The shortest time between one fetched set and the next fetch, whatever keys the tokens name.
@@ -57,8 +59,6 @@ struct Stored {
     fetched_at: i64,
     attempted_at: i64,
     under_way: bool,
-    /// The store's key of the claim to the last attempt, which nobody needs any more.
-    claim: String,
     /// As the project publishes them.
     keys: Vec<Box<RawValue>>,
 }
@@ -134,7 +134,7 @@ fn age(time: i64) -> i64 {
 }
 
 /// The project's keys, as one instance knows them.
-pub(super) struct KeySetCache<P> {
+pub(super) struct KeySetCache<P: Platform> {
     platform: P,
     store: Rc<Store<P>>,
     known: RefCell<Rc<KeySet>>,
@@ -188,21 +188,16 @@ impl<P: Platform> KeySetCache<P> {
         set
     }
 
-    /// Fetches the set, unless it was fetched a moment ago. Of many instances that want to, one does; the others wait
-    /// for what it finds.
+    /// Fetches the set, unless it was fetched a moment ago, or another instance is fetching it: then waits for what it
+    /// finds.
     async fn refresh(&self, project: &Project, known: Rc<KeySet>, deadline: Deadline) -> Rc<KeySet> {
-        let is_being_fetched = known.is_being_fetched();
-        if !is_being_fetched && !known.may_be_fetched() {
+        if known.is_being_fetched() {
+            return self.wait_for(known.attempted_at, deadline).await.unwrap_or(known);
+        }
+        if !known.may_be_fetched() {
             return known;
         }
-        // Without a store each instance fetches for itself, as seldom.
-        let claimed = if is_being_fetched { Ok((false, String::new())) } else { self.store.claim(STORE_KEY).await };
-        let (is_first, claim) = claimed.unwrap_or((true, String::new()));
-        if !is_first {
-            let awaited = known.attempted_at + i64::from(!is_being_fetched);
-            return self.wait_for(awaited, deadline).await.unwrap_or(known);
-        }
-        let mut record = self.begin(&known, claim).await;
+        let mut record = self.begin(&known).await;
         match fetch(&self.platform, project, deadline).await {
             Ok(keys) => {
                 record.fetched_at = Timestamp::now().as_second();
@@ -234,23 +229,19 @@ impl<P: Platform> KeySetCache<P> {
     }
 
     /// Tells the other instances that this one fetches the set.
-    async fn begin(&self, known: &KeySet, claim: String) -> Stored {
+    async fn begin(&self, known: &KeySet) -> Stored {
         let mut record = self.stored().await.unwrap_or_default();
-        let old_claim = std::mem::replace(&mut record.claim, claim);
         record.attempted_at = Timestamp::now().as_second();
         record.under_way = true;
         let (fetched_at, attempted_at) = (known.fetched_at, record.attempted_at);
         self.keep(KeySet { fetched_at, attempted_at, is_under_way: true, keys: known.keys.clone() });
         self.write(&record).await;
-        if !old_claim.is_empty() {
-            self.store.uncounted().delete(&old_claim).await;
-        }
         record
     }
 
     async fn write(&self, record: &Stored) {
         let Ok(value) = serde_json::to_vec(record) else { return };
-        if let Err(failure) = self.store.set_sealed(STORE_KEY, &value).await {
+        if let Err(failure) = self.store.set_sealed(STORE_KEY, &value, KEPT).await {
             failure.warn("keys_not_written", "the project's keys could not be written to the store");
         }
     }

@@ -1,322 +1,217 @@
-//! Rate limits. Requests are counted in the store by atomic increments, so that a limit holds for all instances, and
-//! regions, that share one.
+//! Rate limits. How requests are counted depends on the store, and `GET /health/ready` says which way it is.
 //!
-//! Time is cut into windows as long as the limit's unit, and a caller has a counter in each. The count against the
-//! limit is the counter of this window, plus the part of the last one's that a window which ends now still covers:
+//! Time is cut into windows as long as the limit's unit, and a caller has a count in each. The count against the limit
+//! is that of this window, plus the part of the last one's that a window which ends now still covers:
 //!
 //! ```text
 //! last * (1 - elapsed / length) + this
 //! ```
 //!
-//! It takes the requests of the last window for evenly spread, which is the approximation. A request that is refused is
-//! taken off again, so that a caller who asks too often still gets as much as the limit allows. The first request of a
-//! window looks up the last window's counter and adds it to the upper half of its own, so that every other learns both
-//! with its one increment; and it deletes the counter of the window before the last.
+//! It takes the requests of the last window for evenly spread, which is the approximation.
 //!
-//! An increment is a write; where a store commits each by itself, it makes a cached answer a third slower or more. So
-//! an instance that has counted a caller in this window, and knows them to be below half of their limit, counts their
-//! next requests together, after [`FLUSH_INTERVAL`] and after the answers. It holds back one part in [`HELD_BACK`] of
-//! the limit at most: by that much a caller who is below half of it can be underestimated by each other instance, and
-//! that much is lost if the instance is killed. From half of the limit on, and for the first request in an instance,
-//! the count is exact.
+//! With Redis every request is counted before it is answered, together with the cache's look-up in one command, so a
+//! limit is exact for all instances and regions that share the server. A request that is refused is taken off again
+//! after its answer, so that a caller who asks too often still gets as much as the limit allows. A key-value store has
+//! no counters: there requests are counted by sampling, which `sampled.rs` does, and an instance that is reused adds
+//! the requests that it let through itself.
 
+use super::sampled::{self, CallerKey, OwnCounts, Table};
 use crate::config::Settings;
-use crate::platform::Platform;
+use crate::platform::{Platform, RedisValue, StoreError};
 use crate::problem::Problem;
-use crate::quota::{LimitGroup, Rate, RateLimitStatus};
-use crate::store::{Failure, Store};
-use crate::telemetry::log;
+use crate::quota::{LimitGroup, Rate, RateLimitStatus, judge};
+use crate::random::uniform;
+use crate::store::{Failure, ReadAlong, Store};
 use crate::telemetry::metrics::{self, RATE_LIMITED};
 use jiff::Timestamp;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The most callers that an instance remembers.
-const MAX_REMEMBERED: usize = 1024;
-/// The time for which requests are held back before they are counted together.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(20);
-/// One part in so many of the limit may be held back.
-const HELD_BACK: u32 = 16;
+/// Counts a request in the window of the first key, which is kept for as long as the next window needs it; reads the
+/// window before it, and other keys.
+const COUNT: &str = "local this = redis.call('INCR', KEYS[1]) \
+                     if this == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end \
+                     local reply = {this, tonumber(redis.call('GET', KEYS[2]) or '0') or 0} \
+                     for i = 3, #KEYS do reply[i] = redis.call('GET', KEYS[i]) end return reply";
+/// Takes a request off again, if its window is still counted.
+const TAKE_OFF: &str = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECR', KEYS[1]) end return 1";
+
+/// A request that was counted.
+#[derive(Default)]
+pub(crate) struct Checked {
+    /// How much is left of the limit, if there is one.
+    pub(crate) status: Option<RateLimitStatus>,
+    /// The other keys that were asked for, if they could be read.
+    pub(crate) read_along: Option<ReadAlong>,
+}
+
+/// The result of judging a request: within the limit, or one too many.
+type Judged = Result<RateLimitStatus, RateLimitStatus>;
 
 /// The rate limiter of one instance.
-pub(crate) struct RateLimiter<P> {
+pub(crate) struct RateLimiter<P: Platform> {
     platform: P,
     store: Rc<Store<P>>,
-    /// The callers that this instance has counted, by the key of their counter.
-    counts: Rc<RefCell<HashMap<String, Count>>>,
-}
-
-/// The requests of a caller in a window, as one instance knows them.
-struct Count {
-    /// The counter when the instance last added to it.
-    counter: Counter,
-    /// Requests that it has let through since.
-    pending: i64,
-}
-
-/// A counter of the store: the requests of the last window in the upper half, those of this one in the lower.
-#[derive(Clone, Copy)]
-struct Counter(i64);
-
-impl Counter {
-    fn last(self) -> i64 {
-        self.0 >> 32
-    }
-
-    fn this(self) -> i64 {
-        self.0 & 0xffff_ffff
-    }
-
-    /// The number that is added to a counter to tell it of the last window.
-    fn with_last(count: i64) -> i64 {
-        count << 32
-    }
-}
-
-/// A caller's window: the key of its counter, and how much of it has elapsed, from 0 to 1.
-struct Window {
-    key: String,
-    elapsed: f64,
+    /// The requests that this instance let through.
+    own: RefCell<OwnCounts>,
 }
 
 impl<P: Platform> RateLimiter<P> {
     pub(crate) fn new(platform: P, store: Rc<Store<P>>) -> RateLimiter<P> {
-        RateLimiter { platform, store, counts: Rc::default() }
+        RateLimiter { platform, store, own: RefCell::default() }
     }
 
-    /// Counts a request of a caller. Errors if it is one too many. A store that fails lets it through.
+    /// Counts a request of a caller, and reads other keys along with the count. Errors if the request is one too many.
+    /// A store that fails lets it through.
     pub(crate) async fn check(
         &self,
         settings: &Settings,
         group: LimitGroup,
         caller: &str,
-    ) -> Result<Option<RateLimitStatus>, Problem> {
+        keys: Option<[String; 2]>,
+    ) -> Result<Checked, Problem> {
         let rate = match group {
             LimitGroup::Predictions => settings.rate_limit_predictions,
             LimitGroup::Default => settings.rate_limit_default,
         };
-        let Some(rate) = rate else { return Ok(None) };
-        match self.count(rate, group, caller).await {
-            Ok(Ok(status)) => Ok(Some(status)),
-            Ok(Err(status)) => {
+        let Some(rate) = rate else { return Ok(Checked::default()) };
+        let counted = match self.store.is_redis() {
+            true => self.count(rate, group, caller, &keys).await,
+            false => self.sample(settings, (rate, group), caller, &keys).await,
+        };
+        match counted {
+            Ok((Ok(status), values)) => {
+                let read_along = keys.zip(<[_; 2]>::try_from(values).ok());
+                let read_along = read_along.map(|(keys, values)| ReadAlong { keys, values });
+                Ok(Checked { status: Some(status), read_along })
+            }
+            Ok((Err(status), _)) => {
                 metrics::add(&RATE_LIMITED, &[group.name()], 1);
                 Err(Problem::TooManyRequests(status))
             }
             Err(failure) => {
                 failure.warn("not_limited", "requests could not be counted and are let through");
-                Ok(None)
+                Ok(Checked::default())
             }
         }
     }
 
-    /// Counts a request, and returns the status that lets it through, or as an error the one that does not.
+    /// Counts a request in Redis.
     async fn count(
         &self,
         rate: Rate,
         group: LimitGroup,
         caller: &str,
-    ) -> Result<Result<RateLimitStatus, RateLimitStatus>, Failure> {
-        let caller = self.store.hash(caller).await?;
-        let now = Timestamp::now().as_millisecond();
-        let length = i64::from(rate.seconds) * 1000;
-        let (index, elapsed) = (now.div_euclid(length), now.rem_euclid(length) as f64 / length as f64);
-        let key = |index: i64| format!("rate:{}:{caller}:{index}", group.name());
-        let window = Window { key: key(index), elapsed };
-        if let Some(status) = self.count_later(rate, &window) {
-            return Ok(Ok(status));
-        }
-        let mut counter = Counter(self.store.increment(&window.key, self.take_pending(&window.key) + 1).await?);
-        if counter.0 == 1 {
-            let last = Counter(self.store.uncounted().counter(&key(index - 1)).await?).this();
-            if last > 0 {
-                counter = Counter(self.store.increment(&window.key, Counter::with_last(last)).await?);
-            }
-            let (store, old) = (self.store.clone(), key(index - 2));
-            self.platform.spawn(async move { store.uncounted().delete(&old).await });
-        }
-        let judged = judge(rate, counter.last(), counter.this(), elapsed);
+        keys: &Option<[String; 2]>,
+    ) -> Result<(Judged, Vec<Option<Vec<u8>>>), Failure> {
+        let caller = self.store.hash(caller);
+        let (index, elapsed) = window(rate, Timestamp::now().as_millisecond());
+        let [this, last] = [index, index - 1].map(|index| format!("rate:{}:{caller}:{index}", group.name()));
+        let mut all = vec![this.as_str(), &last];
+        all.extend(keys.iter().flatten().map(String::as_str));
+        let kept = (u64::from(rate.seconds) * 2000).to_string();
+        let mut reply = self.store.evaluate(COUNT, &all, &[kept.as_bytes()]).await?.into_iter();
+        let mut number = || if let Some(RedisValue::Integer(number)) = reply.next() { number } else { 0 };
+        let (count, last) = (number(), number());
+        let judged = judge(rate, last, count, elapsed);
         if judged.is_err() {
-            counter = Counter(self.store.increment(&window.key, -1).await?);
+            let store = self.store.clone();
+            self.platform.spawn(async move { drop(store.uncounted().evaluate(TAKE_OFF, &[&this], &[]).await) });
         }
-        self.remember(window.key, counter);
-        Ok(judged)
+        Ok((judged, reply.map(RedisValue::into_bytes).collect()))
     }
 
-    fn take_pending(&self, key: &str) -> i64 {
-        self.counts.borrow_mut().get_mut(key).map_or(0, |count| std::mem::take(&mut count.pending))
-    }
-
-    fn remember(&self, key: String, counter: Counter) {
-        let mut counts = self.counts.borrow_mut();
-        if counts.len() >= MAX_REMEMBERED {
-            counts.retain(|_, count| count.pending > 0);
-        }
-        counts.entry(key).or_insert(Count { counter, pending: 0 }).counter = counter;
-    }
-
-    /// Lets a request through whose caller is known to be far from the limit, and counts it after the answer.
-    fn count_later(&self, rate: Rate, window: &Window) -> Option<RateLimitStatus> {
-        let mut counts = self.counts.borrow_mut();
-        let count = counts.get_mut(&window.key)?;
-        let this = count.counter.this() + count.pending + 1;
-        let status = judge(rate, count.counter.last(), this, window.elapsed).ok()?;
-        if status.remaining < rate.requests / 2 || count.pending >= i64::from(rate.requests / HELD_BACK) {
-            return None;
-        }
-        count.pending += 1;
-        if count.pending == 1 {
-            self.schedule_flush(window.key.clone());
-        }
-        Some(status)
-    }
-
-    /// Counts the requests that were held back, soon.
-    fn schedule_flush(&self, key: String) {
-        let (platform, store, counts) = (self.platform.clone(), self.store.clone(), self.counts.clone());
-        self.platform.spawn(async move {
-            platform.sleep(FLUSH_INTERVAL).await;
-            let pending = counts.borrow_mut().get_mut(&key).map_or(0, |count| std::mem::take(&mut count.pending));
-            if pending == 0 {
-                return;
+    /// Counts a request in the key-value store by sampling, after the answer.
+    async fn sample(
+        &self,
+        settings: &Settings,
+        (rate, group): (Rate, LimitGroup),
+        caller: &str,
+        keys: &Option<[String; 2]>,
+    ) -> Result<(Judged, Vec<Option<Vec<u8>>>), Failure> {
+        let hash = self.store.hash(caller);
+        let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else {
+            return Err(Failure::Error(StoreError::Other));
+        };
+        let key = format!("limits:{slot}");
+        let mut all = vec![key.as_str()];
+        all.extend(keys.iter().flatten().map(String::as_str));
+        let mut values = self.store.get_all(&all).await?.into_iter();
+        let table = Table::parse(&values.next().flatten().unwrap_or_default());
+        let now_ms = Timestamp::now().as_millisecond();
+        let own = self.own.borrow().get(tag, group, rate, now_ms);
+        let request = sampled::Request { tag, group, rate, now_ms, own };
+        let judged = table.status(&request);
+        if judged.is_ok() {
+            self.own.borrow_mut().add(&request);
+            let share = sampled::share_of_slot(settings.counting_writes);
+            if let Some(bytes) = table.count(&request, uniform(), share) {
+                self.write_later(key, bytes);
             }
-            match store.uncounted().increment(&key, pending).await {
-                Ok(sum) => {
-                    if let Some(count) = counts.borrow_mut().get_mut(&key) {
-                        count.counter = Counter(sum);
-                    }
-                }
-                Err(failure) => {
-                    let message = "requests could not be counted and were let through";
-                    log::warning("not_limited", message, failure.cause());
-                }
+        }
+        Ok((judged, values.collect()))
+    }
+
+    fn write_later(&self, key: String, bytes: Vec<u8>) {
+        let store = self.store.clone();
+        self.platform.spawn(async move {
+            if let Err(failure) = store.set(&key, &bytes, Duration::MAX).await {
+                failure.warn("not_limited", "a request could not be counted");
             }
         });
     }
 }
 
-/// Decides if a request is within a limit, of which `this` have been counted in a window that is `elapsed` (0 to 1),
-/// itself included, and `last` in the one before.
-fn judge(rate: Rate, last: i64, this: i64, elapsed: f64) -> Result<RateLimitStatus, RateLimitStatus> {
-    let (limit, last, this) = (f64::from(rate.requests), last.max(0) as f64, this.max(1) as f64);
-    // A rounding error beyond a whole second is not another second.
-    let seconds = |windows: f64| (windows * f64::from(rate.seconds) - 1e-6).ceil().max(1.0) as u32;
-    let status = |remaining: f64, reset: f64| RateLimitStatus {
-        limit: rate.requests,
-        remaining: remaining.max(0.0) as u32,
-        reset: seconds(reset),
-    };
-    let used = last * (1.0 - elapsed) + this;
-    if used <= limit {
-        return Ok(status(limit - used, 1.0 - elapsed));
-    }
-    // The time at which a request would be let through, if none came until then: in this window, or when enough of it
-    // is past.
-    let wait = if this <= limit && last > 0.0 {
-        1.0 - (limit - this) / last - elapsed
-    } else {
-        let refused_taken_off = this - 1.0;
-        1.0 - elapsed + (1.0 - (limit - 1.0) / refused_taken_off.max(1.0)).max(0.0)
-    };
-    Err(status(0.0, wait))
+/// The number of the window that a time is in, and how much of it has elapsed, from 0 to 1.
+fn window(rate: Rate, now: i64) -> (i64, f64) {
+    let length = i64::from(rate.seconds) * 1000;
+    (now.div_euclid(length), now.rem_euclid(length) as f64 / length as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fake_platform::Fake;
-    use crate::platform::KeyValue;
     use futures::executor::block_on;
-    use proptest::prelude::*;
 
-    const SIXTY: Rate = Rate { requests: 60, seconds: 60 };
-
-    #[test]
-    fn a_window_that_begins_still_holds_the_last_one() {
-        assert!(judge(SIXTY, 60, 1, 0.0).is_err(), "at the very edge");
-        assert!(judge(SIXTY, 60, 1, 0.01).is_err());
-        assert_eq!(judge(SIXTY, 60, 1, 0.5), Ok(RateLimitStatus { limit: 60, remaining: 29, reset: 30 }));
-        assert!(judge(SIXTY, 60, 31, 0.5).is_err());
-        assert_eq!(judge(SIXTY, 0, 60, 0.9), Ok(RateLimitStatus { limit: 60, remaining: 0, reset: 6 }));
-        assert_eq!(judge(SIXTY, 0, 61, 0.9), Err(RateLimitStatus { limit: 60, remaining: 0, reset: 7 }));
-    }
-
-    /// A limiter whose store has a secret, with a limit on predictions.
-    fn limiter(limit: &str) -> (Fake, RateLimiter<Fake>, Settings) {
-        let mut fake = Fake::with_variable("rate_limit_predictions", limit);
-        fake.set_variable("cache_key_secret", "a secret of sixteen bytes or more");
-        let settings = block_on(Settings::read(&fake)).expect("valid");
+    /// A limiter with a limit on predictions.
+    fn limiter(fake: &Fake) -> (RateLimiter<Fake>, Settings) {
+        let settings = block_on(Settings::read(fake)).expect("valid");
         let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone());
-        (fake.clone(), RateLimiter::new(fake, store), settings)
+        store.configure(settings.store_secrets.clone(), None);
+        (RateLimiter::new(fake.clone(), store), settings)
     }
 
     #[test]
-    fn requests_that_are_held_back_are_counted_in_the_end_and_near_the_limit_none_are() {
-        let (fake, limiter, settings) = limiter("160/day");
-        block_on(async {
-            let check = async || limiter.check(&settings, LimitGroup::Predictions, "someone").await;
-            for asked in 1..=160_u32 {
-                let status = check().await.expect("within the limit").expect("there is a limit");
-                assert_eq!((status.limit, status.remaining), (160, 160 - asked));
-                let counts = limiter.counts.borrow();
-                let (_, count) = counts.iter().next().expect("a caller");
-                assert!(count.pending <= 10 && (asked <= 80 || count.pending == 0), "{asked}: {}", count.pending);
-                assert_eq!(count.counter.this() + count.pending, i64::from(asked));
-            }
-            for _ in 0..3 {
-                assert!(matches!(check().await, Err(Problem::TooManyRequests(_))));
-            }
-            let stored = fake.stored.borrow();
-            let counters: Vec<_> = stored.iter().filter(|(key, _)| key.starts_with("rate:")).collect();
-            assert_eq!(counters.len(), 1);
-            assert_eq!(counters[0].1, b"160", "refused requests were taken off again");
-            assert!(!counters[0].0.contains("someone"));
-        });
-    }
-
-    #[test]
-    fn the_first_request_of_a_window_brings_the_last_one_with_it() {
-        let counter = Counter(3 + Counter::with_last(1_000_000_000));
-        assert_eq!((counter.last(), counter.this()), (1_000_000_000, 3));
-        let (fake, limiter, settings) = limiter("10/day");
-        block_on(async {
-            let caller = limiter.store.hash("someone").await.expect("hashed");
-            let today = Timestamp::now().as_second() / 86_400;
-            // Yesterday's counter knows of the day before, which is no longer of interest.
-            let yesterday = (Counter::with_last(9) + 8).to_string().into_bytes();
-            let key = |day: i64| format!("rate:predictions:{caller}:{day}");
-            fake.set(&key(today - 1), &yesterday).await.expect("set");
-            fake.set(&key(today - 2), b"9").await.expect("set");
-            for asked in 1..=2 {
-                limiter.check(&settings, LimitGroup::Predictions, "someone").await.expect("within the limit");
-                let stored = fake.stored.borrow();
-                assert_eq!(stored[&key(today)], (Counter::with_last(8) + asked).to_string().into_bytes());
-                assert!(stored.contains_key(&key(today - 1)) && !stored.contains_key(&key(today - 2)));
-            }
-        });
-    }
-
-    proptest! {
-        /// A caller who waits as long as they are told is let through, and was not told to wait for longer than needed.
-        #[test]
-        fn the_time_to_wait_is_right(requests in 1u32..500, last in 0i64..500, this in 1i64..500, elapsed in 0.0f64..1.0) {
-            let rate = Rate { requests, seconds: 3_600 };
-            // No more than the limit was ever let through.
-            let (last, this) = (last.min(i64::from(requests)), this.min(i64::from(requests) + 1));
-            let Err(RateLimitStatus { reset, .. }) = judge(rate, last, this, elapsed) else { return Ok(()) };
-            let after = |seconds: u32| {
-                let at = elapsed + f64::from(seconds) / 3_600.0;
-                // The refused request was taken off; the new one counts.
-                match at {
-                    at if at < 1.0 => judge(rate, last, this, at),
-                    at if at < 2.0 => judge(rate, this - 1, 1, at - 1.0),
-                    _ => judge(rate, 0, 1, at - 2.0),
+    fn a_small_limit_is_exact_for_one_who_asks_after_each_answer_whatever_instance_answers() {
+        for instances_are_reused in [true, false] {
+            let mut fake = Fake::with_variable("rate_limit_predictions", "4/day");
+            fake.set_variable("counting_writes_per_second", "0");
+            let reused = limiter(&fake);
+            for asked in 1..=8_u32 {
+                let fresh = limiter(&fake);
+                let (limiter, settings) = if instances_are_reused { &reused } else { &fresh };
+                match block_on(limiter.check(settings, LimitGroup::Predictions, "someone", None)) {
+                    Ok(Checked { status: Some(status), .. }) if asked <= 4 => {
+                        assert_eq!((status.limit, status.remaining), (4, 4 - asked));
+                    }
+                    Err(Problem::TooManyRequests(_)) if asked > 4 => {}
+                    _ => panic!("{asked}"),
                 }
-            };
-            prop_assert!(after(reset + 1).is_ok(), "{reset}");
-            prop_assert!(reset <= 2 || after(reset - 2).is_err(), "{reset}");
+            }
+            assert!(fake.stored.borrow().keys().all(|key| key.starts_with("limits:")));
         }
+    }
+
+    #[test]
+    fn other_keys_are_read_along_with_the_count() {
+        let fake = Fake::with_variable("rate_limit_predictions", "4/day");
+        fake.stored.borrow_mut().insert("one".to_owned(), b"1".to_vec());
+        let (limiter, settings) = limiter(&fake);
+        let keys = ["one", "two"].map(str::to_owned);
+        let checked = block_on(limiter.check(&settings, LimitGroup::Predictions, "someone", Some(keys.clone())));
+        let read = checked.expect("within the limit").read_along.expect("read");
+        assert_eq!((read.keys, read.values), (keys, [Some(b"1".to_vec()), None]));
     }
 }

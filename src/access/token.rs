@@ -7,23 +7,28 @@ use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
+use crate::store::Store;
 use crate::supabase::{Project, Token};
 use jiff::Timestamp;
+use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 
 /// This machine's clock and the authentication server's may be so far apart.
 const LEEWAY_SECONDS: u64 = 60;
-/// The time for which an instance remembers that a token's signature is valid: ES256 takes most of a millisecond to
-/// check. Short, so that a key that the project no longer publishes is not believed for long.
-const CACHED_FOR: Duration = Duration::from_secs(60);
+/// The time for which a token's signature is remembered to be valid: a published key's takes a millisecond or two to
+/// check, more than everything else of a cached answer. Short, so that a key that the project no longer publishes is not
+/// believed for long: no longer than a key set serves.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 /// The most tokens that an instance remembers.
-const MAX_CACHED: usize = 256;
+const MAX_KNOWN: usize = 256;
+/// The keys of the store that tokens have: of several that fall on one the latest is remembered.
+const STORED: u16 = 128;
 
 /// The holder of a valid token.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,16 +41,21 @@ pub enum Holder {
     Service,
 }
 
-/// The tokens that an instance has verified, by their SHA-256.
-#[derive(Default)]
-pub(super) struct TokenCache(RefCell<HashMap<[u8; 32], VerifiedToken>>);
+/// The tokens that were verified under published keys: those that this instance knows, and in the store those that any
+/// has verified. Of a token there is a keyed hash, and nothing of whose it is. A legacy secret's are cheap to check.
+pub(super) struct VerifiedTokens<P: Platform> {
+    platform: P,
+    store: Rc<Store<P>>,
+    /// By their hash, with the time until which they are remembered.
+    known: RefCell<HashMap<String, i64>>,
+}
 
-/// A token whose signature was verified.
-struct VerifiedToken {
-    holder: Holder,
+/// A token in the store.
+#[derive(Deserialize, Serialize)]
+struct Verified {
+    hash: String,
     /// Seconds since 1970-01-01 UTC.
-    expires_at: f64,
-    cached_until: Instant,
+    until: i64,
 }
 
 #[derive(Deserialize)]
@@ -67,9 +77,13 @@ enum Audience {
     Several(Vec<String>),
 }
 
-impl TokenCache {
+impl<P: Platform> VerifiedTokens<P> {
+    pub(super) fn new(platform: P, store: Rc<Store<P>>) -> VerifiedTokens<P> {
+        VerifiedTokens { platform, store, known: RefCell::default() }
+    }
+
     /// Checks a token: signature under the configured algorithm, times, issuer, audience, role.
-    pub(super) async fn check<P: Platform>(
+    pub(super) async fn check(
         &self,
         key_set: &KeySetCache<P>,
         signing: &Signing,
@@ -77,43 +91,84 @@ impl TokenCache {
         token: &Token,
         deadline: Deadline,
     ) -> Result<Holder, Problem> {
-        let digest: [u8; 32] = Sha256::digest(token.as_str()).into();
-        if let Some(holder) = self.get(&digest) {
-            return Ok(holder);
-        }
-        let (algorithm, key) = match signing {
-            Signing::Secret(key) => (Algorithm::HS256, key.clone()),
-            Signing::KeySet => {
-                let id = key_id(token.as_str()).ok_or(Problem::BadToken)?;
-                match key_set.find(project, &id, deadline).await {
-                    FoundKey::Key(algorithm, key) => (algorithm, key),
-                    FoundKey::NoSuchKey => return Err(Problem::BadToken),
-                    FoundKey::Unavailable => return Err(Problem::KeysUnavailable),
-                }
-            }
+        let claims = match signing {
+            Signing::Secret(key) => claims(token.as_str(), Algorithm::HS256, key)?,
+            Signing::KeySet => self.claims_under_published_keys(key_set, project, token.as_str(), deadline).await?,
         };
-        let claims = claims(token.as_str(), algorithm, &key)?;
-        let holder = holder(&claims, &project.origin).ok_or(Problem::BadToken)?;
-        let cached_until = Instant::now() + CACHED_FOR;
-        self.insert(digest, VerifiedToken { holder: holder.clone(), expires_at: claims.exp, cached_until });
-        Ok(holder)
+        holder(&claims, &project.origin).ok_or(Problem::BadToken)
     }
 
-    fn get(&self, digest: &[u8; 32]) -> Option<Holder> {
-        let tokens = self.0.borrow();
-        let token = tokens.get(digest)?;
-        let is_valid = Instant::now() < token.cached_until
-            && (Timestamp::now().as_second() as f64) < token.expires_at + LEEWAY_SECONDS as f64;
-        is_valid.then(|| token.holder.clone())
-    }
-
-    fn insert(&self, digest: [u8; 32], token: VerifiedToken) {
-        let mut tokens = self.0.borrow_mut();
-        if tokens.len() >= MAX_CACHED {
-            tokens.clear();
+    async fn claims_under_published_keys(
+        &self,
+        key_set: &KeySetCache<P>,
+        project: &Project,
+        token: &str,
+        deadline: Deadline,
+    ) -> Result<Claims, Problem> {
+        let id = key_id(token).ok_or(Problem::BadToken)?;
+        // The project is part of what it was verified for.
+        let hash = self.store.hash(&format!("token:{} {token}", project.origin));
+        if self.is_remembered(&hash).await {
+            return claims_of_verified(token);
         }
-        tokens.insert(digest, token);
+        let (algorithm, key) = match key_set.find(project, &id, deadline).await {
+            FoundKey::Key(algorithm, key) => (algorithm, key),
+            FoundKey::NoSuchKey => return Err(Problem::BadToken),
+            FoundKey::Unavailable => return Err(Problem::KeysUnavailable),
+        };
+        let claims = claims(token, algorithm, &key)?;
+        self.remember(hash);
+        Ok(claims)
     }
+
+    async fn is_remembered(&self, hash: &str) -> bool {
+        let known = self.known.borrow().get(hash).copied();
+        if known.is_some_and(is_ahead) {
+            return true;
+        }
+        // Without a store every token is checked.
+        let Ok(Some(stored)) = self.store.get_sealed(&store_key(hash)).await else { return false };
+        let stored: Option<Verified> = serde_json::from_slice(&stored).ok();
+        let Some(verified) = stored.filter(|stored| stored.hash == hash && is_ahead(stored.until)) else {
+            return false;
+        };
+        self.insert(verified.hash, verified.until);
+        true
+    }
+
+    fn insert(&self, hash: String, until: i64) {
+        let mut known = self.known.borrow_mut();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(hash, until);
+    }
+
+    /// Remembers a token here, and in the store after the answer.
+    fn remember(&self, hash: String) {
+        let until = Timestamp::now().as_second() + REMEMBERED_FOR.as_secs() as i64;
+        self.insert(hash.clone(), until);
+        let (store, key) = (self.store.clone(), store_key(&hash));
+        // Texts and numbers can always be serialized.
+        let bytes = serde_json::to_vec(&Verified { hash, until }).unwrap_or_default();
+        self.platform.spawn(async move {
+            if let Err(failure) = store.set_sealed(&key, &bytes, REMEMBERED_FOR).await {
+                failure.warn("token_not_remembered", "a verified token could not be remembered");
+            }
+        });
+    }
+}
+
+/// Returns true if a time is yet to come, and not by the word of a clock that was set back since.
+fn is_ahead(until: i64) -> bool {
+    let left = until.saturating_sub(Timestamp::now().as_second());
+    (1..=REMEMBERED_FOR.as_secs() as i64).contains(&left)
+}
+
+/// The key that a token has in the store: one of [`STORED`].
+fn store_key(hash: &str) -> String {
+    let number = hash.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or(0);
+    format!("token:{}", number % STORED)
 }
 
 /// Verifies a token under a key, and returns its holder in a project. For the fuzzer, which has no key set to look in.
@@ -143,6 +198,13 @@ fn claims(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Claims
         Err(error) if *error.kind() == ErrorKind::ExpiredSignature => Err(Problem::ExpiredToken),
         Err(_) => Err(Problem::BadToken),
     }
+}
+
+/// Returns the claims of a token that was verified before, if it has not expired since.
+fn claims_of_verified(token: &str) -> Result<Claims, Problem> {
+    let claims: Claims = insecure_decode_claims(token).map_err(|_| Problem::BadToken)?;
+    let now = Timestamp::now().as_second() as f64;
+    if claims.exp + LEEWAY_SECONDS as f64 > now { Ok(claims) } else { Err(Problem::ExpiredToken) }
 }
 
 /// The holder of a token with these claims, or `None` if they are not meant for this project or this use of it.

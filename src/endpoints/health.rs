@@ -17,6 +17,17 @@ struct Ready {
     status: &'static str,
     models: usize,
     store: StoreStatus,
+    counting: Counting,
+}
+
+/// The way in which requests are counted, for limits and metrics.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Counting {
+    /// In Redis.
+    Exact,
+    /// In the key-value store, which has no counters.
+    Sampled,
 }
 
 #[derive(Serialize)]
@@ -38,9 +49,11 @@ pub(super) async fn ready<P: Platform>(request: EndpointRequest<'_, P>) -> Resul
     if MODELS.is_empty() {
         return Err(Problem::not_configured("No model is compiled into this deployment."));
     }
-    let store = match request.context.instance.store.is_ready().await {
+    let instance = &request.context.instance;
+    let store = match instance.store.is_ready().await {
         true => StoreStatus::Ok,
         false => StoreStatus::Unavailable,
     };
-    Ok(Response::json(200, &Ready { status: "ready", models: MODELS.len(), store }))
+    let counting = if instance.store.is_redis() { Counting::Exact } else { Counting::Sampled };
+    Ok(Response::json(200, &Ready { status: "ready", models: MODELS.len(), store, counting }))
 }

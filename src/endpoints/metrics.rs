@@ -1,4 +1,4 @@
-//! `GET /metrics`: the counts of all instances together.
+//! `GET /metrics`: the counts of all instances together, exact with Redis, else estimates.
 
 use crate::context::EndpointRequest;
 use crate::http::Response;
@@ -8,13 +8,14 @@ use crate::telemetry::metrics::{Format, render};
 use http::HeaderMap;
 
 pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
-    let totals = request.context.instance.totals.read().await.map_err(|failure| {
+    let context = request.context;
+    let (totals, sampling) = context.instance.totals.read(&context.settings).await.map_err(|failure| {
         failure.warn("metrics_not_read", "counts could not be read from the store");
         // The counts of this instance alone would look like a restart of everything.
         Problem::StoreUnavailable
     })?;
     let format = format(request.headers);
-    Ok(Response::text(200, format.content_type(), render(&totals, format)))
+    Ok(Response::text(200, format.content_type(), render(&totals, sampling, format)))
 }
 
 /// The format that a scraper asks for. Prometheus names OpenMetrics among those that it accepts.

@@ -6,6 +6,7 @@ use crate::http::Response;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::PredictionRequest;
+use crate::routes::PathParameters;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -16,8 +17,13 @@ struct Body<'a> {
     probability: Option<f64>,
 }
 
+/// The question of a path and query.
+pub(super) fn question(path: &PathParameters<'_>, query: &str) -> Result<PredictionRequest, Problem> {
+    PredictionRequest::parse_person(path.get("user_id"), query)
+}
+
 pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
-    let asked = PredictionRequest::parse_person(request.path.get("user_id"), request.query)?;
+    let asked = question(&request.path, request.query)?;
     request.context.timing.set_person(Some(asked.user_id));
     let (entry, cache_status) = find_or_predict(request.context, &asked).await?;
     let day = entry

@@ -1,7 +1,7 @@
 //! `GET /data/predictions/{user_id}`: every prediction about one person.
 
 use super::job;
-use crate::cache::{CacheSlot, CheckInEntry, DayPrediction, Entry, Lookup, PredictionSet};
+use crate::cache::{CacheSlot, CheckInEntry, DayPrediction, Entry, Lookup, PredictionSet, Shared};
 use crate::checkins::{self, CheckInQuery};
 use crate::context::{EndpointRequest, RequestContext};
 use crate::deadline::Deadline;
@@ -14,6 +14,7 @@ use crate::platform::Platform;
 use crate::predict::{self, Basis, Outcome, Prediction};
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
+use crate::routes::PathParameters;
 use crate::telemetry::request_log::{FinishedJob, finish_job};
 use crate::telemetry::{log, metrics};
 use bipolar_edge_models::{MODELS, Model};
@@ -104,9 +105,14 @@ fn select_types<'a>(predictions: &'a [Box<RawValue>], types: &[&Model]) -> Vec<&
         .collect()
 }
 
+/// The question of a path and query.
+pub(super) fn question(path: &PathParameters<'_>, query: &str) -> Result<PredictionRequest, Problem> {
+    PredictionRequest::parse(path.get("user_id"), query)
+}
+
 pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let context = request.context;
-    let asked = PredictionRequest::parse(request.path.get("user_id"), request.query)?;
+    let asked = question(&request.path, request.query)?;
     context.timing.set_person(Some(asked.user_id));
     let slot = match find(context, &asked).await? {
         Found::Entry(entry) => return Ok(entry_response(&asked, &entry, CacheStatus::Hit)),
@@ -160,8 +166,8 @@ fn predict_later<P: Platform>(
         let RequestContext { instance, trace, timing, info, .. } = &context;
         let (trace, problem, status) = (trace.as_ref(), problem.as_ref(), outcome.status());
         finish_job(&instance.platform, &instance.store, &FinishedJob { info, trace, timing, problem, status });
-        instance.jobs.finish(job, outcome).await;
-        instance.totals.schedule_flush();
+        instance.jobs.finish(&context.settings, job, outcome).await;
+        instance.totals.schedule_flush(Some(context.settings.clone()));
     });
 }
 
@@ -189,7 +195,7 @@ async fn find<P: Platform>(context: &RequestContext<P>, request: &PredictionRequ
     let visibility = caller.visibility(settings, request.user_id)?;
     // The rows that a token shows are for that caller alone, and an entry in the cache may be of more than it shows.
     let looked_up = match visibility.is_whole {
-        true => instance.cache.look_up(settings, request).await,
+        true => instance.cache.look_up(settings, request, context.read_along.take()).await,
         false => Lookup::Bypass,
     };
     timing.lap("cache");
@@ -207,14 +213,23 @@ async fn predict<P: Platform>(
     slot: Option<CacheSlot>,
 ) -> Result<(Entry, CacheStatus), Problem> {
     let RequestContext { instance, settings, .. } = context;
+    if let Some(slot) = slot.as_ref().filter(|_| settings.supabase.is_some())
+        && let Shared::Entry(entry) = instance.cache.share(settings, request, slot, context.deadline).await
+    {
+        return Ok((entry, CacheStatus::Hit));
+    }
     let checkins = match (fetch_checkins(context, request, slot.as_ref()).await, &slot) {
         (Ok(checkins), _) => checkins,
         (Err(Problem::Source(failure)), Some(slot)) if failure.is_outage() => {
+            instance.cache.release_later(slot);
             let stale = instance.cache.stale(slot).await.ok_or(Problem::Source(failure))?;
             let age = stale.age();
             return Ok((stale, CacheStatus::Stale { age }));
         }
-        (Err(problem), _) => return Err(problem),
+        (Err(problem), slot) => {
+            slot.iter().for_each(|slot| instance.cache.release_later(slot));
+            return Err(problem);
+        }
     };
     let predictions = predict_all(context, &checkins, &request.options).await;
     // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. A
@@ -222,8 +237,10 @@ async fn predict<P: Platform>(
     let is_kept = slot.is_some() && !checkins.is_empty() && predictions.is_complete;
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
     let entry = Entry::new(slot.as_ref(), ttl, &request.options, predictions);
-    if is_kept {
-        instance.cache.write_later(&entry);
+    match &slot {
+        Some(slot) if is_kept => instance.cache.write_later(settings, slot, &entry),
+        Some(slot) => instance.cache.release_later(slot),
+        None => {}
     }
     Ok((entry, if slot.is_some() { CacheStatus::Miss } else { CacheStatus::Bypass }))
 }

@@ -140,8 +140,12 @@ fn incident(level: LogLevel, event: &'static str, message: String, cause: Option
     line(level, event, Incident { message, cause, count }, || text);
 }
 
-/// Logs the models that an instance serves, once, when it starts.
+/// Logs the models that an instance serves, once, when it starts. Where each request has an instance of its own, that
+/// is a line a request, so it is for those who look for a fault.
 pub(crate) fn instance_started() {
+    if !is_enabled(LogLevel::Debug) {
+        return;
+    }
     #[derive(Serialize)]
     struct Started {
         version: &'static str,
@@ -159,9 +163,8 @@ pub(crate) fn instance_started() {
         |model: &Model| Inventory { name: model.name, version: model.version, trees: model.trees, bytes: model.bytes };
     let models = MODELS.iter().map(inventory).collect();
     let started = Started { version: env!("CARGO_PKG_VERSION"), models_fingerprint: FINGERPRINT, models };
-    line(LogLevel::Info, "instance", started, || {
+    line(LogLevel::Debug, "instance", started, || {
         let model = |model: &Model| format!("{} ({} trees, {} bytes)", model.version, model.trees, model.bytes);
         format!("an instance serves {}", MODELS.iter().map(model).collect::<Vec<_>>().join(", "))
     });
-    flush();
 }

@@ -241,6 +241,18 @@ pub(crate) fn merge(into: &mut Counts, more: Counts) {
     }
 }
 
+/// The most numbers of a series: those of a histogram.
+const MAX_NUMBERS: usize = BUCKETS.len() + 2;
+
+/// Sets one number of a series. A number that no series has is left out.
+pub(crate) fn set_number(counts: &mut Counts, series: &str, index: usize, number: u64) {
+    if index < MAX_NUMBERS {
+        let numbers = counts.entry(series.to_owned()).or_default();
+        numbers.resize(numbers.len().max(index + 1), 0);
+        numbers[index] = number;
+    }
+}
+
 /// One series, for a host's exporter.
 pub struct Exported<'a> {
     /// The family's name.
@@ -287,8 +299,8 @@ impl Format {
     }
 }
 
-/// Totals as text.
-pub(crate) fn render(totals: &Counts, format: Format) -> String {
+/// Totals as text. One request in `sampling` was counted, as so many: above 1 the totals are estimates.
+pub(crate) fn render(totals: &Counts, sampling: u32, format: Format) -> String {
     let mut out = String::new();
     for family in FAMILIES {
         let kind = if matches!(family.kind, Kind::Counter) { "counter" } else { "histogram" };
@@ -315,6 +327,9 @@ pub(crate) fn render(totals: &Counts, format: Format) -> String {
     let name = "bipolar_edge_http_requests_in_flight";
     gauge(&mut out, name, "Requests that have begun and were not answered, those of killed instances included.");
     let _ = writeln!(out, "{name} {}", sum(&STARTED).saturating_sub(sum(&REQUESTS)));
+    let name = "bipolar_edge_metrics_sampling";
+    gauge(&mut out, name, "One request in so many is counted, as so many: above 1 all counts are estimates.");
+    let _ = writeln!(out, "{name} {sampling}");
     let name = "bipolar_edge_model_info";
     gauge(&mut out, name, "A model that is compiled in.");
     for model in &MODELS {
@@ -375,7 +390,7 @@ mod tests {
         let mut totals = take_delta();
         assert!(!has_pending());
         merge(&mut totals, Counts::from([("bipolar_edge_inference_duration_seconds|mood_state".to_owned(), vec![1])]));
-        let text = render(&totals, Format::Prometheus);
+        let text = render(&totals, 1, Format::Prometheus);
         let sample = |bound: &str| {
             let series =
                 format!("bipolar_edge_inference_duration_seconds_bucket{{type=\"mood_state\",le=\"{bound}\"}} ");
@@ -395,7 +410,7 @@ mod tests {
             assert!(family.name.starts_with("bipolar_edge_") && family.name.ends_with(ending), "{}", family.name);
             assert!(family.labels.len() <= MAX_LABELS && family.help.ends_with('.'));
         }
-        let text = render(&Counts::new(), Format::OpenMetrics);
+        let text = render(&Counts::new(), 1, Format::OpenMetrics);
         assert!(text.contains("# TYPE bipolar_edge_http_requests counter\n") && text.ends_with("# EOF\n"));
     }
 }

@@ -1,19 +1,21 @@
 //! Counts of every instance together, in the store.
 //!
-//! At a flush an instance writes the *delta* of its counts since the last one under the next number of a sequence that
-//! all share. Nothing is read or changed for that, and nobody waits for it: one increment and one write, at most ten
-//! times a second, after answers. Every [`DELTAS_PER_CHECKPOINT`]th delta is added to the *checkpoint* together with
-//! those before it, by the instance that wrote it. The totals are the checkpoint and the deltas after it, so they are
-//! right whatever instance is asked and however many have come and gone; the counts of an instance since its last flush
-//! are lost if it is killed, which is a tenth of a second's, or if the store takes nothing until it ends.
+//! With Redis every *delta*, the counts of an instance since its last flush, is added to a hash there, so the totals
+//! are exact. A key-value store can only be read and written, and a write may cost it a commit: there one delta in
+//! `metrics_sampling` is added, as that many, to one value that all share. So the totals are estimates, which
+//! `bipolar_edge_metrics_sampling` says: of a count n the standard error is about `sqrt(n * metrics_sampling)`. Of two
+//! instances that write at the same time one loses its part, so the writes are kept so far apart that this is rare,
+//! which makes each stand for more. The log has every request.
 //!
-//! A delta that was added up is deleted only once a later checkpoint has been written over one that had it: should two
-//! instances add up at once, and the slower write last, nothing is lost. A number whose delta never came, because its
-//! instance was killed in between, is passed over after [`LOST_AFTER`].
+//! Nobody waits for a flush: it comes after the answer. The counts of an instance since its last flush are lost if it
+//! is killed.
 
 use super::log;
 use super::metrics::{self, Counts};
-use crate::platform::Platform;
+use crate::config::Settings;
+use crate::platform::{Platform, RedisValue};
+use crate::quota::METRICS_WRITES;
+use crate::random::chance;
 use crate::store::{Failure, Store};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,31 +29,32 @@ const LOG_FLUSH_INTERVAL: Duration = Duration::from_millis(20);
 const LOG_FLUSHES_PER_COUNTS: u32 = 5;
 /// So often in a row the store may refuse counts before they wait for the next request: after some six seconds.
 const MAX_FAILURES: u32 = 5;
-const DELTAS_PER_CHECKPOINT: i64 = 32;
-/// The most deltas that are read for one answer or one checkpoint.
-const MAX_DELTAS_READ: i64 = 2048;
-/// Deltas are read so many at a time.
-const BATCH: usize = 64;
-/// A write that takes longer has been given up, in milliseconds.
-const LOST_AFTER: i64 = 30_000;
+/// A sampled delta stands for at most so many times what its sampling says.
+const MAX_THINNING: f64 = 50.0;
+/// No value that this service writes is longer.
+const MAX_VALUE_BYTES: usize = 256 << 10;
+/// Redis keeps counts for as long as somebody counts, and a year more.
+const KEPT_SECONDS: &[u8] = b"31536000";
 
-const SEQUENCE_KEY: &str = "metrics:sequence";
-const CHECKPOINT_KEY: &str = "metrics:sum";
+/// The key of the value that all share, or of the hash.
+const KEY: &str = "metrics";
 
-/// The sum of all deltas up to a number.
+/// Adds numbers to the fields of a hash.
+const ADD: &str = "for i = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end \
+                   redis.call('EXPIRE', KEYS[1], ARGV[1]) return 1";
+/// Reads the fields of a hash and their numbers, by turns.
+const READ: &str = "return redis.call('HGETALL', KEYS[1])";
+
+/// The estimates in a key-value store.
 #[derive(Default, Deserialize, Serialize)]
-struct Checkpoint {
-    /// The number of the last delta in it.
-    last: i64,
-    /// The number up to which deltas are deleted.
-    deleted: i64,
-    /// A number whose delta was not there, and since when, in milliseconds since 1970-01-01 UTC.
-    missed: Option<(i64, i64)>,
+struct Estimates {
+    /// Milliseconds since 1970-01-01 UTC.
+    written_at: i64,
     counts: Counts,
 }
 
 /// The counts of one instance on their way into the store.
-pub(crate) struct Totals<P> {
+pub(crate) struct Totals<P: Platform> {
     platform: P,
     store: Rc<Store<P>>,
     /// A flush is scheduled.
@@ -66,63 +69,119 @@ impl<P: Platform> Totals<P> {
         Totals { platform, store, is_flushing: Cell::default(), exported_until }
     }
 
-    /// Has counts, and the lines of the log, written soon.
-    pub(crate) fn schedule_flush(self: &Rc<Self>) {
+    /// Has counts, and the lines of the log, written soon. Without a configuration there is nowhere to write counts to.
+    pub(crate) fn schedule_flush(self: &Rc<Self>, settings: Option<Rc<Settings>>) {
+        if !P::REUSES_INSTANCES {
+            // Nothing is worth waiting for: the line of this request leaves with its answer.
+            log::flush();
+            if !settings.as_ref().is_some_and(|settings| self.is_counted(settings)) {
+                metrics::take_delta();
+                return;
+            }
+        }
         if self.is_flushing.replace(true) {
             return;
         }
         let own = self.clone();
         self.platform.spawn(async move {
-            let mut failures = 0;
-            while metrics::has_pending() || log::has_pending() {
-                for _ in 0..LOG_FLUSHES_PER_COUNTS << failures {
-                    own.platform.sleep(LOG_FLUSH_INTERVAL).await;
-                    log::flush();
-                }
-                if let Err(failure) = own.flush().await {
-                    // Counts that could not be written are counted still. An instance that nobody asks any more would
-                    // take them with it: try again, and wait twice as long each time.
-                    warn_not_written(failure);
-                    failures += 1;
-                    if failures > MAX_FAILURES {
-                        break;
-                    }
-                } else {
-                    failures = 0;
-                }
+            if P::REUSES_INSTANCES {
+                own.flush_until_nothing_is_left(settings.as_deref()).await;
+            } else if let Some(settings) = settings
+                && let Err(failure) = own.write(&settings, &metrics::take_delta()).await
+            {
+                warn_not_written(failure);
             }
+            log::flush();
             own.is_flushing.set(false);
         });
     }
 
-    /// Writes the delta since the last flush.
-    async fn flush(&self) -> Result<(), Failure> {
-        let delta = metrics::take_delta();
-        if delta.is_empty() {
-            return Ok(());
-        }
-        match self.write(&delta).await {
-            Ok(number) => {
-                self.export(&delta);
-                if number % DELTAS_PER_CHECKPOINT == 0 {
-                    self.write_checkpoint(number).await;
-                }
-                Ok(())
+    /// Decides if the next delta is counted: all are with Redis, else one in so many.
+    fn is_counted(&self, settings: &Settings) -> bool {
+        self.store.is_redis() || chance(1.0 / f64::from(settings.metrics_sampling))
+    }
+
+    async fn flush_until_nothing_is_left(&self, settings: Option<&Settings>) {
+        let mut failures = 0;
+        while log::has_pending() || settings.is_some() && metrics::has_pending() {
+            for _ in 0..LOG_FLUSHES_PER_COUNTS << failures {
+                self.platform.sleep(LOG_FLUSH_INTERVAL).await;
+                log::flush();
             }
-            Err(failure) => {
-                metrics::put_back(delta);
-                Err(failure)
+            let Some(settings) = settings else { continue };
+            if let Err(failure) = self.flush(settings).await {
+                // Counts that could not be written are counted still. An instance that nobody asks any more would take
+                // them with it: try again, and wait twice as long each time.
+                warn_not_written(failure);
+                failures += 1;
+                if failures > MAX_FAILURES {
+                    break;
+                }
+            } else {
+                failures = 0;
             }
         }
     }
 
-    /// Writes a delta under the next number, and returns that.
-    async fn write(&self, delta: &Counts) -> Result<i64, Failure> {
+    /// Writes the delta since the last flush, if it is counted.
+    async fn flush(&self, settings: &Settings) -> Result<(), Failure> {
+        let delta = metrics::take_delta();
+        if delta.is_empty() {
+            return Ok(());
+        }
+        let written = if self.is_counted(settings) { self.write(settings, &delta).await } else { Ok(()) };
+        match written {
+            Ok(()) => self.export(&delta),
+            Err(_) => metrics::put_back(delta),
+        }
+        written
+    }
+
+    async fn write(&self, settings: &Settings, delta: &Counts) -> Result<(), Failure> {
+        match self.store.is_redis() {
+            true => self.add(delta).await,
+            false => self.sample(settings, delta).await,
+        }
+    }
+
+    /// Adds a delta to the hash in Redis.
+    async fn add(&self, delta: &Counts) -> Result<(), Failure> {
+        let mut fields = Vec::new();
+        for (series, numbers) in delta {
+            for (index, number) in numbers.iter().enumerate().filter(|(_, number)| **number > 0) {
+                fields.push(format!("{series}#{index}"));
+                fields.push(number.to_string());
+            }
+        }
+        let mut arguments = vec![KEPT_SECONDS];
+        arguments.extend(fields.iter().map(String::as_bytes));
+        self.store.uncounted().evaluate(ADD, &[KEY], &arguments).await.map(drop)
+    }
+
+    /// Adds a delta that is one in so many to the estimates, as that many.
+    async fn sample(&self, settings: &Settings, delta: &Counts) -> Result<(), Failure> {
+        let mut estimates = self.estimates().await?;
+        let now = Timestamp::now().as_millisecond();
+        let elapsed = now.saturating_sub(estimates.written_at).max(0) as f64 / 1000.0;
+        let writes_per_second = (f64::from(settings.counting_writes) / f64::from(METRICS_WRITES)).max(1.0);
+        let share = (elapsed * writes_per_second).clamp(1.0 / MAX_THINNING, 1.0);
+        let share = if settings.counting_writes == 0 { 1.0 } else { share };
+        if !chance(share) {
+            return Ok(());
+        }
+        let weight = f64::from(settings.metrics_sampling) / share;
+        let weigh = |number: &u64| (*number as f64 * weight).round() as u64;
+        let weighed = delta.iter().map(|(series, numbers)| (series.clone(), numbers.iter().map(weigh).collect()));
+        metrics::merge(&mut estimates.counts, weighed.collect());
+        estimates.written_at = now;
         // Texts and numbers can always be serialized.
-        let bytes = serde_json::to_vec(delta).unwrap_or_default();
-        let number = self.store.uncounted().increment(SEQUENCE_KEY, 1).await?;
-        self.store.uncounted().set(&delta_key(number), &bytes).await?;
-        Ok(number)
+        let bytes = serde_json::to_vec(&estimates).unwrap_or_default();
+        self.store.uncounted().set(KEY, &bytes, Duration::MAX).await
+    }
+
+    async fn estimates(&self) -> Result<Estimates, Failure> {
+        let bytes = self.store.uncounted().get(KEY).await?.filter(|bytes| bytes.len() <= MAX_VALUE_BYTES);
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
     /// Hands a delta to the host's exporter, if it has one.
@@ -137,85 +196,31 @@ impl<P: Platform> Totals<P> {
         }
     }
 
-    /// Reads the totals, those of this instance included. Errors if the store cannot be read.
-    pub(crate) async fn read(&self) -> Result<Counts, Failure> {
-        if let Err(failure) = self.flush().await {
+    /// Reads the totals, with the number of requests that each counted one stands for. Errors if the store cannot be
+    /// read.
+    pub(crate) async fn read(&self, settings: &Settings) -> Result<(Counts, u32), Failure> {
+        if !self.store.is_redis() {
+            return Ok((self.estimates().await?.counts, settings.metrics_sampling));
+        }
+        if let Err(failure) = self.flush(settings).await {
             warn_not_written(failure);
         }
-        for _ in 0..5 {
-            let Checkpoint { last, mut counts, .. } = self.checkpoint().await?;
-            let newest = self.store.uncounted().counter(SEQUENCE_KEY).await?;
-            for (_, delta) in self.deltas(last, newest).await? {
-                metrics::merge(&mut counts, delta.unwrap_or_default());
-            }
-            // A checkpoint that was written meanwhile may have had deltas deleted.
-            if self.checkpoint().await?.last == last {
-                return Ok(counts);
-            }
-        }
-        Err(Failure::TimedOut)
-    }
-
-    /// Adds deltas to the checkpoint. After a failure the next checkpoint has them.
-    async fn write_checkpoint(&self, newest: i64) {
-        let Ok(before) = self.checkpoint().await else { return };
-        let Ok(deltas) = self.deltas(before.last, newest).await else { return };
-        let now = Timestamp::now().as_millisecond();
-        let mut next = Checkpoint { last: before.last, deleted: before.last, missed: None, counts: before.counts };
-        for (number, delta) in deltas {
-            match delta {
-                Some(counts) => metrics::merge(&mut next.counts, counts),
-                None => {
-                    let since = before.missed.filter(|(missed, _)| *missed == number).map_or(now, |(_, since)| since);
-                    if now - since < LOST_AFTER {
-                        next.missed = Some((number, since));
-                        break;
-                    }
-                }
-            }
-            next.last = number;
-        }
-        // Another may have added up meanwhile, and have got further.
-        let Ok(again) = self.checkpoint().await else { return };
-        if again.last != before.last {
-            return;
-        }
-        let Ok(bytes) = serde_json::to_vec(&next) else { return };
-        if self.store.uncounted().set(CHECKPOINT_KEY, &bytes).await.is_err() {
-            return;
-        }
-        for number in (before.deleted + 1..=before.last).take(MAX_DELTAS_READ as usize) {
-            self.store.uncounted().delete(&delta_key(number)).await;
-        }
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, Failure> {
-        let bytes = self.store.uncounted().get(CHECKPOINT_KEY).await?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
-    }
-
-    /// The deltas after a number, each if it is there.
-    async fn deltas(&self, after: i64, newest: i64) -> Result<Vec<(i64, Option<Counts>)>, Failure> {
-        let numbers: Vec<i64> = (after + 1..=newest).take(MAX_DELTAS_READ as usize).collect();
-        let mut deltas = Vec::with_capacity(numbers.len());
-        for batch in numbers.chunks(BATCH) {
-            let read = batch.iter().map(|number| async {
-                Ok::<_, Failure>((*number, self.store.uncounted().get(&delta_key(*number)).await?))
-            });
-            for (number, bytes) in futures::future::try_join_all(read).await? {
-                deltas.push((number, bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok())));
+        let mut reply = self.store.uncounted().evaluate(READ, &[KEY], &[]).await?.into_iter();
+        let mut counts = Counts::new();
+        while let (Some(field), Some(number)) = (reply.next(), reply.next()) {
+            let text = |value: RedisValue| String::from_utf8(value.into_bytes()?).ok();
+            let Some((field, number)) = text(field).zip(text(number)) else { continue };
+            let Some((series, index)) = field.rsplit_once('#') else { continue };
+            if let (Ok(index), Ok(number)) = (index.parse(), number.parse()) {
+                metrics::set_number(&mut counts, series, index, number);
             }
         }
-        Ok(deltas)
+        Ok((counts, 1))
     }
 }
 
 fn warn_not_written(failure: Failure) {
-    log::warning("metrics_not_written", "counts could not be written to the store", failure.cause());
-}
-
-fn delta_key(number: i64) -> String {
-    format!("metrics:note:{number}")
+    failure.warn("metrics_not_written", "counts could not be written to the store");
 }
 
 #[cfg(test)]
@@ -227,94 +232,67 @@ mod tests {
 
     const STARTED_SERIES: &str = "bipolar_edge_http_requests_started_total";
 
-    fn totals(fake: &Fake) -> Totals<Fake> {
-        Totals::new(fake.clone(), Rc::new(Store::new(fake.clone())))
+    fn totals(fake: &Fake) -> (Totals<Fake>, Settings) {
+        let settings = block_on(Settings::read(fake)).expect("valid");
+        let store = Rc::new(Store::new(fake.clone()));
+        store.configure(settings.store_secrets.clone(), None);
+        (Totals::new(fake.clone(), store), settings)
     }
 
-    fn delta_count(fake: &Fake) -> usize {
-        fake.stored.borrow().keys().filter(|key| key.starts_with("metrics:note:")).count()
-    }
-
-    #[test]
-    fn totals_are_exact_over_instances_and_checkpoints_and_the_store_stays_small() {
-        let fake = Fake::default();
-        block_on(async {
-            for flushed in 1..=500_u64 {
-                let instance = totals(&fake);
-                add(&STARTED, &[], 2);
-                add(&CACHE, &[if flushed % 2 == 0 { "hit" } else { "miss" }], 1);
-                instance.flush().await.expect("flushed");
-                if flushed % 71 == 0 {
-                    let totals = instance.read().await.expect("read");
-                    assert_eq!(totals[STARTED_SERIES], [2 * flushed]);
-                    assert_eq!(totals["bipolar_edge_cache_answers_total|hit"], [flushed / 2]);
-                }
-                assert!(delta_count(&fake) <= 2 * DELTAS_PER_CHECKPOINT as usize, "{}", delta_count(&fake));
-            }
-        });
+    fn counted_after(fake: &Fake, instances: u64) -> (Counts, u32) {
+        let (_, settings) = totals(fake);
+        for number in 1..=instances {
+            let (instance, _) = totals(fake);
+            add(&STARTED, &[], 2);
+            add(&CACHE, &[if number % 2 == 0 { "hit" } else { "miss" }], 1);
+            block_on(instance.flush(&settings)).expect("flushed");
+        }
+        let (instance, _) = totals(fake);
+        block_on(instance.read(&settings)).expect("read")
     }
 
     #[test]
-    fn a_delta_that_never_came_is_passed_over_and_one_that_comes_late_is_not_lost() {
-        let fake = Fake::default();
-        let instance = totals(&fake);
-        block_on(async {
-            for number in 1..=100 {
-                add(&STARTED, &[], 1);
-                instance.flush().await.expect("flushed");
-                if number == 40 {
-                    // Its instance is still writing it.
-                    let late = fake.stored.borrow_mut().remove(&delta_key(40)).expect("a delta");
-                    fake.stored.borrow_mut().insert("late".to_owned(), late);
-                }
-            }
-            assert_eq!(instance.read().await.expect("read")[STARTED_SERIES], [99]);
-            let late = fake.stored.borrow_mut().remove("late").expect("a delta");
-            fake.stored.borrow_mut().insert(delta_key(40), late);
-            assert_eq!(instance.read().await.expect("read")[STARTED_SERIES], [100]);
-            fake.stored.borrow_mut().remove(&delta_key(50)).expect("a delta");
-            instance.write_checkpoint(100).await;
-            let mut stopped = instance.checkpoint().await.expect("read");
-            assert_eq!((stopped.last, stopped.missed.map(|(number, _)| number)), (49, Some(50)));
-            stopped.missed = Some((50, Timestamp::now().as_millisecond() - LOST_AFTER));
-            let bytes = serde_json::to_vec(&stopped).expect("JSON");
-            fake.stored.borrow_mut().insert(CHECKPOINT_KEY.to_owned(), bytes);
-            instance.write_checkpoint(100).await;
-            assert_eq!(instance.checkpoint().await.expect("read").last, 100);
-            assert_eq!(instance.read().await.expect("read")[STARTED_SERIES], [99]);
-        });
+    fn with_every_request_counted_the_totals_of_all_instances_are_exact_in_one_value() {
+        let mut fake = Fake::with_variable("metrics_sampling", "1");
+        fake.set_variable("counting_writes_per_second", "0");
+        let (counts, sampling) = counted_after(&fake, 500);
+        assert_eq!((counts[STARTED_SERIES][0], sampling), (1000, 1));
+        assert_eq!(counts["bipolar_edge_cache_answers_total|hit"], [250]);
+        assert_eq!(fake.stored.borrow().len(), 1);
     }
 
     #[test]
-    fn of_two_that_add_up_at_once_the_slower_loses_nothing() {
-        let fake = Fake::default();
-        let instance = totals(&fake);
-        block_on(async {
-            let mut slow = None;
-            for number in 1..=200 {
-                if number == 70 {
-                    slow = fake.stored.borrow().get(CHECKPOINT_KEY).cloned();
-                }
-                if number == 100 {
-                    // A checkpoint of 70 is written over the one of 96.
-                    fake.stored.borrow_mut().insert(CHECKPOINT_KEY.to_owned(), slow.clone().expect("a checkpoint"));
-                }
-                add(&STARTED, &[], 1);
-                instance.flush().await.expect("flushed");
-                assert_eq!(instance.read().await.expect("read")[STARTED_SERIES], [number]);
-            }
-        });
+    fn a_sample_estimates_the_totals() {
+        let mut fake = Fake::with_variable("metrics_sampling", "8");
+        fake.set_variable("counting_writes_per_second", "0");
+        let (counts, sampling) = counted_after(&fake, 20_000);
+        let estimate = counts[STARTED_SERIES][0] as f64;
+        // Six standard errors.
+        let error = 6.0 * 2.0 * (20_000.0_f64 * 8.0 * 50.0).sqrt();
+        assert!((estimate - 40_000.0).abs() < error && sampling == 8, "{estimate}");
     }
 
     #[test]
     fn a_delta_that_could_not_be_written_is_written_later() {
-        let instance = totals(&Fake::default());
+        let fake = Fake::with_variable("metrics_sampling", "1");
+        let (instance, settings) = totals(&fake);
         block_on(async {
             add(&STARTED, &[], 3);
             let taken = metrics::take_delta();
             add(&STARTED, &[], 4);
             metrics::put_back(taken);
-            assert_eq!(instance.read().await.expect("read")[STARTED_SERIES], [7]);
+            instance.flush(&settings).await.expect("flushed");
+            assert_eq!(instance.read(&settings).await.expect("read").0[STARTED_SERIES], [7]);
         });
+    }
+
+    #[test]
+    fn a_value_that_is_no_count_is_none() {
+        let fake = Fake::with_variable("metrics_sampling", "1");
+        for wrong in [&b"{"[..], b"[]", b"{\"written_at\":1,\"counts\":{\"a\":[-1]}}", &[b' '; MAX_VALUE_BYTES + 1]] {
+            fake.stored.borrow_mut().insert(KEY.to_owned(), wrong.to_vec());
+            let (instance, settings) = totals(&fake);
+            assert!(block_on(instance.read(&settings)).expect("read").0.is_empty());
+        }
     }
 }

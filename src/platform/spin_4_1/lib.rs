@@ -1,7 +1,14 @@
-//! Spin: entry point, key-value store, variables, clock.
+//! The world of Spin 4.1 and later: WASI 0.3 and Spin's interfaces of 3.0, all asynchronous. An instance is reused: it
+//! answers many requests, at the same time too.
+//!
+//! **Architecture invariant:** nothing is decided here. A world translates between its host's interfaces and the
+//! service's.
+
+#![cfg(target_family = "wasm")]
 
 #[cfg(feature = "otel")]
-use crate::otel;
+mod otel;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::{BodyExt, Empty, Full};
@@ -9,14 +16,15 @@ use http_body_util::{BodyExt, Empty, Full};
 use jiff::Timestamp;
 use service::Instance;
 use service::platform::{
-    BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, RequestBody, StoreError, Tasks,
-    Variables,
+    BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, Redis, RedisValue, RequestBody,
+    StoreError, Tasks, Variables,
 };
 #[cfg(feature = "otel")]
 use service::telemetry::{export::Span, metrics::Exported, trace::Trace};
 use spin_sdk::http::{IncomingMessage, Request};
 use spin_sdk::http_service;
 use spin_sdk::key_value::{Error, Store};
+use spin_sdk::redis::{self, Connection, RedisParameter, RedisResult};
 use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::http_compat::IncomingBody;
 use spin_sdk::wit_bindgen::rt::async_support::yield_async;
@@ -46,21 +54,10 @@ async fn handle(request: Request) -> http::Response<Full<Bytes>> {
 #[derive(Clone)]
 struct Spin;
 
-/// The interface of counters, which Spin offers beside its own.
-#[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
-mod counters {
-    wit_bindgen::generate!({ path: "../../wit", world: "counters", generate_all });
-}
-
-use counters::wasi::keyvalue::store::{Bucket, Error as BucketError};
-use counters::wasi::keyvalue::{atomics, store as bucket};
-
 thread_local! {
     static INSTANCE: Rc<Instance<Spin>> = Rc::new(Instance::new(Spin));
     /// Opening is a call to the host: once an instance, not once a request.
     static STORE: RefCell<Option<Rc<Store>>> = const { RefCell::new(None) };
-    /// The store as the counters' interface sees it.
-    static BUCKET: RefCell<Option<Rc<Bucket>>> = const { RefCell::new(None) };
 }
 
 async fn store() -> Result<Rc<Store>, StoreError> {
@@ -70,15 +67,6 @@ async fn store() -> Result<Rc<Store>, StoreError> {
     let store = Rc::new(Store::open_default().await.map_err(store_error)?);
     STORE.set(Some(store.clone()));
     Ok(store)
-}
-
-fn opened_bucket() -> Result<Rc<Bucket>, StoreError> {
-    if let Some(bucket) = BUCKET.with_borrow(Clone::clone) {
-        return Ok(bucket);
-    }
-    let bucket = Rc::new(bucket::open("default").map_err(bucket_error)?);
-    BUCKET.set(Some(bucket.clone()));
-    Ok(bucket)
 }
 
 impl Inbound for Spin {
@@ -115,13 +103,24 @@ impl KeyValue for Spin {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         store().await?.delete(key).await.map_err(store_error)
     }
+}
 
-    fn increment(&self, key: &str, delta: i64) -> Result<i64, StoreError> {
-        atomics::increment(&*opened_bucket()?, key, delta).map_err(bucket_error)
+impl Redis for Spin {
+    type Connection = Connection;
+
+    async fn connect(&self, url: &str) -> Result<Connection, StoreError> {
+        Connection::open(url).await.map_err(redis_error)
     }
 
-    fn counter_exists(&self, key: &str) -> Result<bool, StoreError> {
-        opened_bucket()?.exists(key).map_err(bucket_error)
+    async fn execute(
+        &self,
+        connection: &Connection,
+        command: &str,
+        arguments: &[&[u8]],
+    ) -> Result<Vec<RedisValue>, StoreError> {
+        let arguments = arguments.iter().map(|bytes| RedisParameter::Binary(bytes.to_vec()));
+        let reply = connection.execute(command, arguments).await.map_err(redis_error)?;
+        Ok(reply.into_iter().map(redis_value).collect())
     }
 }
 
@@ -144,6 +143,8 @@ impl OutboundHttp for Spin {
 }
 
 impl Tasks for Spin {
+    const REUSES_INSTANCES: bool = true;
+
     async fn sleep(&self, duration: Duration) {
         spin_sdk::time::sleep(duration).await;
     }
@@ -209,19 +210,28 @@ fn fetch_error(error: ErrorCode) -> FetchError {
     }
 }
 
-fn bucket_error(error: BucketError) -> StoreError {
-    match error {
-        BucketError::NoSuchStore => StoreError::NoSuchStore,
-        BucketError::AccessDenied => StoreError::AccessDenied,
-        BucketError::Other(_) => StoreError::Other,
-    }
-}
-
 fn store_error(error: Error) -> StoreError {
     match error {
         Error::NoSuchStore => StoreError::NoSuchStore,
         Error::AccessDenied => StoreError::AccessDenied,
         Error::StoreTableFull => StoreError::TooManyOpen,
         Error::Other(_) => StoreError::Other,
+    }
+}
+
+fn redis_value(value: RedisResult) -> RedisValue {
+    match value {
+        RedisResult::Nil => RedisValue::Nil,
+        RedisResult::Status(text) => RedisValue::Status(text),
+        RedisResult::Int64(number) => RedisValue::Integer(number),
+        RedisResult::Binary(bytes) => RedisValue::Bytes(bytes),
+    }
+}
+
+fn redis_error(error: redis::Error) -> StoreError {
+    match error {
+        redis::Error::InvalidAddress => StoreError::InvalidAddress,
+        redis::Error::TooManyConnections => StoreError::TooManyOpen,
+        redis::Error::TypeError | redis::Error::Other(_) => StoreError::Other,
     }
 }

@@ -8,7 +8,7 @@ use service::telemetry::trace::Trace;
 
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 mod telemetry {
-    wit_bindgen::generate!({ path: "../../wit", world: "telemetry", generate_all });
+    wit_bindgen::generate!({ path: "../../../wit", world: "telemetry", generate_all });
 }
 
 /// The name under which telemetry is exported.
