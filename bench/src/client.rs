@@ -23,7 +23,7 @@ pub(crate) struct Figures {
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
     pub(crate) p999: Duration,
-    /// The share of answers that took as long as a stalled segment does, see `src/platform/spin.rs`.
+    /// The share of answers that took as long as a stalled segment does, see `src/platform/spin_4_1/lib.rs`.
     pub(crate) stalled: f64,
     pub(crate) per_second: f64,
 }

@@ -1,7 +1,8 @@
-//! The servers that this service is compared with: a hello-world component on the same host, which is the floor, a
-//! native server with the same forests, which is the ceiling, and the service before this one, rebuilt in Python.
+//! The servers that this service is compared with: a hello-world component of the same world on the same host, which
+//! is the floor, a native server with the same forests, which is the ceiling, and the service before this one, rebuilt
+//! in Python.
 
-use crate::server::{OwnHost, Server};
+use crate::server::{FAST_MANIFEST, MANIFEST, OwnHost, Server};
 use crate::{PREDICTIONS, client, forest, get};
 use anyhow::Result;
 use harness::process::{Launch, Process, free_port, poll};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use xtask::programs::REDIS;
 use xtask::step::{self, cargo};
 use xtask::toolchain::{Toolchain, check_rust};
-use xtask::{build, python};
+use xtask::{build, python, spin};
 
 /// The packages of the old stack, as it would be installed today.
 pub(crate) const OLD_STACK: [&str; 7] = [
@@ -23,11 +24,90 @@ pub(crate) const OLD_STACK: [&str; 7] = [
     "numpy==2.4.6",
     "redis==6.2.0",
 ];
-/// The servers in the order of the tables.
-pub(crate) const NAMES: [&str; 5] = ["this service", "hello-world", "native axum", "old stack", "this service on Spin"];
+pub(crate) const NATIVE_NAME: &str = "native axum";
+pub(crate) const OLD_STACK_NAME: &str = "old stack";
 
-const HELLO_MANIFEST: &str = "tests/beside/hello/spin.toml";
 const OLD_STACK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A component that is measured.
+#[derive(Clone, Copy)]
+pub(crate) enum Component {
+    Service,
+    Hello,
+}
+
+impl Component {
+    /// All of them, this service first.
+    pub(crate) const ALL: [Component; 2] = [Component::Service, Component::Hello];
+
+    /// Returns the name for a table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Component::Service => "this service",
+            Component::Hello => "hello-world",
+        }
+    }
+
+    fn manifest(self, world: World) -> &'static Path {
+        Path::new(match (self, world) {
+            (Component::Service, World::Portable) => MANIFEST,
+            (Component::Service, World::Fast) => FAST_MANIFEST,
+            (Component::Hello, World::Portable) => "tests/beside/hello/spin.toml",
+            (Component::Hello, World::Fast) => "tests/beside/hello_fast/spin.toml",
+        })
+    }
+}
+
+/// A world that components are built for.
+#[derive(Clone, Copy)]
+pub(crate) enum World {
+    Portable,
+    Fast,
+}
+
+/// A host that serves components.
+#[derive(Clone, Copy)]
+pub(crate) enum Host {
+    Own,
+    Spin,
+}
+
+/// A host with components of one world: only components on the same runtime are compared with each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Runtime {
+    pub(crate) host: Host,
+    pub(crate) world: World,
+}
+
+impl Runtime {
+    /// The cells of a table for a server that is no component.
+    pub(crate) const NO_CELLS: &str = " | ";
+
+    /// Returns the host and the world as two cells of a table.
+    pub(crate) fn cells(self) -> String {
+        let host = match self.host {
+            Host::Own => "own host",
+            Host::Spin => "Spin",
+        };
+        let world = match self.world {
+            World::Portable => "WASI 0.2",
+            World::Fast => "WASI 0.3",
+        };
+        format!("{host} | {world}")
+    }
+}
+
+/// Returns the runtimes that this machine has, first the one that everything is measured on.
+fn runtimes() -> Vec<Runtime> {
+    let of_host = |host| [World::Portable, World::Fast].map(|world| Runtime { host, world });
+    let on_spin = of_host(Host::Spin).into_iter().filter(|runtime| {
+        spin::is_installed(match runtime.world {
+            World::Portable => spin::MIN_RELEASE,
+            World::Fast => spin::FAST_RELEASE,
+        })
+    });
+    of_host(Host::Own).into_iter().chain(on_spin).collect()
+}
 
 /// The programs of the servers, built.
 pub(crate) struct Programs {
@@ -36,6 +116,8 @@ pub(crate) struct Programs {
     python: PathBuf,
     /// The folder of the models that the old stack serves.
     models: PathBuf,
+    /// The runtimes that components are measured on, first the one that everything is measured on.
+    pub(crate) runtimes: Vec<Runtime>,
 }
 
 impl Programs {
@@ -45,23 +127,34 @@ impl Programs {
         REDIS.set_up()?;
         let (models, _) = forest::models()?;
         let python = python::environment("bench/old-stack", &OLD_STACK)?;
-        build::module(&toolchain, &["hello"])?;
+        build::all(&toolchain, &["hello", "hello-fast"])?;
         let host = build::host()?;
         step::run(
             "building the native server",
             cargo().args(["build", "--locked", "--release", "--package", "native"]),
         )?;
-        Ok(Programs { host, native: build::target().join("release/native"), python, models })
+        let native = build::target().join("release/native");
+        Ok(Programs { host, native, python, models, runtimes: runtimes() })
     }
 
-    /// Returns the project's own host with this service.
-    pub(crate) fn service(&self) -> OwnHost<'_> {
-        OwnHost::new(&self.host)
-    }
-
-    /// Returns the project's own host with the hello-world component.
-    pub(crate) fn hello(&self) -> OwnHost<'_> {
-        OwnHost { manifest: Path::new(HELLO_MANIFEST), ..OwnHost::new(&self.host) }
+    /// Starts a component with an empty store and waits until its host listens. The variables are this service's, each
+    /// as `name=value`; a hello-world has none. The flags are the host's.
+    pub(crate) fn start(
+        &self,
+        component: Component,
+        runtime: Runtime,
+        variables: &[&str],
+        flags: &[&str],
+    ) -> Result<Server> {
+        let manifest = component.manifest(runtime.world);
+        let variables = match component {
+            Component::Service => variables,
+            Component::Hello => &[],
+        };
+        match runtime.host {
+            Host::Own => OwnHost { manifest, variables, flags, ..OwnHost::new(&self.host) }.start(),
+            Host::Spin => Server::spin(manifest, variables, flags),
+        }
     }
 
     /// Starts the native server.

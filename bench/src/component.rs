@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use xtask::build::{COMPONENT_PACKAGE, MODULE, wasm_folder};
+use xtask::build::{PORTABLE, wasm_folder};
 use xtask::toolchain::Toolchain;
 use xtask::{model_tools, step};
 
@@ -31,10 +31,10 @@ pub(crate) fn build(toolchain: &Toolchain, folder: &Path, models: &[Model]) -> R
         step::run("adding a model", add.env("BIPOLAR_EDGE_REGISTRY", &registry).stdout(Stdio::null()))?;
     }
     let mut build = toolchain.cargo_build()?;
-    build.args(["--package", COMPONENT_PACKAGE]).env("BIPOLAR_EDGE_REGISTRY", &registry);
+    build.args(["--package", PORTABLE.0]).env("BIPOLAR_EDGE_REGISTRY", &registry);
     step::run("building the Wasm module with them", build.env("CARGO_TARGET_DIR", &target))?;
-    let shipped = wasm_folder(Path::new("target")).join(MODULE).display().to_string();
-    let module = wasm_folder(&target).join(MODULE).display().to_string();
+    let shipped = wasm_folder(Path::new("target")).join(PORTABLE.1).display().to_string();
+    let module = wasm_folder(&target).join(PORTABLE.1).display().to_string();
     let manifest = std::fs::read_to_string(crate::server::MANIFEST)?;
     ensure!(manifest.contains(&shipped), "the manifest does not name {shipped}");
     let file = folder.join("inference.toml");

@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
     let (folder, python) = forest::models()?;
-    build::module(&toolchain, &[])?;
+    build::module(&toolchain, build::PORTABLE, &[])?;
     let program = build::host()?;
     let file = folder.join("lightgbm_large.txt");
     let models = TREES.map(|trees| Model { name: model_name(trees), file: file.clone(), rounds: Some(trees) });

@@ -13,7 +13,7 @@ const MANY: (usize, &str) = (1000, "1,000, each new to an instance");
 
 pub(crate) fn run() -> Result<()> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, &[])?;
+    build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
     let program = build::host()?;
     println!("==> measuring: leave the machine alone for a minute");
     println!("{}\n", machine());

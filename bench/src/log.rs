@@ -10,7 +10,7 @@ use xtask::toolchain::{Toolchain, check_rust};
 
 pub(crate) fn run() -> Result<()> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, &[])?;
+    build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
     let program = build::host()?;
     println!("==> measuring: leave the machine alone for a minute");
     println!("{}\n", machine());

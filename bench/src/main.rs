@@ -13,6 +13,7 @@ mod plot;
 mod serve;
 mod server;
 mod simulate;
+mod simulate_limits;
 mod start;
 mod turns;
 
@@ -28,7 +29,7 @@ use xtask::step::output;
 enum Command {
     #[command(flatten)]
     Benchmark(Benchmark),
-    /// Simulates how often the cache answers and how often the database is queried.
+    /// Simulates how often the cache answers and the database is queried, and how near sampled rate limits come.
     Simulate,
 }
 
@@ -56,7 +57,10 @@ fn run() -> Result<ExitCode> {
         Command::Benchmark(Benchmark::Log) => log::run()?,
         Command::Benchmark(Benchmark::Serve) => serve::run()?,
         Command::Benchmark(Benchmark::Start) => start::run()?,
-        Command::Simulate => simulate::run()?,
+        Command::Simulate => {
+            simulate::run()?;
+            simulate_limits::run()?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,11 @@
 //! `cargo xtask bench serve`: the time of answers beside other servers, by turns, in one run.
 
 use crate::client::{Figures, milliseconds};
-use crate::competitors::{NAMES, OLD_STACK, Programs};
-use crate::server::{OwnHost, Server};
+use crate::competitors::{Component, NATIVE_NAME, OLD_STACK, OLD_STACK_NAME, Programs, Runtime};
+use crate::server::Server;
 use crate::{PREDICTIONS, machine};
 use anyhow::Result;
 use std::time::Duration;
-use xtask::spin;
 
 pub(crate) const CONNECTIONS: [usize; 4] = [1, 8, 32, 128];
 pub(crate) const TIME: Duration = Duration::from_millis(1500);
@@ -24,74 +23,102 @@ struct Case {
     body: String,
     /// Every request has a connection of its own.
     closes: bool,
+    /// Hello-worlds are asked too.
+    hello: bool,
+    /// Measured on every runtime and not on the first alone: each takes two starts a round, Spin's a second and more.
+    every_runtime: bool,
     /// Beyond so many connections the slowest server takes longer than a client waits.
     max_connections: usize,
 }
 
 pub(crate) fn run() -> Result<()> {
     let programs = Programs::build()?;
-    println!("==> measuring: leave the machine alone for ten minutes");
+    println!("==> measuring: leave the machine alone for a quarter of an hour");
     println!("{}; {}\n", machine(), OLD_STACK.join(", "));
     println!(
-        "| asked | connections | server | p50 ms | p99 ms | p99.9 ms | requests/s | CPU us a request | memory MiB |"
+        "| asked | connections | server | host | world | p50 ms | p99 ms | p99.9 ms | requests/s \
+         | CPU us a request | memory MiB |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut summary = String::new();
     for case in cases() {
         for connections in CONNECTIONS.into_iter().filter(|connections| *connections <= case.max_connections) {
-            let rows = measure(&programs, &case, connections)?;
-            for (row, name) in rows.iter().zip(NAMES) {
-                row.print(&case, connections, name);
-            }
-            summary += &summary_row(&case, connections, &rows);
+            let rows = Rows::measure(&programs, &case, connections)?;
+            rows.print(&case, connections);
+            summary += &rows.summary(&case, connections);
         }
     }
     println!(
-        "\n| asked | connections | p50 ms | times hello-world's | times native axum's | requests/s | times the old stack's | memory MiB (old stack) |"
+        "\n| asked | connections | host | world | p50 ms | times hello-world's | times native axum's | requests/s \
+         | times the old stack's | memory MiB (old stack) |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |\n{summary}");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{summary}");
     Ok(())
 }
 
-/// Measures all servers by turns, in the order of [`NAMES`].
-fn measure(programs: &Programs, case: &Case, connections: usize) -> Result<[Row; 5]> {
-    let mut rows = [Row::default(); 5];
-    for _ in 0..ROUNDS {
-        let ttl = if case.cached { "cache_ttl_seconds=300" } else { "cache_ttl_seconds=0" };
-        let variables = [ttl, "rate_limit_predictions=off", "log_level=warn"];
-        let service = OwnHost { variables: &variables, ..programs.service() };
-        rows[0].keep_better(&service.start()?, case, connections)?;
-        if case.method == "GET" {
-            rows[1].keep_better(&programs.hello().start()?, case, connections)?;
-        }
-        rows[2].keep_better(&programs.start_native(case.cached)?, case, connections)?;
-        rows[3].keep_better(&programs.start_old_stack(case.cached)?.server, case, connections)?;
-        if spin::is_installed() {
-            rows[4].keep_better(&Server::spin(&variables)?, case, connections)?;
-        }
-    }
-    Ok(rows)
+/// The figures of all servers for one case.
+struct Rows {
+    /// For each runtime a row a component, in the order of [`Component::ALL`].
+    components: Vec<(Runtime, [Row; 2])>,
+    native: Row,
+    old_stack: Row,
 }
 
-/// Returns a row of the summary: this service beside the others.
-fn summary_row(case: &Case, connections: usize, rows: &[Row; 5]) -> String {
-    let [ours, hello, native, old, _] = rows;
-    let p50 = |row: &Row| milliseconds(row.figures.p50);
-    let times = |other: &Row| match other.figures.per_second {
-        0.0 => String::new(),
-        _ => format!("{:.2}", p50(ours) / p50(other)),
-    };
-    format!(
-        "| {} | {connections} | {:.2} | {} | {} | {:.0} | {:.1} | {:.0} ({:.0}) |\n",
-        case.name,
-        p50(ours),
-        times(hello),
-        times(native),
-        ours.figures.per_second,
-        ours.figures.per_second / old.figures.per_second,
-        ours.memory_mib,
-        old.memory_mib
-    )
+impl Rows {
+    /// Measures all servers by turns.
+    fn measure(programs: &Programs, case: &Case, connections: usize) -> Result<Rows> {
+        let count = if case.every_runtime { programs.runtimes.len() } else { 1 };
+        let components = programs.runtimes.iter().take(count).map(|runtime| (*runtime, [Row::default(); 2])).collect();
+        let mut all = Rows { components, native: Row::default(), old_stack: Row::default() };
+        let ttl = if case.cached { "cache_ttl_seconds=300" } else { "cache_ttl_seconds=0" };
+        let variables = [ttl, "rate_limit_predictions=off", "log_level=warn"];
+        for _ in 0..ROUNDS {
+            for (runtime, rows) in &mut all.components {
+                for (row, component) in rows.iter_mut().zip(Component::ALL) {
+                    if case.hello || matches!(component, Component::Service) {
+                        row.keep_better(&programs.start(component, *runtime, &variables, &[])?, case, connections)?;
+                    }
+                }
+            }
+            all.native.keep_better(&programs.start_native(case.cached)?, case, connections)?;
+            all.old_stack.keep_better(&programs.start_old_stack(case.cached)?.server, case, connections)?;
+        }
+        Ok(all)
+    }
+
+    fn print(&self, case: &Case, connections: usize) {
+        for (runtime, rows) in &self.components {
+            for (row, component) in rows.iter().zip(Component::ALL) {
+                row.print(case, connections, component.name(), &runtime.cells());
+            }
+        }
+        self.native.print(case, connections, NATIVE_NAME, Runtime::NO_CELLS);
+        self.old_stack.print(case, connections, OLD_STACK_NAME, Runtime::NO_CELLS);
+    }
+
+    /// Returns a row of the summary for each runtime: this service beside the others.
+    fn summary(&self, case: &Case, connections: usize) -> String {
+        let p50 = |row: &Row| milliseconds(row.figures.p50);
+        let rows = self.components.iter().map(|(runtime, [ours, hello])| {
+            let times = |other: &Row| match other.figures.per_second {
+                0.0 => String::new(),
+                _ => format!("{:.2}", p50(ours) / p50(other)),
+            };
+            format!(
+                "| {} | {connections} | {} | {:.2} | {} | {} | {:.0} | {:.1} | {:.0} ({:.0}) |\n",
+                case.name,
+                runtime.cells(),
+                p50(ours),
+                times(hello),
+                times(&self.native),
+                ours.figures.per_second,
+                ours.figures.per_second / self.old_stack.figures.per_second,
+                ours.memory_mib,
+                self.old_stack.memory_mib
+            )
+        });
+        rows.collect()
+    }
 }
 
 fn cases() -> Vec<Case> {
@@ -114,6 +141,8 @@ fn cases() -> Vec<Case> {
         path: format!("{PREDICTIONS}{query}"),
         body: String::new(),
         closes: false,
+        hello: true,
+        every_runtime: false,
         max_connections: 128,
     };
     let post = |name, path: &str, body| Case {
@@ -123,15 +152,23 @@ fn cases() -> Vec<Case> {
         path: path.to_owned(),
         body,
         closes: false,
+        hello: true,
+        every_runtime: true,
         max_connections: 128,
     };
     vec![
-        get("cached", true, ""),
+        Case { every_runtime: true, ..get("cached", true, "") },
         Case { closes: true, ..get("cached, a connection each", true, "") },
         get("uncached", false, ""),
         get("uncached, explained", false, "?explain=true"),
         post("POST, 7 check-ins", "/data/predictions", posted),
-        Case { max_connections: 8, ..post("batch of 256", "/data/predictions/batch", batch) },
+        // A server that leaves a body of this length unread hangs up, as a hello-world does.
+        Case {
+            max_connections: 8,
+            hello: false,
+            every_runtime: false,
+            ..post("batch of 256", "/data/predictions/batch", batch)
+        },
     ]
 }
 
@@ -173,13 +210,13 @@ impl Row {
         Ok(())
     }
 
-    fn print(&self, case: &Case, connections: usize, name: &str) {
+    fn print(&self, case: &Case, connections: usize, name: &str, runtime: &str) {
         let Figures { p50, p99, p999, per_second, .. } = self.figures;
         if per_second == 0.0 {
             return;
         }
         println!(
-            "| {} | {connections} | {name} | {:.2} | {:.2} | {:.2} | {per_second:.0} | {:.0} | {:.0} |",
+            "| {} | {connections} | {name} | {runtime} | {:.2} | {:.2} | {:.2} | {per_second:.0} | {:.0} | {:.0} |",
             case.name,
             milliseconds(p50),
             milliseconds(p99),

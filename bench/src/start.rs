@@ -2,9 +2,9 @@
 //! stall, and the speed of the client alone.
 
 use crate::client::{self, Figures, milliseconds};
-use crate::competitors::{NAMES, OLD_STACK, OldStack, Programs};
+use crate::competitors::{Component, Host, NATIVE_NAME, OLD_STACK, OLD_STACK_NAME, OldStack, Programs, Runtime, World};
 use crate::serve::{CONNECTIONS, TIME, WARM_UP};
-use crate::server::{OwnHost, Server};
+use crate::server::Server;
 use crate::{PREDICTIONS, get, machine};
 use anyhow::Result;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ const ROUNDS: usize = 2;
 
 pub(crate) fn run() -> Result<()> {
     let programs = Programs::build()?;
-    println!("==> measuring: leave the machine alone for two minutes");
+    println!("==> measuring: leave the machine alone for four minutes");
     println!("{}; {}\n", machine(), OLD_STACK.join(", "));
     client_alone()?;
     first_answers(&programs)?;
@@ -55,15 +55,24 @@ enum Started {
     WithRedis(OldStack),
 }
 
+/// Starts a server for its first answer.
+type Start<'a> = Box<dyn Fn() -> Result<Started> + 'a>;
+
 /// Measures the time from starting each server to its first answer.
 fn first_answers(programs: &Programs) -> Result<()> {
-    println!("\n| from starting the server to its first answer | ms |\n| --- | --- |");
-    let service = || programs.service().start().map(Started::Alone);
-    let hello = || programs.hello().start().map(Started::Alone);
+    println!("\n| from starting the server to its first answer | host | world | ms |\n| --- | --- | --- | --- |");
+    let mut starts: Vec<(&str, String, Start<'_>)> = Vec::new();
+    for runtime in programs.runtimes.iter().copied() {
+        for component in Component::ALL {
+            let start = move || programs.start(component, runtime, &[], &[]).map(Started::Alone);
+            starts.push((component.name(), runtime.cells(), Box::new(start)));
+        }
+    }
     let native = || programs.start_native(true).map(Started::Alone);
-    let old = || programs.start_old_stack(true).map(Started::WithRedis);
-    let starts: [&dyn Fn() -> Result<Started>; 4] = [&service, &hello, &native, &old];
-    for (start, name) in starts.into_iter().zip(NAMES) {
+    starts.push((NATIVE_NAME, Runtime::NO_CELLS.to_owned(), Box::new(native)));
+    let old_stack = || programs.start_old_stack(true).map(Started::WithRedis);
+    starts.push((OLD_STACK_NAME, Runtime::NO_CELLS.to_owned(), Box::new(old_stack)));
+    for (name, runtime, start) in starts {
         let mut best = Duration::MAX;
         for _ in 0..FIRST_ANSWERS {
             let begin = Instant::now();
@@ -72,29 +81,34 @@ fn first_answers(programs: &Programs) -> Result<()> {
             client::once(server.address(), &get(PREDICTIONS))?;
             best = best.min(begin.elapsed());
         }
-        println!("| {name} | {:.0} |", milliseconds(best));
+        println!("| {name} | {runtime} | {:.0} |", milliseconds(best));
     }
     Ok(())
 }
 
 /// Measures answers of which each comes from a new instance.
 fn new_instances(programs: &Programs) -> Result<()> {
-    println!("\n| each answer by a new instance, one connection | p50 ms | ratio |\n| --- | --- | --- |");
-    let flags = ["--max-instance-reuse-count", "1"];
+    println!("\n| each answer by a new instance, one connection | host | world | p50 ms | times hello-world's |");
+    println!("| --- | --- | --- | --- | --- |");
     let variables = ["rate_limit_default=off", "log_level=warn"];
-    let hosts = [
-        OwnHost { flags: &flags, variables: &variables, ..programs.service() },
-        OwnHost { flags: &flags, ..programs.hello() },
-    ];
-    let mut best = [Figures::default(); 2];
-    for _ in 0..ROUNDS {
-        for (best, host) in best.iter_mut().zip(&hosts) {
-            best.keep_better(host.start()?.repeat(&get("/health/live"), 1, TIME)?);
+    for runtime in programs.runtimes.iter().copied() {
+        let flags: &[&str] = match runtime.world {
+            // Always so, and a Spin that has no other world may not know the flag.
+            World::Portable => &[],
+            World::Fast => &["--max-instance-reuse-count", "1"],
+        };
+        let mut best = [Figures::default(); 2];
+        for _ in 0..ROUNDS {
+            for (best, component) in best.iter_mut().zip(Component::ALL) {
+                let server = programs.start(component, runtime, &variables, flags)?;
+                best.keep_better(server.repeat(&get("/health/live"), 1, TIME)?);
+            }
         }
+        let [service, hello] = best.map(|figures| milliseconds(figures.p50));
+        let cells = runtime.cells();
+        println!("| {}, /health/live | {cells} | {service:.2} | {:.2} |", Component::Service.name(), service / hello);
+        println!("| {} | {cells} | {hello:.2} | 1.00 |", Component::Hello.name());
     }
-    let [service, hello] = best.map(|figures| milliseconds(figures.p50));
-    println!("| this service, /health/live | {service:.2} | {:.2} |", service / hello);
-    println!("| hello-world | {hello:.2} | 1.00 |");
     Ok(())
 }
 
@@ -102,22 +116,24 @@ fn new_instances(programs: &Programs) -> Result<()> {
 /// acknowledgement.
 fn stalls(programs: &Programs) -> Result<()> {
     println!(
-        "\n| without TCP_NODELAY, connections | stalled, this service, cached | stalled, hello-world |\n| --- | --- | --- |"
+        "\n| without TCP_NODELAY, connections | host | world | stalled, this service, cached | stalled, hello-world |"
     );
-    let flags = ["--no-tcp-nodelay"];
+    println!("| --- | --- | --- | --- | --- |");
     let variables = ["rate_limit_predictions=off", "log_level=warn"];
-    let hosts = [
-        OwnHost { flags: &flags, variables: &variables, ..programs.service() },
-        OwnHost { flags: &flags, ..programs.hello() },
-    ];
-    for connections in [1, 2, 8, 32] {
-        let mut shares = Vec::new();
-        for host in &hosts {
-            let server = host.start()?;
-            server.load(PREDICTIONS, 1, 1, WARM_UP)?;
-            shares.push(server.load(PREDICTIONS, 1, connections, 2 * TIME)?.stalled * 100.0);
+    for runtime in programs.runtimes.iter().copied() {
+        let flags: &[&str] = match runtime.host {
+            Host::Own => &["--no-tcp-nodelay"],
+            Host::Spin => &[],
+        };
+        for connections in [1, 2, 8, 32] {
+            let mut shares = Vec::new();
+            for component in Component::ALL {
+                let server = programs.start(component, runtime, &variables, flags)?;
+                server.load(PREDICTIONS, 1, 1, WARM_UP)?;
+                shares.push(server.load(PREDICTIONS, 1, connections, 2 * TIME)?.stalled * 100.0);
+            }
+            println!("| {connections} | {} | {:.2} % | {:.2} % |", runtime.cells(), shares[0], shares[1]);
         }
-        println!("| {connections} | {:.2} % | {:.2} % |", shares[0], shares[1]);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Builds the service and serves it on http://127.0.0.1:3000.
     ///
-    /// It is served by Spin 4.1 or later if `spin` is on the path, otherwise by the project's own host.
+    /// It is served by Spin 3.4 or later if `spin` is on the path, otherwise by the project's own host.
     Up {
         /// Reads check-ins from a PostgreSQL with the demo people in it, as from a Supabase project.
         #[arg(long)]
@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Doctor,
     /// Installs what is missing and runs every check and test.
     Test,
-    /// Builds the Wasm module, as `spin build` does.
+    /// Builds the Wasm modules, as `spin build` does, and says on which platforms each runs.
     Build {
         /// Builds also a module for a Spin that offers wasi:otel.
         #[arg(long)]

@@ -9,7 +9,8 @@ use clap::{Subcommand, ValueEnum};
 pub enum Benchmark {
     /// Times forests beside LightGBM, XGBoost, gbdt and lleaves (needs Python 3).
     Forest,
-    /// Times answers beside a hello-world, a native server and the old stack (needs Python 3 and Redis).
+    /// Times answers beside hello-worlds, a native server and the old stack, on Spin too if it is installed (needs
+    /// Python 3 and Redis).
     Serve,
     /// Times first answers of a server and of an instance, and counts answers that stall, beside the same servers.
     Start,

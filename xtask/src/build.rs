@@ -1,61 +1,93 @@
-//! `cargo xtask build`: the Wasm module; and the programs that run on this machine.
+//! `cargo xtask build`: the Wasm modules; and the programs that run on this machine.
 
+use crate::platforms::{module_interfaces, platforms, table};
 use crate::step;
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 
-/// The package that becomes the Wasm module.
-pub const COMPONENT_PACKAGE: &str = "bipolar-edge-component";
-/// The file of the Wasm module, named by that package's library.
-pub const MODULE: &str = "bipolar_edge.wasm";
-/// The maximum size of the module. Every edge location fetches it before it can serve.
+/// The module that runs everywhere, by package and file, which its library names.
+pub const PORTABLE: (&str, &str) = ("bipolar-edge-portable", "bipolar_edge.wasm");
+/// The module for Spin 4.1 and later, by package and file.
+pub const FAST: (&str, &str) = ("bipolar-edge-spin-4-1", "bipolar_edge_spin_4_1.wasm");
+/// The Wasm modules that serve, by package and file; the first is the one which `spin.toml` names.
+pub const MODULES: [(&str, &str); 2] = [PORTABLE, FAST];
+/// The component that has the models alone, by package and file.
+pub const PREDICTOR: (&str, &str) = ("bipolar-edge-predictor", "bipolar_edge_predictor.wasm");
+/// The maximum size of a module that serves. Every edge location fetches it before it can serve.
 const MAX_MODULE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Builds the module, and also the one that exports telemetry if asked to.
+/// Builds all modules, and also the one that exports telemetry if asked to; prints on which platforms each runs.
 pub fn run(otel: bool) -> Result<()> {
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
     let exporting = otel.then(|| module_with_otel(&toolchain)).transpose()?;
-    module(&toolchain, &[])?;
-    if let Some(file) = exporting {
-        println!("    {}: name it as the source in spin.toml where Spin offers wasi:otel", file.display());
+    all(&toolchain, &[])?;
+    let mut built = Vec::new();
+    for (_, file) in MODULES.into_iter().chain([PREDICTOR]) {
+        built.push((file, module_interfaces(&wasm_folder(&target()).join(file))?));
     }
+    if let Some(file) = &exporting {
+        println!("    {}: name it as the source in spin-4.1.toml", file.display());
+        built.push(("with --otel", module_interfaces(file)?));
+    }
+    println!("\n{}", table(&built, &platforms()?));
     Ok(())
 }
 
 /// Builds the module that hands spans and counts to the host; returns the file, which later builds leave alone.
 pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
     let mut build = toolchain.cargo_build()?;
-    build.args(["--package", COMPONENT_PACKAGE, "--features", "otel"]);
+    build.args(["--package", FAST.0, "--features", "otel"]);
     step::run("building the Wasm module that exports telemetry", &mut build)?;
     let folder = target().join("otel");
     std::fs::create_dir_all(&folder)?;
-    let file = folder.join(MODULE);
-    std::fs::copy(wasm_folder(&target()).join(MODULE), &file)?;
+    let file = folder.join(FAST.1);
+    std::fs::copy(wasm_folder(&target()).join(FAST.1), &file)?;
     check_size(&file)?;
     Ok(file)
 }
 
-/// Builds the module together with other Wasm packages, and prints its size and its models' sizes.
-pub fn module(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
+/// Builds a module together with other Wasm packages, and prints its size and its models' sizes.
+pub fn module(toolchain: &Toolchain, module: (&str, &str), others: &[&str]) -> Result<()> {
+    packages(toolchain, &[&[module.0], others].concat())?;
+    check_size(&wasm_folder(&target()).join(module.1))
+}
+
+/// Returns the module that a manifest names.
+pub fn module_of(manifest: &Path) -> Result<(&'static str, &'static str)> {
+    let text = std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let named = MODULES.into_iter().find(|(_, file)| text.contains(&format!("/{file}\"")));
+    named.with_context(|| format!("{} names no module of this project", manifest.display()))
+}
+
+/// Builds every module that serves and the predictor, together with other Wasm packages, and prints their sizes.
+pub fn all(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
+    packages(toolchain, &[&MODULES.map(|(package, _)| package)[..], &[PREDICTOR.0], others].concat())?;
+    for (_, file) in MODULES {
+        check_size(&wasm_folder(&target()).join(file))?;
+    }
+    let predictor = wasm_folder(&target()).join(PREDICTOR.1);
+    println!("    {}: {} bytes", predictor.display(), size(&predictor)?);
+    Ok(())
+}
+
+/// Builds Wasm packages, all at once, and prints the sizes of the models in them.
+fn packages(toolchain: &Toolchain, packages: &[&str]) -> Result<()> {
     let mut build = toolchain.cargo_build()?;
     let sizes = std::path::absolute(target().join("model-sizes.txt"))?;
-    build.args(["--package", COMPONENT_PACKAGE]).env("BIPOLAR_EDGE_SIZES", &sizes);
-    for package in others {
-        build.args(["--package", package]);
-    }
-    step::run("building the Wasm module", &mut build)?;
+    build.env("BIPOLAR_EDGE_SIZES", &sizes).args(packages.iter().flat_map(|package| ["--package", package]));
+    step::run("building Wasm modules", &mut build)?;
     // Written when the models are compiled, and still right when they were not.
     for line in std::fs::read_to_string(&sizes).unwrap_or_default().lines() {
         println!("    model {line} bytes");
     }
-    check_size(&wasm_folder(&target()).join(MODULE))
+    Ok(())
 }
 
-/// Prints the size of a module. Errors if it is too large.
+/// Prints the size of a module that serves. Errors if it is too large.
 fn check_size(file: &Path) -> Result<()> {
-    let size = std::fs::metadata(file).with_context(|| format!("{} was not built", file.display()))?.len();
+    let size = size(file)?;
     println!(
         "    {}: {size} bytes, {:.0} % of the 2 MiB that it may have",
         file.display(),
@@ -63,6 +95,11 @@ fn check_size(file: &Path) -> Result<()> {
     );
     ensure!(size <= MAX_MODULE_BYTES, "the module has {size} bytes; it may have {MAX_MODULE_BYTES}");
     Ok(())
+}
+
+/// Returns the size of a file that was built.
+fn size(file: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(file).with_context(|| format!("{} was not built", file.display()))?.len())
 }
 
 /// Builds the project's own host; returns its path.

@@ -75,8 +75,8 @@ fn for_serving() -> [Finding; 4] {
             required: false,
         },
         Finding {
-            name: "Spin 4.1 or later",
-            found: output("spin", &["--version"]).filter(|_| spin::is_installed()),
+            name: "Spin 3.4 or later",
+            found: output("spin", &["--version"]).filter(|_| spin::is_installed(spin::MIN_RELEASE)),
             needed_by: "up and test, which use it where it is",
             otherwise: "the project's own host serves instead".to_owned(),
             required: false,

@@ -3,6 +3,7 @@
 pub mod benchmark;
 pub mod build;
 pub mod model_tools;
+pub mod platforms;
 pub mod programs;
 pub mod python;
 pub mod spin;

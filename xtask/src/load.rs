@@ -56,12 +56,12 @@ pub(crate) fn program() -> Result<PathBuf> {
 /// Builds the service and starts it with an empty store.
 fn start(on_spin: bool) -> Result<Process> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, &[])?;
+    build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
     let folder = target().join("load");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
     let launch = if on_spin {
-        ensure!(spin::is_installed(), "`spin` 4.1 or later is not on the path");
+        ensure!(spin::is_installed(spin::MIN_RELEASE), "`spin` 3.4 or later is not on the path");
         Launch::spin()?
     } else {
         // The defaults, whatever runtime configuration stands in the repository.

@@ -21,7 +21,7 @@ pub(crate) fn contract(examples: u32) -> Result<()> {
 /// Runs the tests of a test binary that have `path` in theirs, with a variable set.
 fn run(binary: &str, path: &str, variable: &str, value: u32) -> Result<()> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, &[])?;
+    build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
     build::host()?;
     let mut test = cargo();
     test.args(["test", "--locked", "--profile", "native", "--test", binary, "--", "--nocapture", path]);

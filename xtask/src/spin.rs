@@ -2,15 +2,23 @@
 
 use crate::step::{on_path, output};
 
-/// The first release that can run the module.
-const MIN_VERSION: (u32, u32) = (4, 1);
+/// A release, by its first two numbers.
+pub type Release = (u32, u32);
 
-/// Returns whether `spin` is on the path in a version that can run the module.
-pub fn is_installed() -> bool {
-    let version = || -> Option<(u32, u32)> {
-        let line = output("spin", &["--version"])?;
-        let mut numbers = line.split_whitespace().nth(1)?.split('.');
-        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-    };
-    on_path("spin") && version().is_some_and(|version| version >= MIN_VERSION)
+/// The first release that takes variables on its command line, which `cargo xtask up` and the tests use. The portable
+/// module itself runs from 3.1 on.
+pub const MIN_RELEASE: Release = (3, 4);
+/// The first release that runs the module for it.
+pub const FAST_RELEASE: Release = (4, 1);
+
+/// Returns the release of the `spin` that is on the path.
+pub fn release() -> Option<Release> {
+    let line = output("spin", &["--version"]).filter(|_| on_path("spin"))?;
+    let mut numbers = line.split_whitespace().nth(1)?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Returns whether `spin` is on the path in this release or a later one.
+pub fn is_installed(since: Release) -> bool {
+    release().is_some_and(|release| release >= since)
 }

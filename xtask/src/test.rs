@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check and every test.
 
-use crate::build::{self, COMPONENT_PACKAGE, target};
+use crate::build::{self, FAST, PORTABLE, PREDICTOR, target};
 use crate::load;
 use crate::npm;
 use crate::programs::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, Program, REDIS};
@@ -54,7 +54,7 @@ pub(crate) fn run() -> Result<()> {
     lint(&toolchain)?;
     // The host is built with the tests: cargo builds the programs of a package that has integration tests.
     build::module_with_otel(&toolchain)?;
-    build::module(&toolchain, &["guest"])?;
+    build::all(&toolchain, &["guest", "guest02", "predictor-guest"])?;
     lend_libraries()?;
 
     let mut tests = tests();
@@ -64,16 +64,17 @@ pub(crate) fn run() -> Result<()> {
         tests.arg("--").args(missing.iter().flat_map(|(need, _)| ["--skip".to_owned(), module(need)]));
     }
     step::run("tests", &mut tests)?;
+    other_platforms(&missing)?;
     step::run(
         "examples in the documentation",
         cargo().args(["test", "--locked", "--profile", "native", "--workspace", "--doc"]),
     )?;
-    if spin::is_installed() {
+    if spin::is_installed(spin::MIN_RELEASE) {
         let mut on_spin = self::tests();
         on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(["--package", "bipolar-edge", "--test", "it"]);
         step::run("integration tests on Spin", &mut on_spin)?;
     } else {
-        println!("    `spin` 4.1 or later is not on the path: integration tests ran on the project's own host only");
+        println!("    `spin` 3.4 or later is not on the path: integration tests ran on the project's own host only");
     }
     println!("\nall tests passed in {:.0} s", start.elapsed().as_secs_f32());
     for (need, package) in &missing {
@@ -83,6 +84,41 @@ pub(crate) fn run() -> Result<()> {
     ensure!(!ci || missing.is_empty(), "tests were left out, which may not be when CI is true");
     Ok(())
 }
+
+/// Runs the tests of what the service promises on the project's own host while it is as strict as each cloud, and those
+/// of its whole behaviour with the module for Spin 4.1.
+fn other_platforms(missing: &[(&str, &str)]) -> Result<()> {
+    let skipped: Vec<String> = missing.iter().flat_map(|(need, _)| ["--skip".to_owned(), module(need)]).collect();
+    for cloud in ["fermyon-cloud", "akamai-functions"] {
+        let mut tests = tests();
+        tests.args(["--package", "bipolar-edge", "--test", "it", "--"]).args(PROMISES).args(&skipped);
+        step::run(&format!("promises on {cloud}"), tests.env("BIPOLAR_EDGE_PLATFORM", cloud))?;
+    }
+    let mut fast = tests();
+    fast.args(["--package", "bipolar-edge", "--test", "it", "--"]).args(BEHAVIOUR).args(&skipped);
+    step::run("tests of the module for Spin 4.1", fast.env("BIPOLAR_EDGE_MANIFEST", "spin-4.1.toml"))
+}
+
+/// The parts of `tests/it` that a person or a clinician relies on.
+const PROMISES: [&str; 7] =
+    ["access::", "background::", "cache::", "limits::", "predictions::", "redis::", "supabase::"];
+/// The parts of `tests/it` that ask the service itself.
+const BEHAVIOUR: [&str; 14] = [
+    "access::",
+    "background::",
+    "cache::",
+    "check_ins::",
+    "compression::",
+    "concurrency::",
+    "inference_protocol::",
+    "inventory::",
+    "limits::",
+    "posted::",
+    "predictions::",
+    "supabase::",
+    "telemetry::",
+    "validation::",
+];
 
 /// Installs the programs that tests need; returns the needs that are not met, and the packages that would meet them.
 fn set_up_needs() -> Result<Vec<(&'static str, &'static str)>> {
@@ -121,10 +157,14 @@ fn lint(toolchain: &Toolchain) -> Result<()> {
         );
         return Ok(());
     }
-    let otel = format!("{COMPONENT_PACKAGE}/otel");
-    for more in [["--package", "guest"], ["--features", &otel]] {
+    let otel = format!("{}/otel", FAST.0);
+    let others = ["guest", "guest02", PREDICTOR.0, "predictor-guest", "hello", "hello-fast"];
+    let others = others.map(|package| ["--package", package]).concat();
+    for more in [&others[..], &["--features", &otel]] {
         let mut clippy = cargo();
-        clippy.args(["clippy", "--locked", "--release", "--target", TARGET, "--package", COMPONENT_PACKAGE]).args(more);
+        clippy
+            .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", PORTABLE.0, "--package", FAST.0])
+            .args(more);
         step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
     }
     Ok(())

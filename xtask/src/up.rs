@@ -16,12 +16,13 @@ const SUPABASE_DEMO: &str = "--supabase-demo";
 /// Builds the application and becomes its server. Returns only if that fails.
 pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, &[])?;
     let (supabase_demo, flags) = match flags {
         [first, rest @ ..] if first == SUPABASE_DEMO => (true, rest),
         all => (supabase_demo, all),
     };
-    let server = server()?;
+    let module = build::module_of(&manifest(flags))?;
+    build::module(&Toolchain::set_up()?, module, &[])?;
+    let server = server(module)?;
     let mut serve = if supabase_demo {
         POSTGRESQL.set_up()?;
         let mut serve = Command::new(build::native("demo-project", "building the stand-in for Supabase")?);
@@ -40,12 +41,21 @@ pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
     Err(serve.exec()).context("cannot start the server")
 }
 
-/// Returns the program that serves: Spin if it is installed, otherwise the project's own host, which is built.
-pub(crate) fn server() -> Result<PathBuf> {
-    if spin::is_installed() {
+/// Returns the manifest that the server's flags name.
+pub(crate) fn manifest(flags: &[OsString]) -> PathBuf {
+    let in_one = flags.iter().find_map(|flag| flag.to_str()?.strip_prefix("--from="));
+    let in_two = flags.windows(2).find(|pair| ["-f", "--from"].iter().any(|flag| pair[0] == *flag));
+    in_one.map(PathBuf::from).or_else(|| in_two.map(|pair| PathBuf::from(&pair[1]))).unwrap_or("spin.toml".into())
+}
+
+/// Returns the program that serves a module: Spin if it is installed, otherwise the project's own host, which is built.
+pub(crate) fn server(module: (&str, &str)) -> Result<PathBuf> {
+    let release = if module == build::FAST { spin::FAST_RELEASE } else { spin::MIN_RELEASE };
+    if spin::is_installed(release) {
         return Ok("spin".into());
     }
-    println!("    `spin` 4.1 or later is not on the path: serving on the project's own host");
+    let (major, minor) = release;
+    println!("    `spin` {major}.{minor} or later is not on the path: serving on the project's own host");
     build::host()
 }
 

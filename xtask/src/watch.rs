@@ -21,8 +21,9 @@ pub(crate) fn run(flags: &[OsString]) -> Result<()> {
     let toolchain = Toolchain::set_up()?;
     // Taken before the build: a later change is not in it.
     let mut built = Snapshot::take();
-    build::module(&toolchain, &[])?;
-    let server = up::server()?;
+    let module = build::module_of(&up::manifest(flags))?;
+    build::module(&toolchain, module, &[])?;
+    let server = up::server(module)?;
     let mut running = serve(&server, flags)?;
     println!("==> watching {}; stop with Ctrl-C", WATCHED.join(", "));
     loop {
@@ -37,7 +38,7 @@ pub(crate) fn run(flags: &[OsString]) -> Result<()> {
         }
         built = latest;
         println!("==> something was changed");
-        match build::module(&toolchain, &[]) {
+        match build::module(&toolchain, module, &[]) {
             Ok(()) => {
                 stop(&mut running);
                 running = serve(&server, flags)?;

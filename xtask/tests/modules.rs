@@ -1,0 +1,50 @@
+//! The platforms on which each module that `cargo xtask build` makes runs.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
+
+use std::path::{Path, PathBuf};
+use xtask::build::{MODULES, PREDICTOR, wasm_folder};
+use xtask::platforms::{Fit, Platform, fit, module_interfaces, platforms};
+
+/// All platforms of `docs/platforms.toml`.
+const EVERYWHERE: &[&str] = &["spin-3.1", "spin-3.6", "spin-4.0", "spin-4.1", "fermyon-cloud", "akamai-functions"];
+
+/// Each module with the platforms on which it fits, and how.
+const EXPECTED: [(&str, Fit, &[&str]); 3] = [
+    ("bipolar_edge.wasm", Fit::Runs, EVERYWHERE),
+    ("bipolar_edge_spin_4_1.wasm", Fit::Runs, &["spin-4.1"]),
+    ("bipolar_edge_predictor.wasm", Fit::Composes, EVERYWHERE),
+];
+
+/// Returns the path of a module. Panics if it was not built.
+fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let file = wasm_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(target)).join(name);
+    assert!(file.is_file(), "{} is not there: run `cargo xtask build`, which builds it", file.display());
+    file
+}
+
+#[test]
+fn each_module_runs_on_the_platforms_that_it_is_made_for() {
+    let platforms = platforms().expect("the list");
+    for (name, expected, on) in &EXPECTED {
+        let module = module_interfaces(&built(name)).expect("a component");
+        let fits = |platform: &&Platform| fit(&module, platform, &platforms) == *expected;
+        let names: Vec<&str> = platforms.iter().filter(fits).map(|platform| platform.name.as_str()).collect();
+        assert_eq!(names, *on, "{name}: {module:#?}");
+    }
+}
+
+#[test]
+fn the_predictor_imports_what_the_standard_library_does_and_no_more() {
+    let predictor = module_interfaces(&built(PREDICTOR.1)).expect("a component");
+    let is_standard = |import: &String| ["wasi:cli/", "wasi:io/"].iter().any(|package| import.starts_with(package));
+    assert!(predictor.imports.iter().all(is_standard), "{:?}", predictor.imports);
+    assert_eq!(predictor.exports, ["bipolar:edge/predictor@0.1.0"]);
+}
+
+#[test]
+fn every_module_that_is_built_is_expected() {
+    let built: Vec<&str> = MODULES.into_iter().chain([PREDICTOR]).map(|(_, file)| file).collect();
+    assert_eq!(EXPECTED.map(|(name, ..)| name).to_vec(), built);
+}
