@@ -2,7 +2,7 @@
 # Seeds the corpora with one good example of everything that is parsed.
 set -euo pipefail
 cd "$(dirname "$0")"
-mkdir -p corpus/{query,body,batch,rows,cache_entry,token,inference}
+mkdir -p corpus/{query,body,batch,rows,cache_entry,limits,token,inference}
 person=11111111-1111-4111-8111-111111111111
 checkin='{"checkin_date":"2031-01-31T21:15:00-03:00","user_id":"'$person'","hoursSlept":4.5,"mood_data":{"energyLevel":9,"elevation":"8"},"medicationAdherence":true,"sleep_data":null}'
 body='{"checkins":['$checkin',{"checkin_date":"2031-01-30"}],"types":["mood_state"],"window_days":7,"limit_checkins":2,"explain":true,"user_id":"'$person'"}'
@@ -14,6 +14,8 @@ printf '%s' '['"$checkin"']' > corpus/rows/one
 prediction='{"type":"mood_state","label":"x","probability":0.5}'
 five="[$prediction,$prediction,$prediction,$prediction,$prediction]"
 printf '%s' '{"key":"k","generation":"g","made_at":1,"expires_at":9000000000000,"generated_at":"2031-01-01T00:00:00Z","explained":true,"limit_checkins":1,"predictions":'"$five"',"per_checkin":[{"checkin_id":"1","checkin_date":"2031-01-01","predictions":'"$five"'}]}' > corpus/cache_entry/whole
+# A version, two limits, a pace, and one caller.
+{ printf '\1'; head -c 36 /dev/zero; } > corpus/limits/empty
 row=$(printf '1.5,%.0s' $(seq 74))NaN
 printf '%s' '{"id":"1","inputs":[{"name":"input","shape":[1,75],"datatype":"FP64","data":[['"$row"']]}],"outputs":[{"name":"margin"},{"name":"contributions","parameters":{"binary_data":true}}]}' > corpus/inference/json
 { printf '%s' '{"inputs":[{"name":"input","shape":[1,75],"datatype":"FP32","parameters":{"binary_data_size":300}}],"parameters":{"binary_data_output":true}}'; head -c 300 /dev/zero; } > corpus/inference/binary

@@ -22,6 +22,7 @@ mod pages;
 mod posted;
 mod predictions;
 mod readme;
+mod redis;
 mod supabase;
 mod telemetry;
 mod validation;

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// The log's lines of an event.
@@ -34,7 +33,7 @@ fn samples(host: &Host) -> BTreeMap<String, f64> {
 
 #[test]
 fn request_line_has_outcome_and_no_personal_data() {
-    let host = Host::demo();
+    let host = Host::with_flags(&["--variable", "log_level=debug"]);
     let path = format!("/data/predictions/{DEPRESSED}");
     for id in ["first", "second"] {
         host.request("GET", &path, &[("x-request-id", id)]);
@@ -83,7 +82,7 @@ fn log_level_and_format_are_configurable() {
     // `last` is in the line of the last request, where there is one.
     let log = |flags: &[&str], last: Option<&str>| {
         let mut host = Host::with_flags(flags);
-        host.get("/health/live");
+        host.get("/health/ready");
         host.predictions(DEPRESSED, "");
         host.get("/nothing");
         if let Some(last) = last {
@@ -95,17 +94,17 @@ fn log_level_and_format_are_configurable() {
     };
     let not_found = Some("\"status\":404");
     let info = log(&[], not_found);
-    assert!(info.contains("\"event\":\"request\"") && !info.contains("/health/live"), "{info}");
+    assert!(info.contains("\"event\":\"request\"") && !info.contains("/health/ready"), "{info}");
     let debug = log(&["--variable", "log_level=debug"], not_found);
-    assert!(debug.contains("/health/live"), "{debug}");
+    assert!(debug.contains("/health/ready"), "{debug}");
     for level in ["warn", "error"] {
         let quiet = log(&["--variable", &format!("log_level={level}")], None);
         assert!(!quiet.contains("request"), "{quiet}");
     }
-    let text = log(&["--variable", "log_format=text"], Some(" 404 not-found "));
+    let text = log(&["--variable", "log_format=text", "--variable", "log_level=debug"], Some(" 404 not-found "));
     assert!(text.contains(" info: GET /data/predictions/{user_id} 200 miss "), "{text}");
     assert!(text.contains(" info: GET none 404 not-found "), "{text}");
-    assert!(text.contains(" info: an instance serves mood_state_v1 ("), "{text}");
+    assert!(text.contains(" debug: an instance serves mood_state_v1 ("), "{text}");
 }
 
 #[test]
@@ -161,112 +160,117 @@ fn metrics_require_an_api_key() {
     assert_eq!(host.request("GET", "/metrics", &[("x-api-key", API_KEY)]).status, 200);
 }
 
-/// An hour's traffic in less than a minute, by instances that live for four requests, or until nobody has asked for 50
-/// ms.
-#[test]
-fn counters_equal_the_clients_counts_across_short_lived_instances() {
-    let flags = ["--max-instance-reuse-count", "4", "--idle-instance-timeout", "50ms"];
-    let host = Host::with_flags(&flags);
-    let counted: Mutex<BTreeMap<(&str, &str, u16), f64>> = Mutex::default();
-    let caches: Mutex<BTreeMap<String, f64>> = Mutex::default();
-    let count = |route: &'static str, method: &'static str, answer: &harness::Response| {
-        *counted.lock().expect("no client failed").entry((route, method, answer.status)).or_default() += 1.0;
-        let cache = answer.header("x-cache").to_lowercase();
-        if !cache.is_empty() {
-            *caches.lock().expect("no client failed").entry(cache).or_default() += 1.0;
-        }
-    };
-    let people = [EUTHYMIC, MANIC, DEPRESSED, MIXED, WITHOUT_CHECK_INS];
-    std::thread::scope(|scope| {
-        for client in 0..8_usize {
-            let (host, count) = (&host, &count);
-            scope.spawn(move || {
-                for turn in 0..50_usize {
-                    let person = people[(client + turn) % people.len()];
-                    let path = format!("/data/predictions/{person}");
-                    match turn % 10 {
-                        0 => count("/data/predictions/{user_id}", "DELETE", &host.request("DELETE", &path, &[])),
-                        1 => count(
-                            "/data/prediction_of_day/{user_id}",
-                            "GET",
-                            &host.get(&format!("/data/prediction_of_day/{person}")),
-                        ),
-                        2 => count("/data/predictions/{user_id}", "GET", &host.get("/data/predictions/x")),
-                        3 => count("none", "GET", &host.get("/nothing")),
-                        4 => {
-                            let body =
-                                json!({ "checkins": [{ "checkin_date": "2026-01-01", "depressedMood": turn % 12 }] });
-                            count("/data/predictions", "POST", &host.post("/data/predictions", &body));
+mod needs_redis {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// An hour's traffic in less than a minute.
+    #[test]
+    fn counters_equal_the_clients_counts_across_short_lived_instances() {
+        let redis = harness::redis::Redis::start();
+        let redis_flags = redis.flags();
+        let flags = redis_flags.iter().map(String::as_str).chain(["--max-instance-reuse-count", "4"]);
+        let host = Host::with_flags(&flags.collect::<Vec<_>>());
+        let counted: Mutex<BTreeMap<(&str, &str, u16), f64>> = Mutex::default();
+        let caches: Mutex<BTreeMap<String, f64>> = Mutex::default();
+        let count = |route: &'static str, method: &'static str, answer: &harness::Response| {
+            *counted.lock().expect("no client failed").entry((route, method, answer.status)).or_default() += 1.0;
+            let cache = answer.header("x-cache").to_lowercase();
+            if !cache.is_empty() {
+                *caches.lock().expect("no client failed").entry(cache).or_default() += 1.0;
+            }
+        };
+        let people = [EUTHYMIC, MANIC, DEPRESSED, MIXED, WITHOUT_CHECK_INS];
+        std::thread::scope(|scope| {
+            for client in 0..8_usize {
+                let (host, count) = (&host, &count);
+                scope.spawn(move || {
+                    for turn in 0..50_usize {
+                        let person = people[(client + turn) % people.len()];
+                        let path = format!("/data/predictions/{person}");
+                        match turn % 10 {
+                            0 => count("/data/predictions/{user_id}", "DELETE", &host.request("DELETE", &path, &[])),
+                            1 => count(
+                                "/data/prediction_of_day/{user_id}",
+                                "GET",
+                                &host.get(&format!("/data/prediction_of_day/{person}")),
+                            ),
+                            2 => count("/data/predictions/{user_id}", "GET", &host.get("/data/predictions/x")),
+                            3 => count("none", "GET", &host.get("/nothing")),
+                            4 => {
+                                let body =
+                                    json!({ "checkins": [{ "checkin_date": "2026-01-01", "depressedMood": turn % 12 }] });
+                                count("/data/predictions", "POST", &host.post("/data/predictions", &body));
+                            }
+                            5 => count(
+                                "/data/predictions/{user_id}",
+                                "GET",
+                                &host.request("GET", &path, &[("prefer", "respond-async")]),
+                            ),
+                            6 => count("/models", "POST", &host.request("POST", "/models", &[])),
+                            _ => count(
+                                "/data/predictions/{user_id}",
+                                "GET",
+                                &host.get(&format!("{path}?window_days={}", 1 + turn % 3)),
+                            ),
                         }
-                        5 => count(
-                            "/data/predictions/{user_id}",
-                            "GET",
-                            &host.request("GET", &path, &[("prefer", "respond-async")]),
-                        ),
-                        6 => count("/models", "POST", &host.request("POST", "/models", &[])),
-                        // A pause of clients: nobody asks, and instances die.
-                        7 if client == 0 => std::thread::sleep(Duration::from_millis(150)),
-                        _ => count(
-                            "/data/predictions/{user_id}",
-                            "GET",
-                            &host.get(&format!("{path}?window_days={}", 1 + turn % 3)),
-                        ),
                     }
-                }
-            });
+                });
+            }
+        });
+        let (counted, caches) =
+            (counted.into_inner().expect("no client failed"), caches.into_inner().expect("no client failed"));
+        let answered: f64 = counted.values().sum();
+        let sum = |samples: &BTreeMap<String, f64>, prefix: &str| {
+            // Without the questions below.
+            let asked = samples.iter().filter(|(series, _)| !series.contains("route=\"/metrics\""));
+            asked.filter(|(series, _)| series.starts_with(prefix)).map(|(_, count)| count).sum::<f64>()
+        };
+        let jobs = |samples: &BTreeMap<String, f64>, outcome: &str| {
+            samples.get(&format!("bipolar_edge_jobs_total{{outcome=\"{outcome}\"}}")).copied()
+        };
+        // Counts are flushed after the answer, those of the questions too: the pauses between them grow.
+        let (mut questions, mut pause) = (0.0, Duration::from_millis(50));
+        let samples = wait_for(|| {
+            std::thread::sleep(pause);
+            pause *= 2;
+            questions += 1.0;
+            let samples = samples(&host);
+            let complete = sum(&samples, "bipolar_edge_http_requests_total{") >= answered
+                && sum(&samples, "bipolar_edge_http_request_duration_seconds_count{") >= answered
+                && sum(&samples, "bipolar_edge_cache_answers_total{") >= caches.values().sum()
+                && jobs(&samples, "started") == jobs(&samples, "done")
+                && samples["bipolar_edge_http_requests_in_flight"] <= 1.0
+                && sum(&samples, "bipolar_edge_predictions_total{type=\"mood_state\"")
+                    == sum(&samples, "bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}");
+            complete.then_some(samples)
+        });
+        let own = samples.get("bipolar_edge_http_requests_total{route=\"/metrics\",method=\"GET\",status=\"200\"}");
+        assert!(own.is_none_or(|own| *own < questions), "{own:?} of {questions}");
+        for ((route, method, status), count) in &counted {
+            let series = format!(
+                "bipolar_edge_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}"
+            );
+            assert_eq!(samples.get(&series), Some(count), "{series}");
         }
-    });
-    let (counted, caches) =
-        (counted.into_inner().expect("no client failed"), caches.into_inner().expect("no client failed"));
-    let answered: f64 = counted.values().sum();
-    let sum = |samples: &BTreeMap<String, f64>, prefix: &str| {
-        // Without the questions below.
-        let asked = samples.iter().filter(|(series, _)| !series.contains("route=\"/metrics\""));
-        asked.filter(|(series, _)| series.starts_with(prefix)).map(|(_, count)| count).sum::<f64>()
-    };
-    let jobs = |samples: &BTreeMap<String, f64>, outcome: &str| {
-        samples.get(&format!("bipolar_edge_jobs_total{{outcome=\"{outcome}\"}}")).copied()
-    };
-    // Counts are flushed after the answer, those of the questions too: the pauses between them grow.
-    let (mut questions, mut pause) = (0.0, Duration::from_millis(50));
-    let samples = wait_for(|| {
-        std::thread::sleep(pause);
-        pause *= 2;
-        questions += 1.0;
-        let samples = samples(&host);
-        let complete = sum(&samples, "bipolar_edge_http_requests_total{") >= answered
-            && sum(&samples, "bipolar_edge_http_request_duration_seconds_count{") >= answered
-            && sum(&samples, "bipolar_edge_cache_answers_total{") >= caches.values().sum()
-            && jobs(&samples, "started") == jobs(&samples, "done")
-            && samples["bipolar_edge_http_requests_in_flight"] <= 1.0
-            && sum(&samples, "bipolar_edge_predictions_total{type=\"mood_state\"")
-                == sum(&samples, "bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}");
-        complete.then_some(samples)
-    });
-    let own = samples.get("bipolar_edge_http_requests_total{route=\"/metrics\",method=\"GET\",status=\"200\"}");
-    assert!(own.is_none_or(|own| *own < questions), "{own:?} of {questions}");
-    for ((route, method, status), count) in &counted {
-        let series =
-            format!("bipolar_edge_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}");
-        assert_eq!(samples.get(&series), Some(count), "{series}");
+        for (cache, count) in &caches {
+            assert_eq!(
+                samples.get(&format!("bipolar_edge_cache_answers_total{{outcome=\"{cache}\"}}")),
+                Some(count),
+                "{cache}"
+            );
+        }
+        let sum = |prefix: &str| sum(&samples, prefix);
+        assert_eq!(sum("bipolar_edge_http_requests_total{"), answered);
+        assert_eq!(sum("bipolar_edge_http_request_duration_seconds_count{"), answered);
+        assert_eq!(samples["bipolar_edge_http_requests_in_flight"], 1.0, "the one that asks");
+        assert!(samples["bipolar_edge_instances_started_total"] > 50.0, "{samples:?}");
+        assert_eq!(jobs(&samples, "started"), jobs(&samples, "done"));
+        // Each row of features was predicted by every model.
+        let made: f64 = sum("bipolar_edge_predictions_total{type=\"mood_state\"");
+        let inferred = samples["bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}"];
+        assert!(made == inferred && made > 0.0, "{made} {inferred}");
     }
-    for (cache, count) in &caches {
-        assert_eq!(
-            samples.get(&format!("bipolar_edge_cache_answers_total{{outcome=\"{cache}\"}}")),
-            Some(count),
-            "{cache}"
-        );
-    }
-    let sum = |prefix: &str| sum(&samples, prefix);
-    assert_eq!(sum("bipolar_edge_http_requests_total{"), answered);
-    assert_eq!(sum("bipolar_edge_http_request_duration_seconds_count{"), answered);
-    assert_eq!(samples["bipolar_edge_http_requests_in_flight"], 1.0, "the one that asks");
-    assert!(samples["bipolar_edge_instances_started_total"] > 50.0, "{samples:?}");
-    assert_eq!(jobs(&samples, "started"), jobs(&samples, "done"));
-    // Each row of features was predicted by every model.
-    let made: f64 = sum("bipolar_edge_predictions_total{type=\"mood_state\"");
-    let inferred = samples["bipolar_edge_inference_duration_seconds_count{type=\"mood_state\"}"];
-    assert!(made == inferred && made > 0.0, "{made} {inferred}");
 }
 
 mod needs_promtool {

@@ -5,7 +5,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 
+mod calls;
 mod faults;
 mod guest;
 mod otel;
+mod platforms;
 mod soak;

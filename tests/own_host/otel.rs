@@ -78,10 +78,10 @@ impl Collector {
 
 /// The manifest of the module that exports.
 fn manifest(state: &TempDir) -> PathBuf {
-    let manifest = std::fs::read_to_string("spin.toml").expect("the manifest");
-    let module = std::path::absolute(built("otel/bipolar_edge.wasm")).expect("a path").display().to_string();
-    let file = state.path().join("spin.toml");
-    let own = manifest.replace("target/wasm32-wasip2/release/bipolar_edge.wasm", &module);
+    let manifest = std::fs::read_to_string(harness::FAST).expect("the manifest");
+    let module = std::path::absolute(built("otel/bipolar_edge_spin_4_1.wasm")).expect("a path").display().to_string();
+    let file = state.path().join(harness::FAST);
+    let own = manifest.replace("target/wasm32-wasip2/release/bipolar_edge_spin_4_1.wasm", &module);
     std::fs::write(&file, own).expect("written");
     file
 }

@@ -1,6 +1,7 @@
 //! Starts a host on a free port with a state of its own, speaks HTTP to it, and stops it.
 //!
-//! The host is the project's own, or Spin itself when `BIPOLAR_EDGE_HOST` is `spin`. `cargo xtask test` builds what
+//! The host is the project's own, or Spin itself when `BIPOLAR_EDGE_HOST` is `spin`. The project's own is as strict as
+//! the platform that `BIPOLAR_EDGE_PLATFORM` names. `cargo xtask test` builds what
 //! is needed; a test that is run without it says so.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
@@ -10,11 +11,17 @@ use crate::process::{self, Launch, Output, Process};
 use crate::tokens;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// The longest time that anything that must happen may take before a test gives up on it.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The manifest of the module that runs everywhere.
+pub const PORTABLE: &str = "spin.toml";
+/// The manifest of the module for Spin 4.1.
+pub const FAST: &str = "spin-4.1.toml";
 
 /// Texts that may never be found in a log or a store: the people that tests ask about, and every secret that they
 /// configure. A token is told by how it begins.
@@ -98,9 +105,15 @@ impl Host {
         host
     }
 
-    /// Starts the component with a state that other hosts may go on with.
+    /// Starts the component with a state that other hosts may go on with: the portable module, or the one that
+    /// `BIPOLAR_EDGE_MANIFEST` names.
     pub fn start(state: &TempDir, flags: &[&str]) -> Host {
-        Host::start_manifest(Path::new("spin.toml"), state, flags)
+        Host::start_manifest(Path::new(&manifest()), state, flags)
+    }
+
+    /// Starts the module for Spin 4.1 with a state that other hosts may go on with.
+    pub fn start_fast(state: &TempDir, flags: &[&str]) -> Host {
+        Host::start_manifest(Path::new(FAST), state, flags)
     }
 
     /// Starts the component with a Supabase project, whose tokens are signed with the tests' secret.
@@ -116,7 +129,7 @@ impl Host {
 
     /// Starts the component; returns `None` if the host does not take these flags.
     pub fn try_start(state: &TempDir, flags: &[&str]) -> Option<Host> {
-        Host::try_start_manifest(Path::new("spin.toml"), state, flags).ok()
+        Host::try_start_manifest(Path::new(&manifest()), state, flags).ok()
     }
 
     /// Starts the application of another manifest.
@@ -126,7 +139,7 @@ impl Host {
 
     /// Starts the application of a manifest and waits until it listens. Errors with the host's output if it ends first.
     pub fn try_start_manifest(manifest: &Path, state: &TempDir, flags: &[&str]) -> Result<Host> {
-        let on_spin = std::env::var("BIPOLAR_EDGE_HOST").is_ok_and(|host| host == "spin");
+        let on_spin = is_on_spin();
         let launch = if on_spin {
             Launch::spin()?
         } else {
@@ -136,10 +149,13 @@ impl Host {
             Launch::own_host(host).args(["--cache-dir".as_ref(), cache.as_os_str()])
         };
         let mut launch = launch.manifest(manifest).state_dir(state.path());
-        // Tests ask more often than a person does; those of the limits set their own.
-        if manifest == Path::new("spin.toml") && !flags.iter().any(|flag| flag.starts_with("rate_limit_")) {
-            launch = launch.variables(["rate_limit_predictions=off", "rate_limit_default=off"]);
+        if [PORTABLE, FAST].map(Path::new).contains(&manifest) {
+            launch = launch.variables(own_variables(flags));
         }
+        if let Some(platform) = platform().filter(|_| !on_spin && manifest == Path::new(PORTABLE)) {
+            launch = launch.args(["--platform", &platform]);
+        }
+        let flags = if on_spin { known_to_spin(flags) } else { flags.to_vec() };
         let launch = launch.args(flags).current_dir(root()).stderr(Output::Collect).start_timeout(TIMEOUT);
         let process = launch.start()?;
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
@@ -255,9 +271,80 @@ impl Drop for Host {
     }
 }
 
+/// Returns the platform that the project's own host is to be as strict as, if there is one.
+fn platform() -> Option<String> {
+    std::env::var("BIPOLAR_EDGE_PLATFORM").ok().filter(|platform| !platform.is_empty())
+}
+
+/// Returns whether the host can run the module for Spin 4.1.
+pub fn runs_the_fast_module() -> bool {
+    platform().is_none() && (!is_on_spin() || spin_release() >= (4, 1))
+}
+
+fn is_on_spin() -> bool {
+    std::env::var("BIPOLAR_EDGE_HOST").is_ok_and(|host| host == "spin")
+}
+
+/// Returns the release of the `spin` that is on the path.
+fn spin_release() -> (u32, u32) {
+    let output = Command::new("spin").arg("--version").output().expect("spin is on the path");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut numbers = text.split_whitespace().nth(1).unwrap_or_default().split('.').map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => panic!("spin --version says {text:?}"),
+    }
+}
+
+/// Returns flags without those on the reuse of instances where Spin reuses none.
+fn known_to_spin<'a>(flags: &[&'a str]) -> Vec<&'a str> {
+    if spin_release() >= (4, 1) {
+        return flags.to_vec();
+    }
+    let mut known = Vec::new();
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        if flag.contains("-instance-") {
+            flags.next();
+        } else {
+            known.push(*flag);
+        }
+    }
+    known
+}
+
+/// Returns the manifest that is to be tested.
+fn manifest() -> String {
+    std::env::var("BIPOLAR_EDGE_MANIFEST").unwrap_or_else(|_| PORTABLE.to_owned())
+}
+
+/// Returns variables that tests need where their own flags do not set them. They ask more often than a person does, and
+/// every request counts, as often as there is one.
+fn own_variables(flags: &[&str]) -> Vec<&'static str> {
+    // Where a second has few writes, each is wanted for something else than counts.
+    let has_few_writes = platform().is_some_and(|platform| platform == "akamai-functions");
+    let sampling = if has_few_writes { "metrics_sampling=1000000" } else { "metrics_sampling=1" };
+    let mut defaults = vec!["counting_writes_per_second=0", sampling];
+    if !flags.iter().any(|flag| flag.starts_with("rate_limit_")) {
+        defaults.extend(["rate_limit_predictions=off", "rate_limit_default=off"]);
+    }
+    if has_few_writes {
+        defaults.push("client_ip_header=true-client-ip");
+    }
+    let name = |variable: &str| variable.split('=').next().map(|name| format!("{name}="));
+    let is_set = |variable: &str| name(variable).is_some_and(|name| flags.iter().any(|flag| flag.starts_with(&name)));
+    defaults.into_iter().filter(|variable| !is_set(variable)).collect()
+}
+
 /// Asks again and again until there is an answer.
 pub fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> T {
-    process::poll("a test's condition", TIMEOUT, || Ok(ask())).unwrap_or_else(|error| panic!("{error:#}"))
+    // Each line of a log ends a wait: there would be more questions a second than a cloud's store has reads.
+    let pause = platform().map_or(Duration::ZERO, |_| Duration::from_millis(20));
+    let ask = || {
+        std::thread::sleep(pause);
+        Ok(ask())
+    };
+    process::poll("a test's condition", TIMEOUT, ask).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// Asks again and again until it is so.

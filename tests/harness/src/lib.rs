@@ -19,7 +19,10 @@ pub mod supabase;
 pub mod tokens;
 
 #[cfg(feature = "tests")]
-pub use host::{Host, Response, built, free_port, root, state, store_file, wait_for, wait_until};
+pub use host::{
+    FAST, Host, PORTABLE, Response, built, free_port, root, runs_the_fast_module, state, store_file, wait_for,
+    wait_until,
+};
 #[cfg(feature = "tests")]
 pub use people::{DEPRESSED, EUTHYMIC, MANIC, MIXED, WITHOUT_CHECK_INS, demo_check_ins, demo_rows};
 

@@ -22,12 +22,25 @@ pub struct Redis {
 impl Redis {
     /// Starts `redis-server` from the path.
     pub fn start() -> Redis {
+        Redis::start_with(&[])
+    }
+
+    /// Starts it with more of its own flags.
+    pub fn start_with(flags: &[&str]) -> Redis {
         let port = free_port();
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.args(flags);
         // Its log goes to the standard output, which is discarded.
         let start = Launch::listening_on(command, format!("127.0.0.1:{port}")).start();
         Redis { process: start.expect("redis-server is on the path: `cargo xtask test` installs it"), port }
+    }
+
+    /// Returns the flags that make a host's component keep everything here.
+    pub fn flags(&self) -> [String; 4] {
+        let address = format!("redis://127.0.0.1:{}", self.port);
+        let variable = || "--variable".to_owned();
+        [variable(), format!("redis_url={address}/1"), variable(), format!("redis_address={address}")]
     }
 
     /// Writes the example configuration with this server's port into a folder; returns the file.
@@ -41,11 +54,19 @@ impl Redis {
 
     /// Returns every key and every value in it, as the server sends them.
     pub fn contents(&self) -> String {
-        let script = "local all = {} for _, key in ipairs(redis.call('KEYS', '*')) do all[#all + 1] = key \
-                      all[#all + 1] = redis.call('GET', key) end return all";
+        self.evaluate(
+            "local all = {} for _, key in ipairs(redis.call('KEYS', '*')) do all[#all + 1] = key \
+             local read = redis.call('TYPE', key).ok == 'hash' and 'HGETALL' or 'GET' \
+             all[#all + 1] = redis.call(read, key) end return all",
+        )
+    }
+
+    /// Returns what a script returns for the database that components use, as the server sends it.
+    pub fn evaluate(&self, script: &str) -> String {
+        let script = format!("redis.call('SELECT', ARGV[1]) {script}");
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a time-out");
-        let command = format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{script}\r\n$1\r\n0\r\n", script.len());
+        let command = format!("*4\r\n$4\r\nEVAL\r\n${}\r\n{script}\r\n$1\r\n0\r\n$1\r\n1\r\n", script.len());
         stream.write_all(command.as_bytes()).expect("written");
         let mut bytes = Vec::new();
         // It keeps the connection open: the end is the time-out.

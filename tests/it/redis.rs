@@ -1,0 +1,137 @@
+//! Redis as the place of everything that is kept, through Spin's outbound Redis, for both modules.
+
+mod needs_redis {
+    use harness::redis::Redis;
+    use harness::supabase::{FakeSupabase, Reply};
+    use harness::tokens::token;
+    use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, Response, TYPES, runs_the_fast_module, state, wait_until};
+    use serde_json::json;
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    type Start = fn(&TempDir, &[&str]) -> Host;
+
+    /// The modules that can be tried.
+    fn modules() -> Vec<Start> {
+        if runs_the_fast_module() { vec![Host::start, Host::start_fast] } else { vec![Host::start] }
+    }
+
+    fn host(start: Start, state: &TempDir, redis: &Redis, variables: &[&str]) -> Host {
+        let redis = redis.flags();
+        let variables = variables.iter().flat_map(|variable| ["--variable", variable]);
+        start(state, &redis.iter().map(String::as_str).chain(variables).collect::<Vec<_>>())
+    }
+
+    fn predictions(host: &Host) -> Response {
+        host.get(&format!("/data/predictions/{DEPRESSED}"))
+    }
+
+    #[test]
+    fn limit_is_exact_across_concurrent_instances_and_hosts() {
+        for start in modules() {
+            let (redis, states) = (Redis::start(), [state(), state()]);
+            let hosts = states.each_ref().map(|state| host(start, state, &redis, &["rate_limit_predictions=20/day"]));
+            assert_eq!(hosts[0].get("/health/ready").json()["counting"], "exact");
+            let answers: Vec<Response> = std::thread::scope(|scope| {
+                let ask = |turn: usize| predictions(&hosts[turn % 2]);
+                let asked: Vec<_> = (0..60).map(|turn| scope.spawn(move || ask(turn))).collect();
+                asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+            });
+            // A machine that is out of breath may have a store that is too slow to count: such an answer says no limit.
+            let counted = answers.iter().filter(|answer| !answer.header("ratelimit-limit").is_empty());
+            let statuses: Vec<u16> = counted.map(|answer| answer.status).collect();
+            assert!(statuses.len() > 40, "{statuses:?}");
+            assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 20, "{statuses:?}");
+            assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+        }
+    }
+
+    #[test]
+    fn cache_is_shared_and_invalidated_for_all_hosts_and_everything_expires() {
+        for start in modules() {
+            let (redis, states) = (Redis::start(), [state(), state()]);
+            let hosts = states.each_ref().map(|state| host(start, state, &redis, &["rate_limit_predictions=100/day"]));
+            let first = hosts[0].wait_for_hit(DEPRESSED, "").json();
+            assert_eq!(hosts[1].predictions(DEPRESSED, "").json(), first);
+            let invalidated = hosts[1].request("DELETE", &format!("/data/predictions/{DEPRESSED}"), &[]);
+            assert_eq!(invalidated.json(), json!({ "invalidated": 1 }));
+            assert_eq!(hosts[0].predictions(DEPRESSED, "").header("x-cache"), "MISS");
+            let job = hosts[0].request("GET", &format!("/data/predictions/{MANIC}"), &[("prefer", "respond-async")]);
+            assert_eq!(job.status, 202, "{}", job.body);
+            wait_until(|| hosts[1].get(job.header("location")).json()["status"] == "done");
+            let kept = redis.evaluate(
+                "local n = {0, 0} for _, key in ipairs(redis.call('KEYS', '*')) do n[1] = n[1] + 1 \
+                 if redis.call('PTTL', key) < 0 then n[2] = n[2] + 1 end end return n[1] .. ' keys, for ever ' .. n[2]",
+            );
+            assert!(kept.contains(" keys, for ever 0") && !kept.contains("\n0 keys"), "{kept}");
+            let contents = redis.contents();
+            assert!(contents.contains("rate:predictions:") && contents.contains("mood_state_v1"), "{contents}");
+            assert!(!contents.contains(DEPRESSED) && !contents.contains("127.0.0.1"), "{contents}");
+        }
+    }
+
+    #[test]
+    fn misses_about_one_person_share_one_request_to_the_database() {
+        for start in modules() {
+            let (redis, state) = (Redis::start(), state());
+            let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(700))]);
+            let url = format!("supabase_url={}", supabase.url);
+            let [anon, secret] = [
+                format!("supabase_anon_key={}", harness::tokens::ANON_KEY),
+                format!("supabase_jwt_secret={}", harness::tokens::SECRET),
+            ];
+            let host = host(start, &state, &redis, &[&url, &anon, &secret]);
+            let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
+            let path = format!("/data/predictions/{DEPRESSED}");
+            let ask = || host.request("GET", &path, &[("authorization", &bearer)]);
+            let answers: Vec<Response> = std::thread::scope(|scope| {
+                let asked: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+                asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+            });
+            assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+            assert_eq!(supabase.requests().len(), 1, "{:?}", supabase.requests());
+        }
+    }
+
+    #[test]
+    fn redis_that_dies_fails_no_answer_and_is_used_again() {
+        for start in modules() {
+            let (mut redis, state) = (Redis::start(), state());
+            let host = host(start, &state, &redis, &["rate_limit_predictions=100/day", "rate_limit_default=100/day"]);
+            host.wait_for_hit(EUTHYMIC, "");
+            redis.kill();
+            for _ in 0..3 {
+                let answer = host.predictions(EUTHYMIC, "");
+                assert_eq!((answer.header("x-cache"), answer.header("ratelimit-limit")), ("BYPASS", ""));
+                assert_eq!(answer.json()["predictions"].as_array().map(Vec::len), Some(TYPES.len()));
+            }
+            assert_eq!(host.request("DELETE", &format!("/data/predictions/{EUTHYMIC}"), &[]).status, 503);
+            assert_eq!(host.get("/health/ready").json()["store"], "unavailable");
+            wait_until(|| host.log().contains("could not be counted and are let through"));
+        }
+    }
+
+    #[test]
+    fn password_is_given_and_an_address_that_does_not_fit_is_named() {
+        for start in modules() {
+            let redis = Redis::start_with(&["--requirepass", "a password"]);
+            let address = format!("redis://127.0.0.1:{}", redis.port);
+            let with = |url: &str, address: &str| {
+                let state = state();
+                let variables = [format!("redis_url={url}"), format!("redis_address={address}")];
+                let flags = variables.iter().flat_map(|variable| ["--variable", variable]);
+                let host = start(&state, &flags.collect::<Vec<_>>());
+                (host.get(&format!("/data/predictions/{DEPRESSED}")), host.get("/health/ready"))
+            };
+            let right = format!("redis://:a%20password@127.0.0.1:{}/1", redis.port);
+            let (answer, ready) = with(&right, &address);
+            assert_eq!((answer.header("x-cache"), &ready.json()["store"]), ("MISS", &json!("ok")), "{}", answer.body);
+            let (answer, ready) = with(&format!("{address}/1"), &address);
+            assert_eq!((answer.header("x-cache"), &ready.json()["store"]), ("BYPASS", &json!("unavailable")));
+            let (answer, _) = with(&right, "redis://unset.invalid:6379");
+            assert_eq!(answer.status, 503);
+            assert!(answer.body.contains("The variable redis_address must be redis://127.0.0.1"), "{}", answer.body);
+            assert!(!answer.body.contains("password"), "{}", answer.body);
+        }
+    }
+}
