@@ -22,8 +22,8 @@ use std::time::Duration;
 /// This machine's clock and the authentication server's may be so far apart.
 const LEEWAY_SECONDS: u64 = 60;
 /// The time for which a token's signature is remembered to be valid: a published key's takes a millisecond or two to
-/// check, more than everything else of a cached answer. Short, so that a key that the project no longer publishes is not
-/// believed for long: no longer than a key set serves.
+/// check, more than everything else of a cached answer. Short, so that a key that the project no longer publishes is
+/// not believed for long: no longer than a key set serves.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 /// The most tokens that an instance remembers.
 const MAX_KNOWN: usize = 256;

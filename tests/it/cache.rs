@@ -6,6 +6,16 @@ use rusqlite::Connection;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// A host that writes before it answers: what comes after an answer could undo what a test has just done.
+fn start(state: &TempDir, flags: &[&str]) -> Host {
+    Host::start(state, &[flags, &["--variable", "work_after_response=false"]].concat())
+}
+
+/// One whose state ends with it.
+fn demo(flags: &[&str]) -> Host {
+    Host::with_flags(&[flags, &["--variable", "work_after_response=false"]].concat())
+}
+
 fn cache_state(host: &Host, query: &str) -> String {
     host.predictions(DEPRESSED, query).header("x-cache").to_owned()
 }
@@ -18,7 +28,7 @@ fn store(state: &TempDir) -> Connection {
 
 #[test]
 fn second_response_is_a_hit_and_byte_identical() {
-    let host = Host::demo();
+    let host = demo(&[]);
     let first = host.predictions(DEPRESSED, "");
     assert_eq!(first.header("x-cache"), "MISS");
     let second = host.wait_for_hit(DEPRESSED, "");
@@ -29,7 +39,7 @@ fn second_response_is_a_hit_and_byte_identical() {
 
 #[test]
 fn subset_of_types_is_a_hit_and_another_window_or_person_a_miss() {
-    let host = Host::demo();
+    let host = demo(&[]);
     host.predictions(DEPRESSED, "?types=sleep_disturbance_risk");
     host.wait_for_hit(DEPRESSED, "?types=sleep_disturbance_risk");
     for kind in TYPES {
@@ -44,7 +54,7 @@ fn subset_of_types_is_a_hit_and_another_window_or_person_a_miss() {
 
 #[test]
 fn entry_serves_no_more_check_ins_or_contributions_than_it_holds() {
-    let host = Host::demo();
+    let host = demo(&[]);
     host.predictions(DEPRESSED, "");
     host.wait_for_hit(DEPRESSED, "");
     assert_eq!(cache_state(&host, "?limit_checkins=2&explain=true"), "MISS");
@@ -55,7 +65,7 @@ fn entry_serves_no_more_check_ins_or_contributions_than_it_holds() {
 
 #[test]
 fn entry_expires_after_its_ttl() {
-    let host = Host::with_flags(&["--variable", "cache_ttl_seconds=1"]);
+    let host = demo(&["--variable", "cache_ttl_seconds=1"]);
     host.predictions(DEPRESSED, "");
     host.wait_for_hit(DEPRESSED, "");
     wait_until(|| cache_state(&host, "") == "MISS");
@@ -63,7 +73,7 @@ fn entry_expires_after_its_ttl() {
 
 #[test]
 fn ttl_of_zero_turns_the_cache_off() {
-    let host = Host::with_flags(&["--variable", "cache_ttl_seconds=0"]);
+    let host = demo(&["--variable", "cache_ttl_seconds=0"]);
     for _ in 0..3 {
         assert_eq!(cache_state(&host, ""), "BYPASS");
     }
@@ -71,7 +81,7 @@ fn ttl_of_zero_turns_the_cache_off() {
 
 #[test]
 fn insufficient_data_is_not_cached() {
-    let host = Host::demo();
+    let host = demo(&[]);
     for _ in 0..3 {
         assert_eq!(host.predictions(WITHOUT_CHECK_INS, "").header("x-cache"), "MISS");
     }
@@ -80,8 +90,7 @@ fn insufficient_data_is_not_cached() {
 #[test]
 fn corrupt_truncated_or_foreign_entry_is_a_miss_and_replaced() {
     let state = state();
-    // A write that comes after its answer would mend what is broken here.
-    let host = Host::start(&state, &["--variable", "work_after_response=false"]);
+    let host = start(&state, &[]);
     let store = store(&state);
     // No key names a person: the one that is new is theirs.
     let entries = || -> Vec<(String, Vec<u8>)> {
@@ -121,11 +130,11 @@ fn corrupt_truncated_or_foreign_entry_is_a_miss_and_replaced() {
 #[test]
 fn cache_survives_a_restart() {
     let state = state();
-    let mut host = Host::start(&state, &[]);
+    let mut host = start(&state, &[]);
     let first = host.predictions(DEPRESSED, "");
     host.wait_for_hit(DEPRESSED, "");
     host.stop("-TERM");
-    let host = Host::start(&state, &[]);
+    let host = start(&state, &[]);
     let again = host.predictions(DEPRESSED, "");
     assert_eq!(again.header("x-cache"), "HIT");
     assert_eq!(first.body, again.body);
@@ -139,8 +148,7 @@ fn invalidated(host: &Host, user_id: &str) -> u64 {
 
 #[test]
 fn invalidation_drops_all_entries_of_one_person_only() {
-    // A write that comes after its answer, and after the invalidation, would be one more to drop.
-    let host = Host::with_flags(&["--variable", "work_after_response=false"]);
+    let host = demo(&[]);
     for window in ["", "?window_days=7", "?window_days=30"] {
         host.predictions(DEPRESSED, window);
         host.wait_for_hit(DEPRESSED, window);
@@ -161,7 +169,7 @@ fn invalidation_drops_all_entries_of_one_person_only() {
 #[test]
 fn entry_older_than_an_invalidation_is_not_served_even_if_written_after_it() {
     let state = state();
-    let host = Host::start(&state, &[]);
+    let host = start(&state, &[]);
     host.predictions(DEPRESSED, "");
     host.wait_for_hit(DEPRESSED, "");
     let entry: (String, Vec<u8>) = store(&state)
@@ -181,7 +189,7 @@ fn entry_older_than_an_invalidation_is_not_served_even_if_written_after_it() {
 #[test]
 fn webhook_invalidates_the_old_and_the_new_owner_of_a_row() {
     let secret = WEBHOOK_SECRET;
-    let host = Host::with_flags(&["--variable", &format!("webhook_secret={secret}")]);
+    let host = demo(&["--variable", &format!("webhook_secret={secret}")]);
     let hook = |secret: &str, body: &str| {
         let headers = [("content-type", "application/json"), ("x-webhook-secret", secret)];
         host.send("POST", "/hooks/check-ins", &headers, body)
@@ -220,7 +228,7 @@ fn webhook_invalidates_the_old_and_the_new_owner_of_a_row() {
 
 #[test]
 fn webhook_without_a_configured_secret_is_503() {
-    let host = Host::demo();
+    let host = demo(&[]);
     let answer = host.send("POST", "/hooks/check-ins", &[("x-webhook-secret", "")], "{}");
     assert_eq!(answer.status, 503);
     assert!(answer.body.contains("webhook_secret"), "{}", answer.body);
