@@ -109,14 +109,6 @@ pub(crate) enum Lookup {
     Bypass,
 }
 
-/// The result of asking to be the one who asks the database.
-pub(crate) enum Shared {
-    /// Another asked meanwhile, and this is their entry.
-    Entry(Entry),
-    /// The database must be asked.
-    Nothing,
-}
-
 /// The place of an entry in the store.
 #[derive(Debug)]
 pub(crate) struct CacheSlot {
@@ -228,17 +220,17 @@ impl<P: Platform> PredictionCache<P> {
         Lookup::Miss(CacheSlot { key, generation_key, generation, stale, has_lease: Cell::default() })
     }
 
-    /// Takes the lease of a slot, or waits for the entry of the request that has it. Only Redis has leases: elsewhere
-    /// every miss asks the database.
+    /// Takes the lease of a slot, or waits for the entry of the request that has it. Returns `None` if the database
+    /// must be asked. Only Redis has leases: elsewhere every miss asks.
     pub(crate) async fn share(
         &self,
         settings: &Settings,
         request: &PredictionRequest,
         slot: &CacheSlot,
         deadline: Deadline,
-    ) -> Shared {
+    ) -> Option<Entry> {
         if !self.store.is_redis() {
-            return Shared::Nothing;
+            return None;
         }
         let (lease, milliseconds) = (slot.lease_key(), LEASE.as_millis().to_string());
         match self.store.evaluate(TAKE_LEASE, &[&lease], &[milliseconds.as_bytes()]).await.as_deref() {
@@ -246,7 +238,7 @@ impl<P: Platform> PredictionCache<P> {
             // A store that fails now is no reason to wait.
             taken => {
                 slot.has_lease.set(taken.is_ok());
-                return Shared::Nothing;
+                return None;
             }
         }
         let wait_until = Deadline::new(Instant::now(), LEASE.min(deadline.remaining() / 2));
@@ -257,13 +249,13 @@ impl<P: Platform> PredictionCache<P> {
             let is_leased = values.pop().flatten().is_some();
             let keys = [slot.key.clone(), slot.generation_key.clone()];
             if let Lookup::Hit(entry) = self.judge(settings, request, keys, values) {
-                return Shared::Entry(entry);
+                return Some(entry);
             }
             if !is_leased {
                 break;
             }
         }
-        Shared::Nothing
+        None
     }
 
     /// Gives back the lease of a request that ended without an entry, after the response.

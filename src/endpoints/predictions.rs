@@ -1,7 +1,7 @@
 //! `GET /data/predictions/{user_id}`: every prediction about one person.
 
 use super::job;
-use crate::cache::{CacheSlot, CheckInEntry, DayPrediction, Entry, Lookup, PredictionSet, Shared};
+use crate::cache::{CacheSlot, CheckInEntry, DayPrediction, Entry, Lookup, PredictionSet};
 use crate::checkins::{self, CheckInQuery};
 use crate::context::{EndpointRequest, RequestContext};
 use crate::deadline::Deadline;
@@ -214,7 +214,7 @@ async fn predict<P: Platform>(
 ) -> Result<(Entry, CacheStatus), Problem> {
     let RequestContext { instance, settings, .. } = context;
     if let Some(slot) = slot.as_ref().filter(|_| settings.supabase.is_some())
-        && let Shared::Entry(entry) = instance.cache.share(settings, request, slot, context.deadline).await
+        && let Some(entry) = instance.cache.share(settings, request, slot, context.deadline).await
     {
         return Ok((entry, CacheStatus::Hit));
     }

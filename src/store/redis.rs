@@ -38,15 +38,20 @@ impl<P: Platform> RedisConnection<P> {
         Ok(reply)
     }
 
+    /// Executes a command whose arguments are keys.
+    async fn execute_on(&self, command: &str, keys: &[&str]) -> Result<Vec<RedisValue>, StoreError> {
+        let keys: Vec<String> = keys.iter().map(|key| prefixed(key)).collect();
+        let arguments: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
+        self.execute(command, &arguments).await
+    }
+
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.get_all(&[key]).await?.pop().flatten())
     }
 
     /// Gets several keys, in one command.
     pub(super) async fn get_all(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let keys: Vec<String> = keys.iter().map(|key| prefixed(key)).collect();
-        let arguments: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
-        let reply = self.execute("MGET", &arguments).await?;
+        let reply = self.execute_on("MGET", keys).await?;
         match reply.len() == keys.len() {
             true => Ok(reply.into_iter().map(RedisValue::into_bytes).collect()),
             false => Err(StoreError::Other),
@@ -54,16 +59,13 @@ impl<P: Platform> RedisConnection<P> {
     }
 
     pub(super) async fn set(&self, key: &str, value: &[u8], keep: Duration) -> Result<(), StoreError> {
-        let milliseconds = milliseconds(keep);
-        let arguments = [prefixed(key).as_bytes(), value, b"PX", milliseconds.as_bytes()].map(<[u8]>::to_vec);
-        self.execute("SET", &arguments.each_ref().map(Vec::as_slice)).await.map(drop)
+        let (key, milliseconds) = (prefixed(key), milliseconds(keep));
+        self.execute("SET", &[key.as_bytes(), value, b"PX", milliseconds.as_bytes()]).await.map(drop)
     }
 
     /// Deletes keys, and returns how many of them were there.
     pub(super) async fn delete(&self, keys: &[&str]) -> Result<usize, StoreError> {
-        let keys: Vec<String> = keys.iter().map(|key| prefixed(key)).collect();
-        let arguments: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
-        match self.execute("DEL", &arguments).await?.as_slice() {
+        match self.execute_on("DEL", keys).await?.as_slice() {
             [RedisValue::Integer(deleted)] => Ok(usize::try_from(*deleted).unwrap_or(0)),
             _ => Err(StoreError::Other),
         }
