@@ -17,6 +17,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +81,8 @@ pub struct Launch {
     ready: Ready,
     /// Spin's address, which it is told; others say theirs.
     address: Option<String>,
+    /// True if it leads a process group of its own: see [`Launch::own_group`].
+    leads_group: bool,
     stdout: Output,
     stderr: Output,
     start_timeout: Duration,
@@ -98,7 +101,8 @@ impl Launch {
         let address = format!("127.0.0.1:{}", free_port()?);
         let mut command = Command::new("spin");
         command.args(["up", "--listen", &address]);
-        Ok(Launch { address: Some(address), ..Launch::program(command) })
+        // It serves from a child, `spin trigger http`, which goes on when its parent is killed.
+        Ok(Launch { address: Some(address), ..Launch::program(command).own_group() })
     }
 
     /// Any program that prints the address it listens on as `http://...`.
@@ -107,6 +111,7 @@ impl Launch {
             command,
             ready: Ready::Line,
             address: None,
+            leads_group: false,
             stdout: Output::Collect,
             stderr: Output::Inherit,
             start_timeout: START_TIMEOUT,
@@ -157,6 +162,14 @@ impl Launch {
         self
     }
 
+    /// Starts in a process group of its own, so that whatever the server starts is killed with it. A Ctrl-C for our own
+    /// group does not reach it then.
+    pub fn own_group(mut self) -> Launch {
+        self.command.process_group(0);
+        self.leads_group = true;
+        self
+    }
+
     /// Starts in a folder.
     pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Launch {
         self.command.current_dir(folder);
@@ -186,7 +199,13 @@ impl Launch {
         self.command.stdout(stdio(&self.stdout)?).stderr(stdio(&self.stderr)?);
         let child = self.command.spawn().with_context(|| format!("cannot start {:?}", self.command))?;
         // From here on, whatever fails, the process ends with the value.
-        let mut process = Process { child, address: String::new(), log: Arc::default(), readers: Vec::new() };
+        let mut process = Process {
+            child,
+            leads_group: self.leads_group,
+            address: String::new(),
+            log: Arc::default(),
+            readers: Vec::new(),
+        };
         if let Some(stream) = process.child.stdout.take() {
             process.collect(stream);
         }
@@ -235,6 +254,7 @@ fn lock(log: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    leads_group: bool,
     address: String,
     log: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
@@ -292,10 +312,13 @@ impl Process {
         Ok(self.child.try_wait()?)
     }
 
-    /// Sends a signal, as `-TERM`.
+    /// Sends a signal, as `-TERM`. `-KILL` reaches all that the server started, where it leads a process group: others
+    /// it can pass on itself.
     pub fn signal(&self, signal: &str) -> Result<()> {
-        let status = Command::new("kill").args([signal, &self.id().to_string()]).status()?;
-        ensure!(status.success(), "kill {signal} {} ended with {status}", self.id());
+        let group = if self.leads_group && signal == "-KILL" { "-" } else { "" };
+        let target = format!("{group}{}", self.id());
+        let status = Command::new("kill").args([signal, "--", &target]).stderr(Stdio::null()).status()?;
+        ensure!(status.success(), "kill {signal} {target} ended with {status}");
         Ok(())
     }
 
@@ -309,6 +332,10 @@ impl Process {
 
     /// Ends it at once, in the middle of whatever it is doing.
     pub fn kill(&mut self) {
+        // Its group may be there when it has ended itself.
+        if self.leads_group {
+            let _ = self.signal("-KILL");
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -400,6 +427,27 @@ mod tests {
     fn server_that_does_not_listen_in_time_is_an_error_and_ended() {
         let start = Launch::program(shell("exec sleep 60")).start_timeout(Duration::from_millis(50)).start();
         assert!(format!("{:#}", start.unwrap_err()).contains("the server listens"));
+    }
+
+    #[test]
+    fn children_of_a_group_are_killed_with_it() {
+        // Both the shell and its child ignore what they are asked.
+        let script = "trap '' TERM; sleep 60 & echo http://127.0.0.1:$!; wait";
+        let start = || Launch::program(shell(script)).own_group().start().expect("it says where it listens");
+        let child = |server: &Process| server.address().rsplit_once(':').map(|(_, id)| id.to_owned()).unwrap();
+        // One that nobody waits for any more is a zombie until init does.
+        let is_running =
+            |id: &str| std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        let has_ended = |id: &str| poll("the child ends", STOP_TIMEOUT, || Ok((!is_running(id)).then_some(())));
+        let (mut stopped, mut killed, dropped) = (start(), start(), start());
+        let children = [&stopped, &killed, &dropped].map(child);
+        assert!(children.iter().all(|id| is_running(id)));
+        stopped.stop("-KILL", STOP_TIMEOUT).unwrap();
+        killed.kill();
+        drop(dropped);
+        for id in children {
+            has_ended(&id).unwrap();
+        }
     }
 
     #[test]
