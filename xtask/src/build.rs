@@ -1,6 +1,6 @@
 //! `cargo xtask build`: the Wasm modules; and the programs that run on this machine.
 
-use crate::platforms::{module_interfaces, platforms, table};
+use crate::platforms::{module_interfaces, table};
 use crate::step;
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use anyhow::{Context, Result, ensure};
@@ -31,7 +31,7 @@ pub fn run(otel: bool) -> Result<()> {
         println!("    {}: name it as the source in spin-4.1.toml", file.display());
         built.push(("with --otel", module_interfaces(file)?));
     }
-    println!("\n{}", table(&built, &platforms()?));
+    println!("\n{}", table(&built, &platforms::all()?));
     Ok(())
 }
 

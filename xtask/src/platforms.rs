@@ -1,37 +1,10 @@
 //! Where a module runs: its imports and exports, held against those that `docs/platforms.toml` lists for each platform.
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use platforms::Platform;
 use std::fmt;
 use std::path::Path;
 use wasmparser::{Parser, Payload};
-
-/// The list of platforms, wherever the caller stands.
-const PLATFORMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/platforms.toml");
-
-/// One platform, as it is listed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Platform {
-    /// The name that commands and tests use.
-    pub name: String,
-    /// The name for people.
-    pub title: String,
-    /// Addresses of the sources of what is listed here.
-    pub sources: Vec<String>,
-    /// The entry points that it calls.
-    pub exports: Vec<String>,
-    /// The interfaces that it offers a component.
-    pub imports: Vec<String>,
-    /// Limits that are no interfaces; no module shows whether it keeps them.
-    #[serde(default)]
-    pub limits: toml::Table,
-}
-
-#[derive(Deserialize)]
-struct List {
-    platform: Vec<Platform>,
-}
 
 /// The interfaces of a component, each `namespace:package/interface@version`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -67,42 +40,6 @@ impl fmt::Display for Fit {
             Fit::NotServed => out.write_str("serves none of its exports"),
         }
     }
-}
-
-/// Reads the list of platforms.
-pub fn platforms() -> Result<Vec<Platform>> {
-    let text = std::fs::read_to_string(PLATFORMS).with_context(|| format!("cannot read {PLATFORMS}"))?;
-    Ok(toml::from_str::<List>(&text).with_context(|| format!("{PLATFORMS} is not as it should be"))?.platform)
-}
-
-/// Returns whether a platform offers an interface to components.
-pub fn offers(platform: &Platform, interface: &str) -> bool {
-    platform.imports.iter().any(|offer| matches(offer, interface))
-}
-
-/// Returns whether an entry of the list stands for an interface.
-fn matches(entry: &str, interface: &str) -> bool {
-    let ((listed, version), (name, own_version)) = (split(entry), split(interface));
-    let is_named = listed == name
-        || listed.strip_suffix('*').is_some_and(|package| {
-            package.ends_with('/') && name.strip_prefix(package).is_some_and(|rest| !rest.is_empty())
-        });
-    is_named && version_matches(version, own_version)
-}
-
-/// Returns whether a version of the list stands for another: `0.2` for every release 0.2.x, any other for itself.
-fn version_matches(listed: Option<&str>, own: Option<&str>) -> bool {
-    let (Some(listed), Some(own)) = (listed, own) else { return listed == own };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_family = listed.split_once('.').is_some_and(|(major, minor)| is_number(major) && is_number(minor));
-    // A draft of 0.2.0 is no release 0.2.x: interfaces changed between drafts.
-    let patch = own.strip_prefix(listed).and_then(|rest| rest.strip_prefix('.'));
-    listed == own || (is_family && patch.is_some_and(is_number))
-}
-
-/// Splits an interface's version from its name.
-fn split(interface: &str) -> (&str, Option<&str>) {
-    interface.split_once('@').map_or((interface, None), |(name, version)| (name, Some(version)))
 }
 
 /// Reads a component's imports and exports.
@@ -142,16 +79,13 @@ pub(crate) fn interfaces(bytes: &[u8]) -> Result<Interfaces> {
 /// An entry point is an export that a platform serves in some version: a module with one is served or not, and one
 /// without is a dependency.
 pub fn fit(module: &Interfaces, platform: &Platform, platforms: &[Platform]) -> Fit {
-    let lacking: Vec<String> =
-        module.imports.iter().filter(|interface| !offers(platform, interface)).cloned().collect();
-    let is_entry = |export: &String| {
-        platforms.iter().flat_map(|any| &any.exports).any(|served| split(served).0 == split(export).0)
-    };
+    let lacking = platform.lacking(&module.imports);
+    let is_entry = |export: &String| platforms.iter().any(|any| any.calls_a_version_of(export));
     if !lacking.is_empty() {
         Fit::Lacks(lacking)
     } else if !module.exports.iter().any(is_entry) {
         Fit::Composes
-    } else if module.exports.iter().any(|export| platform.exports.iter().any(|served| matches(served, export))) {
+    } else if module.exports.iter().any(|export| platform.calls(export)) {
         Fit::Runs
     } else {
         Fit::NotServed
@@ -181,7 +115,7 @@ pub fn table(modules: &[(&str, Interfaces)], platforms: &[Platform]) -> String {
 mod tests {
     #![allow(clippy::expect_used, reason = "a test ends there")]
 
-    use super::{Fit, Interfaces, Platform, fit, interfaces, matches, platforms, table};
+    use super::{Fit, Interfaces, Platform, fit, interfaces, table};
 
     fn module(imports: &[&str], exports: &[&str]) -> Interfaces {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -189,41 +123,12 @@ mod tests {
     }
 
     fn platform(name: &str) -> Platform {
-        platforms().expect("the list").into_iter().find(|platform| platform.name == name).expect("listed")
-    }
-
-    #[test]
-    fn an_entry_stands_for_its_interfaces_and_no_others() {
-        for (entry, interface, expected) in [
-            ("wasi:http/types@0.2.0", "wasi:http/types@0.2.0", true),
-            ("wasi:http/types@0.2.0", "wasi:http/types@0.2.1", false),
-            ("wasi:http/*@0.2", "wasi:http/types@0.2.6", true),
-            ("wasi:http/*@0.2", "wasi:http/types@0.2.10", true),
-            ("wasi:http/*@0.2", "wasi:http/types@0.2", true),
-            ("wasi:http/*@0.2", "wasi:http/types@0.20.0", false),
-            ("wasi:http/*@0.2", "wasi:http/types@0.3.0", false),
-            ("wasi:http/*@0.2", "wasi:http/types@0.2.0-draft2", false),
-            ("wasi:http/*@0.2", "wasi:http/types@0.2.x", false),
-            ("wasi:http/*@0.2", "wasi:http/types", false),
-            ("wasi:http/*@0.2", "wasi:http-more/types@0.2.0", false),
-            ("wasi:http/*@0.2", "wasi:http/@0.2.0", false),
-            ("wasi:*@0.2", "wasi:http/types@0.2.0", false),
-            ("wasi:http/*@0.3.0", "wasi:http/handler@0.3.0", true),
-            ("wasi:http/*@0.3.0", "wasi:http/handler@0.3.1", false),
-            ("wasi:http/*@0.3.0", "wasi:http/handler@0.3.0-rc-2026-03-15", false),
-            ("wasi:keyvalue/store@0.2.0-draft2", "wasi:keyvalue/store@0.2.0-draft2", true),
-            ("wasi:keyvalue/store@0.2.0-draft2", "wasi:keyvalue/store@0.2.0-draft", false),
-            ("fermyon:spin/key-value", "fermyon:spin/key-value", true),
-            ("fermyon:spin/key-value", "fermyon:spin/key-value@2.0.0", false),
-            ("fermyon:spin/key-value@2.0.0", "fermyon:spin/key-value", false),
-        ] {
-            assert_eq!(matches(entry, interface), expected, "{entry} for {interface}");
-        }
+        Platform::named(name).expect("listed")
     }
 
     #[test]
     fn a_module_runs_where_all_its_imports_and_one_of_its_exports_are() {
-        let all = platforms().expect("the list");
+        let all = platforms::all().expect("the list");
         let spin = platform("spin-3.6");
         let store = "wasi:keyvalue/store@0.2.0-draft2";
         let handler = "wasi:http/incoming-handler@0.2.6";
@@ -261,20 +166,5 @@ Fermyon Cloud  runs           lacks wasi:keyvalue/atomics@0.2.0-draft2
         let error = interfaces(b"\0asm\x0d\0\x01").expect_err("cut off").to_string();
         assert!(error.contains("unexpected end"), "{error}");
         assert_eq!(interfaces(b"\0asm\x0d\0\x01\0").expect("an empty component"), Interfaces::default());
-    }
-
-    #[test]
-    fn every_entry_of_the_list_is_written_as_it_is_read() {
-        let list = platforms().expect("the list");
-        for platform in &list {
-            for entry in platform.exports.iter().chain(&platform.imports) {
-                let (name, _) = super::split(entry);
-                let parts = name.split_once(':').zip(name.split_once('/'));
-                assert!(parts.is_some_and(|((namespace, _), (_, rest))| !namespace.is_empty() && !rest.is_empty()));
-                assert!(!entry.contains('*') || name.ends_with("/*"), "{}: {entry}", platform.name);
-            }
-            let same = list.iter().filter(|other| other.name == platform.name);
-            assert_eq!(same.count(), 1, "{} is listed twice", platform.name);
-        }
     }
 }

@@ -2,9 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 
+use platforms::Platform;
 use std::path::{Path, PathBuf};
-use xtask::build::{MODULES, PREDICTOR, wasm_folder};
-use xtask::platforms::{Fit, Platform, fit, module_interfaces, platforms};
+use xtask::build::{FAST, MODULES, PORTABLE, PREDICTOR, wasm_folder};
+use xtask::platforms::{Fit, fit, module_interfaces};
 
 /// All platforms of `docs/platforms.toml`.
 const EVERYWHERE: &[&str] = &["spin-3.1", "spin-3.6", "spin-4.0", "spin-4.1", "fermyon-cloud", "akamai-functions"];
@@ -26,7 +27,7 @@ fn built(name: &str) -> PathBuf {
 
 #[test]
 fn each_module_runs_on_the_platforms_that_it_is_made_for() {
-    let platforms = platforms().expect("the list");
+    let platforms = platforms::all().expect("the list");
     for (name, expected, on) in &EXPECTED {
         let module = module_interfaces(&built(name)).expect("a component");
         let fits = |platform: &&Platform| fit(&module, platform, &platforms) == *expected;
@@ -41,6 +42,16 @@ fn the_predictor_imports_what_the_standard_library_does_and_no_more() {
     let is_standard = |import: &String| ["wasi:cli/", "wasi:io/"].iter().any(|package| import.starts_with(package));
     assert!(predictor.imports.iter().all(is_standard), "{:?}", predictor.imports);
     assert_eq!(predictor.exports, ["bipolar:edge/predictor@0.1.0"]);
+}
+
+/// So the tests of each module with a Redis say that this one interface is enough.
+#[test]
+fn each_module_reaches_redis_through_one_interface() {
+    for (module, expected) in [(PORTABLE, "fermyon:spin/redis@2.0.0"), (FAST, "spin:redis/redis@3.0.0")] {
+        let imports = module_interfaces(&built(module.1)).expect("a component").imports;
+        let of_redis: Vec<&String> = imports.iter().filter(|import| import.contains("redis")).collect();
+        assert_eq!(of_redis, [expected], "{}", module.1);
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The command line: Spin's own flags, and those that Spin lacks.
 
 use crate::fault::Fault;
-use crate::platforms::Platform;
 use clap::Parser;
+use platforms::Platform;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,7 +52,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_tcp_nodelay: bool,
     /// Offers a component what this platform does and no more, within its limits: spin-3.1, spin-3.6, spin-4.0,
-    /// spin-4.1, fermyon-cloud or akamai-functions. Without it every interface is offered, without limits.
+    /// spin-4.1, fermyon-cloud or akamai-functions, or @FILE to read one in the form of docs/platforms.toml. Without it
+    /// every interface is offered, without limits.
     #[arg(long, value_parser = Platform::named)]
     pub(crate) platform: Option<Platform>,
     /// Ends the guest of a WASI 0.2 component as soon as its response has been sent.

@@ -3,9 +3,9 @@
 use crate::fresh::{FreshConfig, FreshInstances};
 use crate::guest::{Guest, GuestData, Shared};
 use crate::instance::{Instances, Limits};
-use crate::platforms::Platform;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use http::{Request, Response};
+use platforms::Platform;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};

@@ -18,8 +18,8 @@
 //! compiles and links; `instance` keeps instances of WASI 0.3 for many requests, `fresh` makes one of WASI 0.2 for
 //! each, and `server` hands requests to them. `args`, `manifest` and `runtime_config` read what is configured.
 //!
-//! To be as strict as a real host: `platforms` has what each offers and allows, `quota` its limits at work, `fault` the
-//! ways in which stores fail, and `calls` counts what a guest asks of its host.
+//! To be as strict as a real host: the crate `platforms` has what each offers and allows, `quota` its limits at work,
+//! `fault` the ways in which stores fail, and `calls` counts what a guest asks of its host.
 
 mod args;
 mod bindings;
@@ -32,7 +32,6 @@ mod instance;
 mod key_value;
 mod manifest;
 mod outbound;
-mod platforms;
 mod quota;
 mod redis;
 mod runtime_config;

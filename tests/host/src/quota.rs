@@ -1,6 +1,6 @@
 //! Limits of a platform that a running application can exceed. What exceeds one is refused and not counted.
 
-use crate::platforms::Limits;
+use platforms::Limits;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
 //! `runtime-config.toml`, which configures key-value stores: Spin's own types, and `memory`.
 
 use crate::fault::{Fault, Faults};
-use crate::platforms::Platform;
 use crate::quota::StoreQuota;
 use crate::store::{Backend, Store};
 use anyhow::{Context, Result, bail, ensure};
+use platforms::Platform;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,6 @@ use crate::guest::Shared;
 use crate::instance::{DEFAULT_REQUEST_TIMEOUT, Limits};
 use crate::manifest::Application;
 use crate::outbound::AllowedHosts;
-use crate::platforms::Platform;
 use crate::quota::RateLimit;
 use crate::runtime_config::{StoreSettings, open_stores};
 use anyhow::{Context, Result};
@@ -21,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use platforms::Platform;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -87,7 +87,7 @@ impl Server {
         let state_dir = args.state_dir.clone().unwrap_or(beside_manifest);
         let allowed = args.platform.as_ref().map(|platform| platform.limits.clone()).unwrap_or_default();
         let timeout = args.request_timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT);
-        let request_timeout = allowed.request_seconds.map_or(timeout, |limit| timeout.min(Duration::from_secs(limit)));
+        let request_timeout = allowed.request_timeout(timeout);
         let shared = shared(args, &application, &state_dir).await?;
         let config = ComponentConfig {
             source: application.source,
