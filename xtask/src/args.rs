@@ -16,7 +16,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Builds the service and serves it on http://127.0.0.1:3000.
+    /// Builds the service and serves it on http://127.0.0.1:3000, or where `-- --listen` says.
     ///
     /// It is served by Spin 3.4 or later if `spin` is on the path, otherwise by the project's own host.
     Up {

@@ -5,7 +5,7 @@ use crate::programs::POSTGRESQL;
 use crate::spin;
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::{Context, Result};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,9 +33,11 @@ pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
     };
     serve.args(flags);
     println!("==> serving; stop with Ctrl-C");
-    if !supabase_demo {
-        println!("    open http://127.0.0.1:3000, or");
-        println!("    try: curl http://127.0.0.1:3000/data/predictions/33333333-3333-4333-8333-333333333333");
+    // The stand-in for Supabase says itself what to ask; and of a port that the system chooses only the server knows.
+    let address = address(flags);
+    if !supabase_demo && !address.ends_with(":0") {
+        println!("    open http://{address}, or");
+        println!("    try: curl http://{address}/data/predictions/33333333-3333-4333-8333-333333333333");
     }
     // In place of this process, so that signals reach the server itself.
     Err(serve.exec()).context("cannot start the server")
@@ -43,9 +45,22 @@ pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
 
 /// Returns the manifest that the server's flags name.
 pub(crate) fn manifest(flags: &[OsString]) -> PathBuf {
-    let in_one = flags.iter().find_map(|flag| flag.to_str()?.strip_prefix("--from="));
-    let in_two = flags.windows(2).find(|pair| ["-f", "--from"].iter().any(|flag| pair[0] == *flag));
-    in_one.map(PathBuf::from).or_else(|| in_two.map(|pair| PathBuf::from(&pair[1]))).unwrap_or("spin.toml".into())
+    value(flags, &["--from", "-f"]).map_or_else(|| "spin.toml".into(), PathBuf::from)
+}
+
+/// Returns the address that the server's flags make it listen on.
+fn address(flags: &[OsString]) -> String {
+    value(flags, &["--listen"])
+        .map_or_else(|| "127.0.0.1:3000".to_owned(), |address| address.to_string_lossy().into_owned())
+}
+
+/// Returns the value of a flag by one of its names: `--name value` or `--name=value`.
+fn value<'a>(flags: &'a [OsString], names: &[&str]) -> Option<&'a OsStr> {
+    flags.iter().enumerate().find_map(|(index, flag)| {
+        let in_one = names.iter().find_map(|name| flag.to_str()?.strip_prefix(name)?.strip_prefix('='));
+        let in_two = || flags.get(index + 1).filter(|_| names.iter().any(|name| flag == name));
+        in_one.map(OsStr::new).or_else(|| in_two().map(OsString::as_os_str))
+    })
 }
 
 /// Returns the program that serves a module: Spin if it is installed, otherwise the project's own host, which is built.
@@ -66,4 +81,24 @@ pub(crate) fn command(server: &Path) -> Command {
         command.arg("up");
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest_and_address_are_those_of_the_flags() {
+        let flags = |flags: &str| -> Vec<OsString> { flags.split_whitespace().map(OsString::from).collect() };
+        for (given, own_manifest, own_address) in [
+            ("", "spin.toml", "127.0.0.1:3000"),
+            ("--quiet --listen 127.0.0.1:8080", "spin.toml", "127.0.0.1:8080"),
+            ("--listen=[::1]:8080 -f spin-4.1.toml", "spin-4.1.toml", "[::1]:8080"),
+            ("--from=spin-4.1.toml --listen", "spin-4.1.toml", "127.0.0.1:3000"),
+            ("--from spin-4.1.toml --listener x", "spin-4.1.toml", "127.0.0.1:3000"),
+        ] {
+            assert_eq!(manifest(&flags(given)), PathBuf::from(own_manifest), "{given}");
+            assert_eq!(address(&flags(given)), own_address, "{given}");
+        }
+    }
 }
