@@ -1,5 +1,6 @@
 //! The project's own host, driven by a guest that misbehaves.
 
+use crate::manifest::{self, NOBODY};
 use harness::redis::Redis;
 use harness::{DEPRESSED, Host, built, free_port, state, wait_until};
 use std::io::{Read, Write};
@@ -9,34 +10,13 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A manifest for the guest, in a folder with its state.
+/// Writes the manifest of the guest.
 fn guest(folder: &TempDir, allowed: &str) -> PathBuf {
-    let wasm = built("wasm32-wasip2/release/guest.wasm");
-    let manifest = format!(
-        r#"
-        spin_manifest_version = 2
-        [application]
-        name = "guest"
-        [variables]
-        colour = {{ default = "blue" }}
-        [[trigger.http]]
-        route = "/..."
-        component = "guest"
-        [component.guest]
-        source = "{}"
-        key_value_stores = ["default"]
-        allowed_outbound_hosts = ["{allowed}"]
-        variables = {{ colour = "{{{{ colour }}}}" }}
-        "#,
-        wasm.display()
-    );
-    let file = folder.path().join("spin.toml");
-    std::fs::write(&file, manifest).expect("written");
-    file
+    manifest::guest(folder, "guest", &["default"], allowed)
 }
 
 fn start(folder: &TempDir, flags: &[&str]) -> Host {
-    Host::start_manifest(&guest(folder, "http://127.0.0.1:1"), folder, flags)
+    Host::start_manifest(&guest(folder, NOBODY), folder, flags)
 }
 
 #[test]
@@ -110,7 +90,7 @@ fn unreachable_redis_fails_the_start_with_the_reason() {
         .expect("written");
     let output = Command::new(built("native/edge-host"))
         .args(["--listen", "127.0.0.1:0", "--runtime-config-file", &config.display().to_string(), "--from"])
-        .arg(guest(&state, "http://127.0.0.1:1"))
+        .arg(guest(&state, NOBODY))
         .output()
         .expect("the host runs");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -148,7 +128,7 @@ fn variables_come_from_the_manifest_and_the_command_line() {
     assert!(set.get("/variable?name=shape").body.contains("Undefined"));
     let output = Command::new(built("native/edge-host"))
         .args(["--variable", "color=red", "--from"])
-        .arg(guest(&state, "http://127.0.0.1:1"))
+        .arg(guest(&state, NOBODY))
         .output()
         .expect("the host runs");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -8,6 +8,7 @@
 mod calls;
 mod faults;
 mod guest;
+mod manifest;
 mod otel;
 mod platforms;
 mod soak;

@@ -1,46 +1,25 @@
 //! The host as strict as the platforms: components of WASI 0.2, interfaces, limits, regions, and counts of calls.
 
+use crate::manifest::{self, NOBODY};
 use harness::redis::Redis;
-use harness::{Host, built, free_port, state, store_file, wait_for, wait_until};
+use harness::{Host, free_port, state, store_file, wait_for, wait_until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A manifest for a guest's Wasm file, in a folder with its state.
-fn manifest(folder: &TempDir, wasm: &str, stores: &str, allowed: &str) -> PathBuf {
-    let manifest = format!(
-        r#"
-        spin_manifest_version = 2
-        [application]
-        name = "guest"
-        [variables]
-        colour = {{ default = "blue" }}
-        [[trigger.http]]
-        route = "/..."
-        component = "guest"
-        [component.guest]
-        source = "{}"
-        key_value_stores = [{stores}]
-        allowed_outbound_hosts = ["{allowed}"]
-        variables = {{ colour = "{{{{ colour }}}}" }}
-        "#,
-        built(&format!("wasm32-wasip2/release/{wasm}.wasm")).display()
-    );
-    let file = folder.path().join("spin.toml");
-    std::fs::write(&file, manifest).expect("written");
-    file
-}
-
 fn start(state: &TempDir, flags: &[&str]) -> Host {
-    Host::start_manifest(&manifest(state, "guest02", "\"default\"", "http://127.0.0.1:1"), state, flags)
+    Host::start_manifest(&manifest::guest(state, "guest02", &["default"], NOBODY), state, flags)
 }
 
 /// Returns what a host that refuses to start says.
-fn refusal(state: &TempDir, wasm: &str, stores: &str, flags: &[&str]) -> String {
-    let manifest = manifest(state, wasm, stores, "http://127.0.0.1:1");
-    format!("{:#}", Host::try_start_manifest(&manifest, state, flags).expect_err("refused"))
+fn refusal(state: &TempDir, name: &str, stores: &[&str], flags: &[&str]) -> String {
+    refusal_of(&manifest::guest(state, name, stores, NOBODY), state, flags)
+}
+
+fn refusal_of(manifest: &Path, state: &TempDir, flags: &[&str]) -> String {
+    format!("{:#}", Host::try_start_manifest(manifest, state, flags).expect_err("refused"))
 }
 
 /// Sends a request and hangs up once the first bytes of the answer are there.
@@ -131,7 +110,7 @@ fn guest_of_wasi_02_is_ended_at_its_timeout() {
 #[test]
 fn component_is_refused_with_every_interface_that_its_platform_lacks() {
     let state = state();
-    let error = refusal(&state, "guest", "\"default\"", &["--platform", "akamai-functions"]);
+    let error = refusal(&state, "guest", &["default"], &["--platform", "akamai-functions"]);
     let (imports, exports) = error.split_once("which the component imports; ").expect("both are named");
     assert!(imports.contains("akamai-functions does not offer "), "{error}");
     for missing in ["wasi:keyvalue/atomics@0.2.0-draft2", "spin:key-value/key-value@3.0.0", "wasi:http/types@0.3.0"] {
@@ -141,9 +120,9 @@ fn component_is_refused_with_every_interface_that_its_platform_lacks() {
     let expected = "akamai-functions calls wasi:http/incoming-handler@0.2, and the component exports \
                     wasi:http/handler@0.3.0";
     assert!(exports.contains(expected), "{error}");
-    let error = refusal(&state, "guest", "\"default\"", &["--end-with-response"]);
+    let error = refusal(&state, "guest", &["default"], &["--end-with-response"]);
     assert!(error.contains("are for components of WASI 0.2"), "{error}");
-    let error = refusal(&state, "guest02", "\"default\"", &["--platform", "spin-2.7"]);
+    let error = refusal(&state, "guest02", &["default"], &["--platform", "spin-2.7"]);
     assert!(error.contains("\"spin-2.7\" is none of spin-3.1, spin-3.6, "), "{error}");
 }
 
@@ -156,7 +135,7 @@ fn component_of_wasi_02_runs_on_every_platform() {
         assert_eq!(host.get("/key-value?store=default").status, 200, "{platform}");
     }
     let state = state();
-    let manifest = manifest(&state, "guest", "\"default\"", "http://127.0.0.1:1");
+    let manifest = manifest::guest(&state, "guest", &["default"], NOBODY);
     let host = Host::start_manifest(&manifest, &state, &["--platform", "spin-4.1"]);
     assert_eq!(host.get("/served").body, "1");
     assert_eq!(host.get("/served").body, "2");
@@ -170,9 +149,9 @@ fn clouds_take_one_store_and_no_runtime_configuration() {
     let config = config.display().to_string();
     for cloud in ["fermyon-cloud", "akamai-functions"] {
         let flags = ["--platform", cloud, "--runtime-config-file", &config];
-        let error = refusal(&state, "guest02", "\"default\"", &flags);
+        let error = refusal(&state, "guest02", &["default"], &flags);
         assert!(error.contains(&format!("{cloud} takes no runtime configuration")), "{error}");
-        let error = refusal(&state, "guest02", "\"default\", \"second\"", &["--platform", cloud]);
+        let error = refusal(&state, "guest02", &["default", "second"], &["--platform", cloud]);
         assert!(error.contains(&format!("{cloud} has no key-value store \"second\"")), "{error}");
     }
 }
@@ -221,6 +200,53 @@ fn cloud_limits_of_memory_and_bodies_and_the_header_of_the_caller() {
 }
 
 #[test]
+fn module_larger_than_a_cloud_takes_is_refused() {
+    for (cloud, limit) in [("fermyon-cloud", 100_000_000), ("akamai-functions", 52_428_800)] {
+        let state = state();
+        let wasm = state.path().join("large.wasm");
+        let manifest = manifest::source(&state, &wasm, &["default"], NOBODY);
+        // A file of holes: its size is all that is looked at, until that is allowed.
+        let sized = |bytes| std::fs::File::create(&wasm).and_then(|file| file.set_len(bytes)).expect("made");
+        sized(limit + 1);
+        let error = refusal_of(&manifest, &state, &["--platform", cloud]);
+        let sentence = format!("large.wasm has {} bytes; {cloud} takes packages of up to {limit} bytes", limit + 1);
+        assert!(error.contains(&sentence), "{error}");
+        sized(limit);
+        let error = refusal_of(&manifest, &state, &["--platform", cloud]);
+        assert!(error.contains("cannot load ") && !error.contains("takes packages"), "{error}");
+    }
+}
+
+/// A cloud's limit is 30 s, which is no time for a test: the same list with another number is enforced alike.
+#[test]
+fn request_is_ended_at_its_platforms_limit() {
+    let platforms = std::fs::read_to_string("docs/platforms.toml").expect("the list");
+    // Tables from the name to the next table of its kind.
+    let of = |name: &str| {
+        let table = platforms.split("[[platform]]").find(|table| table.contains(&format!("name = \"{name}\"")));
+        format!("[[platform]]{}", table.expect("listed"))
+    };
+    let cloud = of("akamai-functions").replace("request_seconds = 30", "request_seconds = 1");
+    let spin = format!("{}\n[platform.limits]\nrequest_seconds = 1\n", of("spin-4.1"));
+    for (guest, platform) in [("guest02", cloud), ("guest", spin)] {
+        assert!(platform.contains("request_seconds = 1\n"), "{platform}");
+        let state = state();
+        let file = state.path().join("platform.toml");
+        std::fs::write(&file, platform).expect("written");
+        let manifest = manifest::guest(&state, guest, &["default"], NOBODY);
+        let platform = format!("@{}", file.display());
+        let host = Host::start_manifest(&manifest, &state, &["--platform", &platform, "--request-timeout", "60s"]);
+        for path in ["/loop", "/sleep?ms=60000"] {
+            let start = Instant::now();
+            assert_eq!(host.get(path).status, 500, "{guest}: {path}");
+            let took = start.elapsed();
+            assert!((1..20).contains(&took.as_secs()), "{guest}: {path}: {took:?}");
+        }
+        assert_eq!(host.get("/sleep?ms=1").body, "slept", "{guest}");
+    }
+}
+
+#[test]
 fn outbound_requests_are_limited_by_the_hour() {
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = upstream.local_addr().expect("an address").port();
@@ -231,7 +257,7 @@ fn outbound_requests_are_limited_by_the_hour() {
         }
     });
     let state = state();
-    let manifest = manifest(&state, "guest02", "\"default\"", &format!("http://127.0.0.1:{port}"));
+    let manifest = manifest::guest(&state, "guest02", &["default"], &format!("http://127.0.0.1:{port}"));
     let host = Host::start_manifest(&manifest, &state, &["--platform", "fermyon-cloud"]);
     let fetch = format!("/fetch?url=http://127.0.0.1:{port}/");
     for _ in 0..500 {
@@ -329,7 +355,7 @@ mod needs_redis {
         let redis = Redis::start();
         let port = redis.port;
         let state = state();
-        let manifest = manifest(&state, "guest02", "\"default\"", &format!("redis://127.0.0.1:{port}"));
+        let manifest = manifest::guest(&state, "guest02", &["default"], &format!("redis://127.0.0.1:{port}"));
         let file = state.path().join("calls.jsonl");
         let host = Host::start_manifest(&manifest, &state, &["--calls-file", &file.display().to_string()]);
         let expected = "None Some([49]) 1 2 1 [\"two\"] [RedisResult::Int64(1), RedisResult::Nil, \
