@@ -1,7 +1,7 @@
 //! Rate limits, size limits, CORS, security headers, and encryption at rest.
 
-use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, API_KEY, SECRET, WEBHOOK_SECRET, token};
+use harness::supabase::{self, FakeSupabase, Reply};
+use harness::tokens::{API_KEY, WEBHOOK_SECRET, token};
 use harness::{DEPRESSED, Host, MANIC, Response, state};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -99,11 +99,7 @@ fn callers_are_counted_by_address_api_key_or_person() {
 
     let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state_of_people = state();
-    let project = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_jwt_secret={SECRET}"),
-    ];
+    let project = supabase::variables(&supabase.url);
     let variables: Vec<&str> = project.iter().map(String::as_str).chain(["rate_limit_predictions=1/day"]).collect();
     let by_person = host(&state_of_people, &variables, &[]);
     let of = |person: &str| {

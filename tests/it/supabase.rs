@@ -1,7 +1,7 @@
 //! Check-ins from a database, through a stand-in for PostgREST that says what a test has it say.
 
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SECRET, token};
+use harness::tokens::{ANON_KEY, token};
 use harness::{DEPRESSED, Host, MANIC, Response, demo_rows, runs_the_fast_module, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -189,14 +189,8 @@ fn concurrent_requests_of_one_instance_for_the_same_person_are_coalesced() {
     }
     let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
     let state = state();
-    let project = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_jwt_secret={SECRET}"),
-    ];
-    let flags = project.iter().flat_map(|variable| ["--variable", variable]);
-    let flags: Vec<&str> = flags.chain(["--max-instance-concurrent-reuse-count", "64"]).collect();
-    let host = Host::start_fast(&state, &flags);
+    let many_at_a_time = ["--max-instance-concurrent-reuse-count", "64"];
+    let host = Host::fast_with_supabase(&state, &supabase.url, &many_at_a_time);
     let bodies: Vec<Value> = std::thread::scope(|scope| {
         let ask = || scope.spawn(|| ask(&host, &supabase.url, ""));
         let asked: Vec<_> = (0..12).map(|_| ask()).collect();

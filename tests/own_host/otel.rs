@@ -1,7 +1,7 @@
 //! Telemetry through the host: a module that was built for it, and a stand-in for an OpenTelemetry collector.
 
 use harness::http::{read_request, write_json};
-use harness::supabase::{FakeSupabase, Reply};
+use harness::supabase::{self, FakeSupabase, Reply};
 use harness::tokens::token;
 use harness::{DEPRESSED, Host, built, state, wait_for, wait_until};
 use serde_json::{Value, json};
@@ -89,13 +89,9 @@ fn manifest(state: &TempDir) -> PathBuf {
 #[test]
 fn exporting_module_sends_spans_and_metrics_without_personal_data() {
     let (collector, supabase, state) = (Collector::start(), FakeSupabase::start(vec![Reply::Rows]), state());
-    let variables = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={}", harness::tokens::ANON_KEY),
-        format!("supabase_jwt_secret={}", harness::tokens::SECRET),
-        "protect_operations=false".to_owned(),
-    ];
-    let flags = variables.iter().flat_map(|variable| ["--variable", variable.as_str()]);
+    let project = supabase::variables(&supabase.url);
+    let variables = project.iter().map(String::as_str).chain(["protect_operations=false"]);
+    let flags = variables.flat_map(|variable| ["--variable", variable]);
     let flags: Vec<&str> = flags.chain(["--otlp-endpoint", collector.url.as_str()]).collect();
     let host = Host::start_manifest(&manifest(&state), &state, &flags);
 

@@ -8,7 +8,7 @@
 
 use crate::people::{DEPRESSED, EUTHYMIC, MANIC, MIXED, WITHOUT_CHECK_INS};
 use crate::process::{self, Launch, Output, Process};
-use crate::tokens;
+use crate::{supabase, tokens};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,13 +118,18 @@ impl Host {
 
     /// Starts the component with a Supabase project, whose tokens are signed with the tests' secret.
     pub fn with_supabase(state: &TempDir, url: &str, more: &[&str]) -> Host {
-        let project = [
-            format!("supabase_url={url}"),
-            format!("supabase_anon_key={}", tokens::ANON_KEY),
-            format!("supabase_jwt_secret={}", tokens::SECRET),
-        ];
+        Host::manifest_with_supabase(Path::new(&manifest()), state, url, more)
+    }
+
+    /// Starts the module for Spin 4.1 with such a project.
+    pub fn fast_with_supabase(state: &TempDir, url: &str, more: &[&str]) -> Host {
+        Host::manifest_with_supabase(Path::new(FAST), state, url, more)
+    }
+
+    fn manifest_with_supabase(manifest: &Path, state: &TempDir, url: &str, more: &[&str]) -> Host {
+        let project = supabase::variables(url);
         let project = project.iter().flat_map(|variable| ["--variable", variable]);
-        Host::start(state, &project.chain(more.iter().copied()).collect::<Vec<_>>())
+        Host::start_manifest(manifest, state, &project.chain(more.iter().copied()).collect::<Vec<_>>())
     }
 
     /// Starts the component; returns `None` if the host does not take these flags.

@@ -5,7 +5,7 @@
 
 use crate::http::{read_head, write_json};
 use crate::people::demo_rows;
-use crate::tokens::{SERVICE_KEY, unverified_claims};
+use crate::tokens::{ANON_KEY, SECRET, SERVICE_KEY, unverified_claims};
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -51,6 +51,11 @@ struct Shared {
     keys: Mutex<Reply>,
     requests: Mutex<Vec<String>>,
     key_requests: Mutex<Vec<String>>,
+}
+
+/// Returns the variables of a component that reads from a project, whose tokens are signed with the tests' secret.
+pub fn variables(url: &str) -> [String; 3] {
+    [format!("supabase_url={url}"), format!("supabase_anon_key={ANON_KEY}"), format!("supabase_jwt_secret={SECRET}")]
 }
 
 impl FakeSupabase {
