@@ -2,10 +2,13 @@
 
 mod needs_redis {
     use harness::redis::Redis;
-    use harness::supabase::{FakeSupabase, Reply};
+    use harness::supabase::{self, FakeSupabase, Reply};
     use harness::tokens::token;
-    use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, Response, TYPES, runs_the_fast_module, state, wait_until};
+    use harness::{
+        DEPRESSED, EUTHYMIC, FAST, Host, MANIC, PORTABLE, Response, TYPES, runs_the_fast_module, state, wait_until,
+    };
     use serde_json::json;
+    use std::path::Path;
     use std::time::Duration;
     use tempfile::TempDir;
 
@@ -75,12 +78,8 @@ mod needs_redis {
         for start in modules() {
             let (redis, state) = (Redis::start(), state());
             let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(700))]);
-            let url = format!("supabase_url={}", supabase.url);
-            let [anon, secret] = [
-                format!("supabase_anon_key={}", harness::tokens::ANON_KEY),
-                format!("supabase_jwt_secret={}", harness::tokens::SECRET),
-            ];
-            let host = host(start, &state, &redis, &[&url, &anon, &secret]);
+            let project = supabase::variables(&supabase.url);
+            let host = host(start, &state, &redis, &project.each_ref().map(String::as_str));
             let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
             let path = format!("/data/predictions/{DEPRESSED}");
             let ask = || host.request("GET", &path, &[("authorization", &bearer)]);
@@ -108,6 +107,40 @@ mod needs_redis {
             assert_eq!(host.request("DELETE", &format!("/data/predictions/{EUTHYMIC}"), &[]).status, 503);
             assert_eq!(host.get("/health/ready").json()["store"], "unavailable");
             wait_until(|| host.log().contains("could not be counted and are let through"));
+        }
+    }
+
+    #[test]
+    fn tls_is_spoken_where_the_certificate_is_trusted() {
+        let (folder, other_folder) = (state(), state());
+        let (redis, port, certificate) = Redis::start_with_tls(&folder);
+        let (_other, _, of_another) = Redis::start_with_tls(&other_folder);
+        let address = format!("rediss://localhost:{port}");
+        let variables = [
+            format!("redis_url={address}/1"),
+            format!("redis_address={address}"),
+            "rate_limit_predictions=1000/day".into(),
+        ];
+        let flags: Vec<&str> = variables.iter().flat_map(|variable| ["--variable", variable]).collect();
+        for manifest in if runs_the_fast_module() { &[PORTABLE, FAST][..] } else { &[PORTABLE] } {
+            let (trusting, suspicious) = (state(), state());
+            let host = Host::start_trusting(&certificate, Path::new(manifest), &trusting, &flags);
+            // Where a handshake took too long, nothing was counted.
+            wait_until(|| {
+                let answer = predictions(&host);
+                (answer.header("x-cache"), answer.header("ratelimit-limit")) == ("HIT", "1000")
+            });
+            assert_eq!(host.get("/health/ready").json()["counting"], "exact", "{manifest}");
+            drop(host);
+            assert!(redis.contents().contains("rate:predictions:"), "{manifest}");
+
+            redis.evaluate("redis.call('FLUSHDB')");
+            let host = Host::start_trusting(&of_another, Path::new(manifest), &suspicious, &flags);
+            let answer = predictions(&host);
+            assert_eq!((answer.status, answer.header("x-cache")), (200, "BYPASS"), "{manifest}");
+            assert_eq!(host.get("/health/ready").json()["store"], "unavailable", "{manifest}");
+            drop(host);
+            assert!(!redis.contents().contains("rate:"), "{manifest}");
         }
     }
 

@@ -144,6 +144,16 @@ impl Host {
 
     /// Starts the application of a manifest and waits until it listens. Errors with the host's output if it ends first.
     pub fn try_start_manifest(manifest: &Path, state: &TempDir, flags: &[&str]) -> Result<Host> {
+        Host::start_launch(Host::launch(manifest, state, flags)?, state)
+    }
+
+    /// Starts the module of a manifest on a machine that trusts the certificate authorities of a file, and no others.
+    pub fn start_trusting(authorities: &Path, manifest: &Path, state: &TempDir, flags: &[&str]) -> Host {
+        let launch = Host::launch(manifest, state, flags).map(|launch| launch.env("SSL_CERT_FILE", authorities));
+        launch.and_then(|launch| Host::start_launch(launch, state)).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn launch(manifest: &Path, state: &TempDir, flags: &[&str]) -> Result<Launch> {
         let on_spin = is_on_spin();
         let launch = if on_spin {
             Launch::spin()?
@@ -161,7 +171,10 @@ impl Host {
             launch = launch.args(["--platform", &platform]);
         }
         let flags = if on_spin { known_to_spin(flags) } else { flags.to_vec() };
-        let launch = launch.args(flags).current_dir(root()).stderr(Output::Collect).start_timeout(TIMEOUT);
+        Ok(launch.args(flags).current_dir(root()).stderr(Output::Collect).start_timeout(TIMEOUT))
+    }
+
+    fn start_launch(launch: Launch, state: &TempDir) -> Result<Host> {
         let process = launch.start()?;
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
         let address = process.address().to_owned();

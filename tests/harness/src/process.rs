@@ -156,6 +156,12 @@ impl Launch {
         self.args(["--quiet"])
     }
 
+    /// Sets a variable of the server's environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Launch {
+        self.command.env(name, value);
+        self
+    }
+
     /// Adds arguments of any kind.
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Launch {
         self.command.args(args);

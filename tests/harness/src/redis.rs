@@ -25,6 +25,30 @@ impl Redis {
         Redis::start_with(&[])
     }
 
+    /// Starts it with TLS too, for `localhost` on a port of its own. Returns that port, and its certificate's file.
+    pub fn start_with_tls(folder: &TempDir) -> (Redis, u16, PathBuf) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let file = |name: &str, text: String| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).expect("written");
+            file
+        };
+        let certificate = file("redis.crt", made.cert.pem());
+        let key = file("redis.key", made.signing_key.serialize_pem());
+        let port = free_port();
+        let redis = Redis::start_with(&[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &certificate.display().to_string(),
+            "--tls-key-file",
+            &key.display().to_string(),
+            "--tls-auth-clients",
+            "no",
+        ]);
+        (redis, port, certificate)
+    }
+
     /// Starts it with more of its own flags.
     pub fn start_with(flags: &[&str]) -> Redis {
         let port = free_port();
