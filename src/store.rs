@@ -52,8 +52,8 @@ impl Failure {
     /// The label in metrics.
     fn label(self) -> &'static str {
         match self {
-            Failure::CircuitOpen | Failure::TimedOut => "too slow",
-            Failure::WriteTimedOut | Failure::Error(_) => self.cause(),
+            Failure::CircuitOpen | Failure::TimedOut | Failure::WriteTimedOut => "too slow",
+            Failure::Error(error) => error.name(),
         }
     }
 
