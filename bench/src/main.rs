@@ -14,6 +14,7 @@ mod serve;
 mod server;
 mod simulate;
 mod simulate_limits;
+mod simulate_slots;
 mod start;
 mod turns;
 
@@ -29,7 +30,8 @@ use xtask::step::output;
 enum Command {
     #[command(flatten)]
     Benchmark(Benchmark),
-    /// Simulates how often the cache answers and the database is queried, and how near sampled rate limits come.
+    /// Simulates how often the cache answers, with so many slots, and the database is queried, and how near sampled
+    /// rate limits come.
     Simulate,
 }
 
@@ -59,6 +61,7 @@ fn run() -> Result<ExitCode> {
         Command::Benchmark(Benchmark::Start) => start::run()?,
         Command::Simulate => {
             simulate::run()?;
+            simulate_slots::run()?;
             simulate_limits::run()?;
         }
     }

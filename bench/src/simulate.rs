@@ -11,39 +11,39 @@ use fastrand::Rng;
 use std::path::Path;
 
 const PEOPLE: usize = 5_000;
-const DAYS: usize = 7;
-const DAY: f64 = 86_400.0;
-const HOUR: f64 = 3_600.0;
-const SEED: u64 = 20_260_131;
+pub(crate) const DAYS: usize = 7;
+pub(crate) const DAY: f64 = 86_400.0;
+pub(crate) const HOUR: f64 = 3_600.0;
+pub(crate) const SEED: u64 = 20_260_131;
 /// Times to live of an entry in the cache, in seconds.
 const TTLS: [f64; 8] = [60.0, 300.0, 900.0, 3_600.0, 4.0 * HOUR, 12.0 * HOUR, DAY, 7.0 * DAY];
 /// The outbound requests that Fermyon Cloud allows an application in an hour.
-const OUTBOUND_AN_HOUR: f64 = 500.0;
+pub(crate) const OUTBOUND_AN_HOUR: f64 = 500.0;
 
 /// The habits of people and their clinicians.
 #[derive(Clone, Copy)]
-struct Habits {
+pub(crate) struct Habits {
     /// Times a day that somebody opens the app beside checking in, from 7 to 23 o'clock.
-    opens: f64,
+    pub(crate) opens: f64,
     /// Requests of each visit: the app asks again when a view is opened.
-    requests: usize,
+    pub(crate) requests: usize,
     /// Times a week that a clinician looks at somebody, with a token of their own, which is answered past the cache.
-    clinicians: f64,
+    pub(crate) clinicians: f64,
     /// People check in, which removes their predictions from the cache.
-    check_in: bool,
+    pub(crate) check_in: bool,
 }
 
-const HABITS: Habits = Habits { opens: 3.0, requests: 2, clinicians: 1.0, check_in: true };
+pub(crate) const HABITS: Habits = Habits { opens: 3.0, requests: 2, clinicians: 1.0, check_in: true };
 
 /// The regions that answer, and their stores.
 #[derive(Clone, Copy)]
-struct Stores {
+pub(crate) struct Stores {
     regions: usize,
     /// All regions have one store.
     shared: bool,
 }
 
-const ONE_REGION: Stores = Stores { regions: 1, shared: true };
+pub(crate) const ONE_REGION: Stores = Stores { regions: 1, shared: true };
 /// The deployments of the table.
 const DEPLOYMENTS: [(&str, Stores); 3] = [
     ("1 region", ONE_REGION),
@@ -125,7 +125,7 @@ fn plot_people_served() -> Result<()> {
 }
 
 /// Formats a time to live in its largest unit.
-fn in_words(ttl: f64) -> String {
+pub(crate) fn in_words(ttl: f64) -> String {
     match ttl {
         ttl if ttl < HOUR => format!("{:.0} min", ttl / 60.0),
         ttl if ttl < DAY => format!("{:.0} h", ttl / HOUR),
@@ -134,7 +134,7 @@ fn in_words(ttl: f64) -> String {
 }
 
 /// An event in a person's week.
-enum Event {
+pub(crate) enum Event {
     /// A request of theirs through a region.
     Request(usize),
     /// A check-in; the database's webhook reaches every region.
@@ -186,7 +186,7 @@ fn simulate(habits: Habits, stores: Stores, ttl: f64) -> Outcome {
 }
 
 /// Returns the events of one person's week, in no order.
-fn events(habits: Habits, stores: Stores, home: usize, random: &mut Rng) -> Vec<(f64, Event)> {
+pub(crate) fn events(habits: Habits, stores: Stores, home: usize, random: &mut Rng) -> Vec<(f64, Event)> {
     let mut events = Vec::new();
     for day in 0..DAYS {
         let midnight = day as f64 * DAY;

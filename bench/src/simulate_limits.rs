@@ -1,4 +1,4 @@
-//! `cargo xtask simulate`, second part: rate limits that are sampled in a key-value store without counters, with a
+//! `cargo xtask simulate`, third part: rate limits that are sampled in a key-value store without counters, with a
 //! virtual clock. The code that decides is the service's own.
 
 use anyhow::{Result, ensure};

@@ -82,7 +82,7 @@ pub(crate) enum Command {
         #[arg(default_value_t = 500, value_parser = value_parser!(u32).range(1..))]
         examples: u32,
     },
-    /// Simulates how often the cache answers and how often the database is queried, by people's habits.
+    /// Simulates how often the cache answers, how many slots it takes, and how often the database is queried.
     Simulate,
     /// Checks licences, bans, sources and, if their database can be reached, advisories.
     Audit,
