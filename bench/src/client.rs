@@ -4,6 +4,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A request with this header is the last of its connection, and the time to connect counts towards the next one.
@@ -68,6 +70,30 @@ pub(crate) fn load(
 /// Sends one request on a connection of its own; returns the body of the answer.
 pub(crate) fn once(address: &str, request: &[u8]) -> Result<Vec<u8>> {
     Connection::open(address)?.exchange(request).map(<[u8]>::to_vec)
+}
+
+/// Sends the request of each of these turns once, on some connections.
+pub(crate) fn each(
+    address: &str,
+    request: &(dyn Fn(usize) -> Vec<u8> + Sync),
+    connections: usize,
+    turns: Range<usize>,
+) -> Result<()> {
+    let next = AtomicUsize::new(turns.start);
+    let send = || {
+        let mut connection = Connection::open(address)?;
+        loop {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            if turn >= turns.end {
+                return Ok(());
+            }
+            connection.exchange(&request(turn))?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(send)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })
 }
 
 /// Sends requests on one connection until a time; returns how long each answer took.

@@ -1,10 +1,11 @@
-//! `cargo xtask bench curves`: how the time of an answer grows with its work, plotted into `docs/plots`.
+//! `cargo xtask bench curves`: how the time of an answer grows with its work, and that the store does not grow with the
+//! people who ask, plotted into `docs/plots`.
 
 use crate::client::{self, Figures, milliseconds};
 use crate::component::{self, Model};
 use crate::plot::{Plot, Scale, Series};
 use crate::server::{MANIFEST, OwnHost, Server};
-use crate::{PLOTS, PREDICTIONS, forest, get, machine};
+use crate::{PLOTS, PREDICTIONS, forest, get, machine, project};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +25,23 @@ const CHECKINS: [usize; 7] = [1, 2, 5, 10, 20, 40, 60];
 const ENTRIES: [usize; 7] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 /// The size of an entry, which is that of a person's predictions.
 const ENTRY_BYTES: usize = 3_000;
+/// The numbers of people who have asked when the store is measured.
+const PEOPLE: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
+/// One person in so many has changed a check-in, which writes a generation.
+const PEOPLE_PER_CHANGE: usize = 10;
+const CONNECTIONS_OF_PEOPLE: usize = 8;
+/// The most keys of a store with the 400 slots of `spin.toml`: predictions, generations, jobs, tokens, tables of
+/// limits, and the metrics, the key set and the sweep. Here nobody has jobs, tokens or limits.
+const MAX_KEYS: usize = 400 + 400 + 50 + 64 + 4 + 3;
+/// So many people take all slots.
+const PEOPLE_WHO_FILL: usize = 10_000;
+/// However many more ask, the store's files become at most so many times as large.
+const MAX_GROWTH: f64 = 1.5;
+const WEBHOOK_SECRET: &str = "a secret of the benchmarks";
 const CONNECTIONS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+/// The store's files in a host's folder.
+const STORE_FILE: &str = "sqlite_key_value.db";
+const JOURNAL_FILE: &str = "sqlite_key_value.db-wal";
 const ROUNDS: usize = 3;
 const TIME: Duration = Duration::from_secs(1);
 
@@ -43,19 +60,20 @@ pub(crate) fn run() -> Result<()> {
     let models = TREES.map(|trees| Model { name: model_name(trees), file: file.clone(), rounds: Some(trees) });
     let with_trees = component::build(&toolchain, &folder, &models)?;
 
-    println!("==> measuring: leave the machine alone for five minutes");
+    println!("==> measuring: leave the machine alone for seven minutes");
     println!("{}\n", machine());
     std::fs::create_dir_all(PLOTS)?;
     let start = |manifest: &Path| OwnHost { manifest, variables: &VARIABLES, ..OwnHost::new(&program) }.start();
     forest_curves(&start(&with_trees)?)?;
     request_curves(&start(MANIFEST.as_ref())?)?;
+    people_curve(&program, &python)?;
     let mut entries = Vec::new();
     for count in ENTRIES {
         let server = start(MANIFEST.as_ref())?;
         // The first answer makes the file.
         client::once(server.address(), &get(PREDICTIONS))?;
         let state = server.state().context("the host has a state")?;
-        fill(&python, &state.join("sqlite_key_value.db"), count)?;
+        fill(&python, &state.join(STORE_FILE), count)?;
         entries.push((count, best(&server, &get(PREDICTIONS), 1)?));
     }
     curve("entries", "A cached answer beside so many entries in the store (SQLite)", "entries", &entries)
@@ -75,6 +93,86 @@ fn request_curves(server: &Server) -> Result<()> {
     curve("check-ins", "POST /data/predictions with so many check-ins, a window of 30 days", "check-ins", &checkins)?;
     let connections = points(CONNECTIONS, |connections| best(server, &get(PREDICTIONS), connections))?;
     curve("connections", "A cached answer on so many connections", "connections", &connections)
+}
+
+/// The size of a store.
+struct StoreSize {
+    keys: usize,
+    file_bytes: u64,
+    /// It stays as long as it once was.
+    journal_bytes: u64,
+}
+
+impl StoreSize {
+    fn bytes(&self) -> f64 {
+        (self.file_bytes + self.journal_bytes) as f64
+    }
+}
+
+/// Has more and more people ask, and plots the size of the store and the time of a cached answer. Errors if the store
+/// grows once its slots are taken.
+fn people_curve(program: &Path, python: &Path) -> Result<()> {
+    let project = format!("supabase_url={}", project::start()?);
+    let webhook = format!("webhook_secret={WEBHOOK_SECRET}");
+    let source = [&project, "supabase_anon_key=anon", "supabase_service_key=service", "auth_mode=off", &webhook];
+    let server = OwnHost { variables: &[&source[..], &VARIABLES].concat(), ..OwnHost::new(program) }.start()?;
+    let state = server.state().context("the host has a state")?;
+    let (mut asked, mut answers, mut sizes) = (0, Vec::new(), Vec::new());
+    for people in PEOPLE {
+        let ask = |number: usize| get(&format!("/data/predictions/{}", project::person(number)));
+        client::each(server.address(), &ask, CONNECTIONS_OF_PEOPLE, asked..people)?;
+        let change = |number: usize| check_in_change(&project::person(number * PEOPLE_PER_CHANGE));
+        let changes = asked.div_ceil(PEOPLE_PER_CHANGE)..people.div_ceil(PEOPLE_PER_CHANGE);
+        client::each(server.address(), &change, CONNECTIONS_OF_PEOPLE, changes)?;
+        asked = people;
+        sizes.push((people, store_size(python, state)?));
+        answers.push((people, best(&server, &ask(people - 1), 1)?));
+    }
+    println!(
+        "\nThe store (SQLite) after so many people asked: at most {MAX_KEYS} keys, and flat once its slots are taken"
+    );
+    println!("\n| people | keys | file, KiB | journal, KiB |\n| --- | --- | --- | --- |");
+    for (people, StoreSize { keys, file_bytes, journal_bytes }) in &sizes {
+        println!("| {people} | {keys} | {} | {} |", file_bytes / 1024, journal_bytes / 1024);
+    }
+    let line = |of: fn(&StoreSize) -> f64| sizes.iter().map(|(people, size)| (*people as f64, of(size))).collect();
+    let series: [Series; 3] = [
+        ("keys".to_owned(), line(|size| size.keys as f64)),
+        ("KiB of the file".to_owned(), line(|size| size.file_bytes as f64 / 1024.0)),
+        ("KiB of its journal".to_owned(), line(|size| size.journal_bytes as f64 / 1024.0)),
+    ];
+    let plot = Plot {
+        title: "The store after so many people asked (SQLite, 400 slots)",
+        x: ("people", Scale::Logarithmic),
+        y: ("keys, KiB", Scale::Logarithmic),
+    };
+    plot.draw(&Path::new(PLOTS).join("store.svg"), &series)?;
+    curve("people", "A cached answer after so many people asked (SQLite, 400 slots)", "people", &answers)?;
+    ensure!(sizes.iter().all(|(_, size)| size.keys <= MAX_KEYS), "the store has more than {MAX_KEYS} keys");
+    let full = sizes.iter().find(|(people, _)| *people == PEOPLE_WHO_FILL).context("nobody filled the slots")?;
+    let limit = full.1.bytes() * MAX_GROWTH;
+    ensure!(sizes.iter().all(|(_, size)| size.bytes() <= limit), "the store grows with the people who ask");
+    Ok(())
+}
+
+/// Returns the request of the database's webhook after a change of a person's check-ins.
+fn check_in_change(person: &str) -> Vec<u8> {
+    let body =
+        format!(r#"{{"type":"INSERT","table":"check_ins","record":{{"user_id":"{person}"}},"old_record":null}}"#);
+    let head = "POST /hooks/check-ins HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let length = body.len();
+    format!("{head}x-webhook-secret: {WEBHOOK_SECRET}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// Returns the size of the store in a host's folder.
+fn store_size(python: &Path, state: &Path) -> Result<StoreSize> {
+    let code = "import sqlite3, sys\n\
+        store = sqlite3.connect(sys.argv[1], timeout=60)\n\
+        print(store.execute('SELECT count(*) FROM spin_key_value').fetchone()[0])";
+    let counted = step::output(python, &["-c", code, &state.join(STORE_FILE).display().to_string()]);
+    let keys = counted.and_then(|count| count.trim().parse().ok()).context("the store's keys cannot be counted")?;
+    let bytes = |name: &str| -> Result<u64> { Ok(std::fs::metadata(state.join(name))?.len()) };
+    Ok(StoreSize { keys, file_bytes: bytes(STORE_FILE)?, journal_bytes: bytes(JOURNAL_FILE)? })
 }
 
 /// Measures at each count.

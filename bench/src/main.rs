@@ -10,6 +10,7 @@ mod inference;
 mod limit;
 mod log;
 mod plot;
+mod project;
 mod serve;
 mod server;
 mod simulate;

@@ -14,7 +14,8 @@ pub enum Benchmark {
     Serve,
     /// Times first answers of a server and of an instance, and counts answers that stall, beside the same servers.
     Start,
-    /// Plots how the time of an answer grows with trees, rows, check-ins, connections and entries (needs Python 3).
+    /// Plots how the time of an answer grows with trees, rows, check-ins, connections and entries, and that the store
+    /// does not grow with people (needs Python 3).
     Curves,
     /// Times the Open Inference Protocol beside MLServer (needs Python 3).
     Inference,
