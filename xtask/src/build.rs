@@ -35,7 +35,8 @@ pub fn run(otel: bool) -> Result<()> {
     Ok(())
 }
 
-/// Builds the module that hands spans and counts to the host; returns the file, which later builds leave alone.
+/// Builds the module that hands spans and counts to the host; returns the file, which later builds leave alone. It is
+/// for a Spin of one's own, and may be larger than the others.
 pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
     let mut build = toolchain.cargo_build()?;
     build.args(["--package", FAST.0, "--features", "otel"]);
@@ -44,7 +45,8 @@ pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let file = folder.join(FAST.1);
     std::fs::copy(wasm_folder(&target()).join(FAST.1), &file)?;
-    check_size(&file)?;
+    // No cloud has the interface, so no edge location fetches it.
+    println!("    {}: {} bytes", file.display(), size(&file)?);
     Ok(file)
 }
 
