@@ -12,7 +12,7 @@ use crate::http::headers::{bearer_token, single_header};
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::store::Store;
+use crate::store::{Failure, Store};
 use crate::supabase::{Credential, Token};
 use http::HeaderMap;
 use key_set::KeySetCache;
@@ -106,7 +106,7 @@ impl<P: Platform> Access<P> {
                 let token = token.as_ref().ok_or(Problem::NoToken)?;
                 let holder = self.tokens.check(&self.key_set, signing, project, token, deadline).await?;
                 let identity = match &holder {
-                    Holder::Person(user_id) => format!("subject:{user_id}"),
+                    Holder::Person(user_id) => identity_of(*user_id),
                     Holder::Other(subject) => format!("subject:{subject}"),
                     Holder::Service => "service".to_owned(),
                 };
@@ -114,6 +114,11 @@ impl<P: Platform> Access<P> {
             }
         };
         Ok(Caller { who, token, identity })
+    }
+
+    /// Deletes what the store remembers of a person's tokens; returns how many there were.
+    pub(crate) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
+        self.tokens.erase(person).await
     }
 
     /// Names the address that a request comes from, for those who do not say who they are: the host's word, or a
@@ -137,6 +142,11 @@ impl<P: Platform> Access<P> {
             None => "address:unknown".to_owned(),
         }
     }
+}
+
+/// The identity of a person who says who they are.
+fn identity_of(person: UserId) -> String {
+    format!("subject:{person}")
 }
 
 /// Errors if the request has not one of this deployment's API keys; else returns the caller's identity.

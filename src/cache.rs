@@ -1,26 +1,44 @@
-//! The prediction cache: one entry a person and window, in the platform's key-value store.
+//! The prediction cache: a value a person, with the predictions for each window that was asked for.
 //!
-//! An entry holds the predictions of every type, so any subset of types is a hit. A key-value store has no expiry, so
-//! the entry carries its own. The key carries a fingerprint of everything else that an answer depends on, models and
-//! code, so a new release never serves an old release's answer. Whatever is wrong with the store or an entry, an answer
-//! is computed: the cache never fails a request, and the store never holds one up for long where that can be helped.
+//! An entry holds the predictions of every type for one window, so any subset of types is a hit. It carries the time at
+//! which it expires, and a fingerprint of everything else that an answer depends on, models and code, so a new release
+//! never serves an old release's answer. In a key-value store a person's value has a slot that others may share, and
+//! says whose it is: a neighbour's is a miss. Whatever is wrong with the store or a value, an answer is computed: the
+//! cache never fails a request, and the store never holds one up for long where that can be helped.
 //!
-//! A person has a *generation*, a random text in the store, and an entry carries the one that was read before the
-//! check-ins it was made from. To invalidate is to write a new generation: from then on every entry of an older one,
-//! also one whose write is still under way in another instance, is a miss. A request therefore reads two keys, at once.
-//! The store has to show the new generation: where a replica lags behind, an old entry is served for as long as the
-//! lag, and never beyond its time to live.
+//! **Invalidation.** Each slot, with Redis each person, has a *generation*, a random text under a key that invalidators
+//! alone write. An entry carries the generation that was read before the check-ins that it was made from. To invalidate
+//! a person is to write a new generation, and nothing else. After that write no answer comes from check-ins that were
+//! read before it:
+//!
+//! 1. A request that begins after the write reads the new generation, or a later one, and serves only entries that
+//!    carry the same.
+//! 2. An entry that carries it was made by a request that had read it before it asked for the check-ins, hence after
+//!    the write. Generations are random, so none comes back.
+//! 3. Whatever a late writer puts into the slot, it is an entry of the generation that it has read, or of one that was
+//!    there before: by (1) nobody serves it. It may replace entries of the new one: a miss, and no more.
+//!
+//! Neighbours in a slot share its generation, so an invalidation of one may cost the other a prediction. The store has
+//! to show the new generation: where a replica lags behind, an old entry is served for as long as the lag, and never
+//! beyond its time to live. `cache/interleavings.rs` tries every order of the steps of readers, writers and
+//! invalidators.
 //!
 //! With Redis, requests that miss the same entry at the same time ask the database once between them, whatever instance
 //! they are in: the first takes a *lease*, and the others wait for its entry.
 
+#[cfg(test)]
+mod interleavings;
+mod slot;
+
+pub use slot::Slot;
+
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::ids::{UserId, WindowDays};
+use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue};
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
-use crate::store::{Failure, ReadAlong, Store};
+use crate::store::{Failure, Kind, ReadAlong, Store};
 use crate::telemetry::log;
 use crate::time::{elapsed_since, rfc3339_seconds};
 use bipolar_edge_models::{FINGERPRINT, MODELS};
@@ -33,8 +51,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// No entry that this service writes is longer; a longer one is not worth parsing.
-const MAX_ENTRY_BYTES: usize = 1 << 20;
 /// Redis keeps a generation for longer than any entry of an older one: both have a day at most.
 const GENERATION_KEPT: Duration = Duration::from_secs(3 * 86_400);
 /// The time for which others wait for whoever has the lease: their instance may have ended.
@@ -50,9 +66,9 @@ pub(crate) const CODE_FINGERPRINT: &str = env!("CODE_FINGERPRINT");
 /// The predictions about one person and window.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Entry {
-    /// The entry's own key, so that one copied to another key is not served from there.
-    key: String,
-    /// The person's generation when the check-ins were asked for; empty if there was none.
+    /// The fingerprint of what the answer depends on besides check-ins.
+    fingerprint: String,
+    /// The generation when the check-ins were asked for; empty if there was none.
     generation: String,
     /// Milliseconds since 1970-01-01 UTC.
     made_at: i64,
@@ -112,36 +128,24 @@ pub(crate) enum Lookup {
 /// The place of an entry in the store.
 #[derive(Debug)]
 pub(crate) struct CacheSlot {
-    key: String,
-    generation_key: String,
-    /// The person's generation, read before their check-ins.
+    keys: [String; 2],
+    /// The person's hash.
+    person: String,
+    window: u8,
+    fingerprint: String,
+    /// The generation, read before the check-ins.
     pub(crate) generation: String,
     /// The bytes of an entry that has expired, not too long ago: better than an error.
     stale: Option<Vec<u8>>,
+    /// The person's entries for other windows that are served still.
+    others: Vec<(u8, Vec<u8>)>,
     /// This request has the lease, which it must give back.
     has_lease: Cell<bool>,
 }
 
 impl CacheSlot {
     fn lease_key(&self) -> String {
-        format!("lease:{}", self.key)
-    }
-}
-
-/// A person in the store's keys.
-struct PersonKeys(String);
-
-impl PersonKeys {
-    fn hash<P: Platform>(store: &Store<P>, user_id: UserId) -> PersonKeys {
-        PersonKeys(store.hash_person(user_id))
-    }
-
-    fn generation(&self) -> String {
-        format!("generation:{}", self.0)
-    }
-
-    fn entry(&self, window: WindowDays, fingerprint: &str) -> String {
-        format!("predictions:{}:{}:{fingerprint}", self.0, window.get())
+        format!("lease:{}:{}", self.person, self.window)
     }
 }
 
@@ -170,11 +174,11 @@ impl<P: Platform> PredictionCache<P> {
         format!("{}{:016x}", self.release, configured.finish())
     }
 
-    /// The keys of the entry that answers a request, and of the person's generation; `None` if the cache is off.
+    /// The keys of the slot that answers a request, and of its generation; `None` if nothing is kept.
     pub(crate) fn keys(&self, settings: &Settings, request: &PredictionRequest) -> Option<[String; 2]> {
-        settings.cache_ttl?;
-        let person = PersonKeys::hash(&self.store, request.user_id);
-        Some([person.entry(request.options.window, &self.fingerprint(settings)), person.generation()])
+        settings.cache_ttl.filter(|_| self.store.keeps_predictions())?;
+        let person = self.store.hash_person(request.user_id);
+        Some([Kind::Predictions, Kind::Generation].map(|kind| self.store.key(kind, &person)))
     }
 
     /// Looks up the entry that answers a request. Reads nothing that was read along with something else.
@@ -184,10 +188,13 @@ impl<P: Platform> PredictionCache<P> {
         request: &PredictionRequest,
         read_along: Option<ReadAlong>,
     ) -> Lookup {
-        let Some(keys) = self.keys(settings, request) else { return Lookup::Bypass };
-        let values = match read_along.filter(|read| read.keys == keys) {
-            Some(read) => Ok(Vec::from(read.values)),
-            None => self.store.get_all(&keys.each_ref().map(String::as_str)).await,
+        let (keys, values) = match read_along {
+            Some(ReadAlong { keys, values }) => (keys, Ok(Vec::from(values))),
+            None => {
+                let Some(keys) = self.keys(settings, request) else { return Lookup::Bypass };
+                let values = self.store.get_all(&keys.each_ref().map(String::as_str)).await;
+                (keys, values)
+            }
         };
         values.map_or_else(
             |failure| {
@@ -198,26 +205,38 @@ impl<P: Platform> PredictionCache<P> {
         )
     }
 
-    /// Decides if the values of an entry and a generation answer a request.
+    /// Decides if the values of a slot and its generation answer a request.
     fn judge(
         &self,
         settings: &Settings,
         request: &PredictionRequest,
-        [key, generation_key]: [String; 2],
+        keys: [String; 2],
         values: Vec<Option<Vec<u8>>>,
     ) -> Lookup {
         let mut values = values.into_iter();
-        let (entry, generation) = (values.next().flatten(), values.next().flatten());
+        let (value, generation) = (values.next().flatten(), values.next().flatten());
         // A text that this service did not write is no generation that an entry has.
         let generation = generation.map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let bytes = entry.and_then(|bytes| self.store.open(&key, bytes)).unwrap_or_default();
-        let entry = Entry::parse(&bytes, &key, &generation).filter(|entry| entry.serves(&request.options));
+        let value = value.and_then(|value| self.store.open(&keys[0], value)).unwrap_or_default();
+        let (person, fingerprint) = (self.store.hash_person(request.user_id), self.fingerprint(settings));
+        let window = request.options.window.get();
+        let slot = Slot::parse(&value).filter(|slot| slot.person == person);
+        let bytes = slot.as_ref().and_then(|slot| slot.entry(window)).unwrap_or_default();
+        let entry = Entry::parse(bytes, &fingerprint, &generation).filter(|entry| entry.serves(&request.options));
         let stale = match entry {
             Some(entry) if entry.expired_for() == Duration::ZERO => return Lookup::Hit(entry),
-            Some(entry) if entry.expired_for() < settings.cache_stale => Some(bytes),
+            Some(entry) if entry.expired_for() < settings.cache_stale => Some(bytes.to_vec()),
             _ => None,
         };
-        Lookup::Miss(CacheSlot { key, generation_key, generation, stale, has_lease: Cell::default() })
+        let entries = slot.map_or_else(Vec::new, |slot| slot.entries).into_iter();
+        let is_kept = |bytes: &[u8]| {
+            let entry = Entry::parse(bytes, &fingerprint, &generation);
+            entry.is_some_and(|entry| entry.expired_for() == Duration::ZERO)
+        };
+        let others = entries.filter(|(other, bytes)| *other != window && is_kept(bytes));
+        let others = others.map(|(other, bytes)| (other, bytes.to_vec())).collect();
+        let has_lease = Cell::default();
+        Lookup::Miss(CacheSlot { keys, person, window, fingerprint, generation, stale, others, has_lease })
     }
 
     /// Takes the lease of a slot, or waits for the entry of the request that has it. Returns `None` if the database
@@ -244,11 +263,10 @@ impl<P: Platform> PredictionCache<P> {
         let wait_until = Deadline::new(Instant::now(), LEASE.min(deadline.remaining() / 2));
         while !wait_until.has_passed() {
             self.platform.sleep(LEASE_POLL_INTERVAL).await;
-            let keys = [slot.key.as_str(), &slot.generation_key, &lease];
+            let keys = [slot.keys[0].as_str(), &slot.keys[1], &lease];
             let Ok(mut values) = self.store.get_all(&keys).await else { break };
             let is_leased = values.pop().flatten().is_some();
-            let keys = [slot.key.clone(), slot.generation_key.clone()];
-            if let Lookup::Hit(entry) = self.judge(settings, request, keys, values) {
+            if let Lookup::Hit(entry) = self.judge(settings, request, slot.keys.clone(), values) {
                 return Some(entry);
             }
             if !is_leased {
@@ -269,36 +287,50 @@ impl<P: Platform> PredictionCache<P> {
     /// The entry that expired not too long ago, if the person was not invalidated since it was looked up.
     pub(crate) async fn stale(&self, slot: &CacheSlot) -> Option<Entry> {
         let bytes = slot.stale.as_ref()?;
-        let generation = self.store.get(&slot.generation_key).await.ok()?;
+        let generation = self.store.get(&slot.keys[1]).await.ok()?;
         let is_same = generation.unwrap_or_default() == slot.generation.as_bytes();
-        if is_same { Entry::parse(bytes, &slot.key, &slot.generation) } else { None }
+        if is_same { Entry::parse(bytes, &slot.fingerprint, &slot.generation) } else { None }
     }
 
-    /// Invalidates every prediction about a person, whatever instance made it or is still writing it. Returns the
-    /// number of entries that there were. Errors if the store does not take the new generation.
-    pub(crate) async fn invalidate(&self, settings: &Settings, user_id: UserId) -> Result<usize, Problem> {
-        let failed = |failure: Failure| {
+    /// Invalidates every prediction about a person, whatever instance made it or is still writing it. Errors if the
+    /// store does not take the new generation.
+    pub(crate) async fn invalidate(&self, user_id: UserId) -> Result<(), Problem> {
+        if !self.store.keeps_predictions() {
+            return Ok(());
+        }
+        let generation = Uuid::new_v4().to_string();
+        let key = self.store.key(Kind::Generation, &self.store.hash_person(user_id));
+        self.store.set(&key, generation.as_bytes(), GENERATION_KEPT).await.map_err(|failure| {
             let message = "a person's predictions could not be invalidated";
             log::warning("not_invalidated", message, failure.cause());
             Problem::StoreUnavailable
-        };
-        let person = PersonKeys::hash(&self.store, user_id);
-        let generation = Uuid::new_v4().to_string();
-        self.store.set(&person.generation(), generation.as_bytes(), GENERATION_KEPT).await.map_err(failed)?;
-        // None of these can be served any more: to delete them is to keep no more of a person than is needed.
-        let fingerprint = self.fingerprint(settings);
-        let entries: Vec<String> = WindowDays::all().map(|window| person.entry(window, &fingerprint)).collect();
-        Ok(self.store.uncounted().delete_all(&entries).await)
+        })
+    }
+
+    /// Deletes what the store holds of a person, who must have been invalidated before; returns the number of entries.
+    pub(crate) async fn erase(&self, user_id: UserId) -> Result<usize, Failure> {
+        if !self.store.keeps_predictions() {
+            return Ok(0);
+        }
+        let person = self.store.hash_person(user_id);
+        let key = self.store.key(Kind::Predictions, &person);
+        let value = self.store.get_sealed(&key).await?.unwrap_or_default();
+        let Some(slot) = Slot::parse(&value).filter(|slot| slot.person == person) else { return Ok(0) };
+        self.store.uncounted().delete_all(&[key]).await?;
+        Ok(slot.entries.len())
     }
 
     /// Writes an entry once the response has left, and gives back the lease.
     pub(crate) fn write_later(&self, settings: &Settings, slot: &CacheSlot, entry: &Entry) {
         let Ok(bytes) = serde_json::to_vec(entry) else { return self.release_later(slot) };
-        let (store, key) = (self.store.clone(), entry.key.clone());
+        let mut entries = vec![(slot.window, bytes.as_slice())];
+        entries.extend(slot.others.iter().map(|(window, bytes)| (*window, bytes.as_slice())));
+        let (store, key, value) = (self.store.clone(), slot.keys[0].clone(), Slot::render(&slot.person, &entries));
+        // The others expire before this one does, and are not served after that.
         let keep = settings.cache_ttl.unwrap_or_default() + settings.cache_stale;
         let lease = slot.has_lease.take().then(|| slot.lease_key());
         self.platform.spawn(async move {
-            if let Err(failure) = store.set_sealed(&key, &bytes, keep).await {
+            if let Err(failure) = store.set_sealed(&key, &value, keep).await {
                 failure.warn("cache_not_written", "the prediction cache could not be written");
             }
             if let Some(lease) = lease {
@@ -309,14 +341,11 @@ impl<P: Platform> PredictionCache<P> {
 }
 
 impl Entry {
-    /// Parses an entry, or returns `None` if it is corrupt, foreign or invalidated: each is a miss.
-    pub fn parse(bytes: &[u8], key: &str, generation: &str) -> Option<Entry> {
-        if bytes.len() > MAX_ENTRY_BYTES {
-            return None;
-        }
+    /// Parses an entry, or returns `None` if it is corrupt, of another release or invalidated: each is a miss.
+    pub fn parse(bytes: &[u8], fingerprint: &str, generation: &str) -> Option<Entry> {
         let entry: Entry = serde_json::from_slice(bytes).ok()?;
         let is_whole = |predictions: &[Box<RawValue>]| predictions.len() == MODELS.len();
-        let fits = entry.key == key
+        let fits = entry.fingerprint == fingerprint
             && entry.generation == generation
             && is_whole(&entry.predictions)
             && entry.per_checkin.iter().all(|checkin| is_whole(&checkin.predictions));
@@ -331,9 +360,10 @@ impl Entry {
         predictions: PredictionSet,
     ) -> Entry {
         let now = Timestamp::now();
-        let (key, generation) = slot.map_or_else(Default::default, |slot| (slot.key.clone(), slot.generation.clone()));
+        let text = |of: fn(&CacheSlot) -> &String| slot.map_or_else(String::new, |slot| of(slot).clone());
+        let (fingerprint, generation) = (text(|slot| &slot.fingerprint), text(|slot| &slot.generation));
         Entry {
-            key,
+            fingerprint,
             generation,
             made_at: now.as_millisecond(),
             expires_at: now.as_millisecond().saturating_add_unsigned(ttl.as_millis() as u64),
@@ -389,10 +419,13 @@ mod tests {
     fn entry(query: &str) -> Entry {
         let text = str::to_owned;
         let slot = CacheSlot {
-            key: text("k"),
-            generation_key: text("g:k"),
+            keys: [text("k"), text("g:k")],
+            person: text("p"),
+            window: 3,
+            fingerprint: text("k"),
             generation: text("g"),
             stale: None,
+            others: Vec::new(),
             has_lease: Cell::default(),
         };
         entry_in(&slot, query)
@@ -406,7 +439,7 @@ mod tests {
         }
         let settings = block_on(Settings::read(&fake)).expect("valid");
         let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone(), None);
+        store.configure(settings.store_secrets.clone(), None, crate::store::Layout::new(settings.cache_slots));
         (PredictionCache::of_release(fake, store, release), settings)
     }
 
@@ -449,25 +482,50 @@ mod tests {
     }
 
     #[test]
-    fn another_window_configuration_release_or_secret_has_another_key_and_no_key_has_the_person() {
-        let key = |query: &str, variable: (&'static str, &str), release: &str| {
-            let secret = ("cache_key_secret", "a secret of sixteen bytes or more");
-            let ((cache, settings), request) = (cache(&[secret, variable], release), request(query));
-            let [entry, _] = cache.keys(&settings, &request).expect("the cache is on");
-            entry
+    fn the_key_is_a_slot_that_no_one_can_tell_the_person_from() {
+        let key = |secret: &str, slots: &str| {
+            let variables = [("cache_key_secret", secret), ("cache_slots", slots)];
+            let (cache, settings) = cache(&variables, "one");
+            cache.keys(&settings, &request(""))
         };
-        let resources = ("crisis_resources", "CVV 188");
-        let first = key("", resources, "one");
-        assert_eq!(first, key("types=mood_state", resources, "one"));
-        for other in [
-            key("window_days=4", resources, "one"),
-            key("", ("crisis_resources", "another"), "one"),
-            key("", resources, "other"),
-            key("", ("cache_key_secret", "another secret of sixteen bytes or more"), "one"),
-        ] {
-            assert_ne!(first, other);
-        }
-        assert!(!first.contains(USER) && !first.contains("11111111"), "{first}");
+        let keys = key("a secret of sixteen bytes or more", "1000000").expect("the cache is on");
+        assert_ne!(Some(&keys), key("another secret of sixteen bytes or more", "1000000").as_ref());
+        let [slot, generation] = keys;
+        let number = slot.strip_prefix("predictions:").expect("the slot's key");
+        assert!(number.parse::<u32>().is_ok_and(|number| number < 1_000_000));
+        assert_eq!(generation, format!("generation:{number}"));
+        assert_eq!(key("a secret of sixteen bytes or more", "0"), None, "nothing is kept");
+    }
+
+    #[test]
+    fn windows_of_a_person_share_a_slot_and_a_neighbour_takes_it() {
+        let (cache, settings) = cache(&[("cache_slots", "64")], "one");
+        let slot_of = |person: &str| {
+            let asked = PredictionRequest::parse(person, "").expect("valid");
+            cache.keys(&settings, &asked).expect("the cache is on")
+        };
+        let others = (0..10_000).map(|number| format!("22222222-2222-4222-8222-{number:012}"));
+        let neighbour = others.into_iter().find(|other| slot_of(other) == slot_of(USER)).expect("one of them");
+        let ask = async |person: &str, query: &str| {
+            let asked = PredictionRequest::parse(person, query).expect("valid");
+            match cache.look_up(&settings, &asked, None).await {
+                Lookup::Hit(_) => true,
+                Lookup::Miss(slot) => {
+                    let entry = Entry::new(Some(&slot), Duration::from_secs(60), &asked.options, predictions());
+                    cache.write_later(&settings, &slot, &entry);
+                    false
+                }
+                Lookup::Bypass => panic!("the store is there"),
+            }
+        };
+        block_on(async {
+            assert!(!ask(USER, "").await && !ask(USER, "window_days=7").await);
+            assert!(ask(USER, "").await && ask(USER, "window_days=7").await);
+            assert!(!ask(&neighbour, "").await, "it is another's");
+            assert!(!ask(USER, "").await, "a neighbour has taken the slot");
+            assert_eq!(cache.erase(UserId::parse(USER).expect("an id")).await, Ok(1));
+            assert_eq!(cache.erase(UserId::parse(&neighbour).expect("an id")).await, Ok(0));
+        });
     }
 
     #[test]
@@ -490,13 +548,13 @@ mod tests {
         block_on(async {
             let user_id = request("").user_id;
             let before = miss(&cache, &settings).await;
-            assert_eq!(cache.invalidate(&settings, user_id).await, Ok(0));
+            cache.invalidate(user_id).await.expect("written");
             cache.write_later(&settings, &before, &entry_in(&before, ""));
             let after = miss(&cache, &settings).await;
             assert!(before.generation != after.generation && after.stale.is_none());
             cache.write_later(&settings, &after, &entry_in(&after, ""));
             assert!(matches!(cache.look_up(&settings, &request(""), None).await, Lookup::Hit(_)));
-            assert_eq!(cache.invalidate(&settings, user_id).await, Ok(1));
+            cache.invalidate(user_id).await.expect("written");
             assert!(miss(&cache, &settings).await.stale.is_none());
         });
     }

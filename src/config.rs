@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) auth_mode: AuthMode,
     /// The time for which an expired prediction may stand in for one that cannot be made; zero for never.
     pub(crate) cache_stale: Duration,
+    /// The slots that a key-value store has for predictions; 0 keeps none there.
+    pub(crate) cache_slots: u32,
     /// The time for which a prediction is served from the cache; `None` turns the cache off.
     pub(crate) cache_ttl: Option<Duration>,
     /// The header in which a proxy gives the caller's address; `None` believes the host.
@@ -115,12 +117,14 @@ const MIN_JWT_SECRET_BYTES: usize = 32;
 
 /// A day: longer, and a person would be shown the mood of yesterday.
 const MAX_CACHE_SECONDS: u64 = 86_400;
+/// With fewer people would only replace each other, with more a key-value store would be no cache.
+const CACHE_SLOTS: RangeInclusive<u32> = 64..=1_000_000;
 /// Below it nothing could be answered, above it no host waits.
 const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 
 /// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
 /// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
-pub(crate) const VARIABLES: [(&str, &str); 27] = [
+pub(crate) const VARIABLES: [(&str, &str); 28] = [
     ("auth_mode", ""),
     ("supabase_jwt_secret", ""),
     ("api_keys", ""),
@@ -131,6 +135,7 @@ pub(crate) const VARIABLES: [(&str, &str); 27] = [
     ("cors_origins", ""),
     ("cache_ttl_seconds", "300"),
     ("cache_stale_seconds", "3600"),
+    ("cache_slots", "400"),
     ("cache_key_secret", ""),
     ("cache_encryption_key", ""),
     ("inference_timeout_seconds", "30"),
@@ -166,13 +171,17 @@ pub(crate) const COMBINED: &str = "settings";
 impl Settings {
     /// Reads every variable.
     pub(crate) async fn read(platform: &impl Variables) -> Result<Settings, Problem> {
-        let variables = Reader::read(platform).await?;
+        let combined = platform.variable(COMBINED).await.ok_or_else(|| {
+            Problem::not_configured(format!("The component's variable {COMBINED} is missing: spin.toml has it."))
+        })?;
+        let variables = Reader::read(&combined)?;
         let cache_ttl = variables.seconds("cache_ttl_seconds", 0..=MAX_CACHE_SECONDS, "no cache")?;
         let cache_stale = variables.seconds("cache_stale_seconds", 0..=MAX_CACHE_SECONDS, "never")?;
+        let cache_slots = variables.cache_slots()?;
         let job_ttl = variables.seconds("job_ttl_seconds", 1..=MAX_CACHE_SECONDS, "")?;
         let use_background_inference = variables.flag("use_background_inference")?;
         let inference_timeout = variables.timeout("inference_timeout_seconds", TIMEOUT_SECONDS)?;
-        let crisis_resources = list(&variables.text("crisis_resources"), ';');
+        let crisis_resources = list(variables.text("crisis_resources"), ';');
         if crisis_resources.is_empty() {
             return Err(invalid("crisis_resources", "must name at least one place to find help."));
         }
@@ -181,11 +190,11 @@ impl Settings {
         let protect_operations = variables.protect_operations(&auth_mode)?;
         let rate_limit_predictions = variables.rate("rate_limit_predictions")?;
         let rate_limit_default = variables.rate("rate_limit_default")?;
-        let client_ip_header = match variables.text("client_ip_header").as_str() {
+        let client_ip_header = match variables.text("client_ip_header") {
             "" => None,
             name => Some(name.parse().map_err(|_| invalid("client_ip_header", "must be a header's name."))?),
         };
-        let cors_origins = cors_origins(&variables.text("cors_origins")).ok_or_else(|| {
+        let cors_origins = cors_origins(variables.text("cors_origins")).ok_or_else(|| {
             invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
         })?;
         let (log_level, log_format) = variables.log()?;
@@ -197,6 +206,7 @@ impl Settings {
         let work_after_response = variables.flag("work_after_response")?;
         Ok(Settings {
             auth_mode,
+            cache_slots,
             cache_stale,
             cache_ttl: Some(cache_ttl).filter(|ttl| !ttl.is_zero()),
             client_ip_header,
@@ -237,16 +247,13 @@ fn contradiction(detail: &'static str) -> Problem {
 }
 
 /// The variables' values, without the blanks around them. Holds them to their ranges.
-struct Reader(Vec<String>);
+struct Reader<'a>(Vec<&'a str>);
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// Reads the one variable that has them all.
-    async fn read(platform: &impl Variables) -> Result<Reader, Problem> {
-        let combined = platform.variable(COMBINED).await.ok_or_else(|| {
-            Problem::not_configured(format!("The component's variable {COMBINED} is missing: spin.toml has it."))
-        })?;
+    fn read(combined: &'a str) -> Result<Reader<'a>, Problem> {
         let mut lines = combined.trim().lines();
-        let mut values: Vec<String> = Vec::with_capacity(VARIABLES.len());
+        let mut values = Vec::with_capacity(VARIABLES.len());
         for (index, (name, _)) in VARIABLES.iter().enumerate() {
             let value = lines.next().and_then(|line| line.strip_prefix(name)?.strip_prefix('='));
             let Some(value) = value else {
@@ -254,7 +261,7 @@ impl Reader {
                 let name = VARIABLES[index.saturating_sub(1)].0;
                 return Err(invalid(name, &format!("must be one line, followed by the next in {COMBINED}.")));
             };
-            values.push(value.trim().to_owned());
+            values.push(value.trim());
         }
         match lines.next() {
             None => Ok(Reader(values)),
@@ -263,9 +270,9 @@ impl Reader {
     }
 
     /// A variable's value.
-    fn text(&self, name: &'static str) -> String {
+    fn text(&self, name: &'static str) -> &'a str {
         let index = VARIABLES.iter().position(|(other, _)| *other == name);
-        index.and_then(|index| self.0.get(index)).cloned().unwrap_or_default()
+        index.and_then(|index| self.0.get(index)).copied().unwrap_or_default()
     }
 
     /// Whole seconds within a range; `zero` is said of 0.
@@ -293,8 +300,14 @@ impl Reader {
         number.ok_or_else(|| invalid(name, &format!("must be a whole number from {min} ({least}) to {max}.")))
     }
 
+    fn cache_slots(&self) -> Result<u32, Problem> {
+        let slots = self.text("cache_slots").parse().ok().filter(|slots| *slots == 0 || CACHE_SLOTS.contains(slots));
+        let (min, max) = (CACHE_SLOTS.start(), CACHE_SLOTS.end());
+        slots.ok_or_else(|| invalid("cache_slots", &format!("must be 0 (none) or a whole number from {min} to {max}.")))
+    }
+
     fn flag(&self, name: &'static str) -> Result<bool, Problem> {
-        match self.text(name).as_str() {
+        match self.text(name) {
             "" | "false" => Ok(false),
             "true" => Ok(true),
             _ => Err(invalid(name, "must be true or false.")),
@@ -305,7 +318,7 @@ impl Reader {
         let level = self.text("log_level");
         let level = LogLevel::ALL.into_iter().find(|known| known.name() == level);
         let level = level.ok_or_else(|| invalid("log_level", "must be error, warn, info or debug."))?;
-        match self.text("log_format").as_str() {
+        match self.text("log_format") {
             "json" => Ok((level, LogFormat::Json)),
             "text" => Ok((level, LogFormat::Text)),
             _ => Err(invalid("log_format", "must be json or text.")),
@@ -315,7 +328,7 @@ impl Reader {
     fn rate(&self, name: &'static str) -> Result<Option<Rate>, Problem> {
         let default = VARIABLES.iter().find(|(other, _)| *other == name).map_or("", |(_, default)| default);
         let rule = || format!("must be like {default} (second, hour, day), or off.");
-        Rate::parse(&self.text(name)).ok_or_else(|| invalid(name, &rule()))
+        Rate::parse(self.text(name)).ok_or_else(|| invalid(name, &rule()))
     }
 
     /// A secret that is long enough, or `None` if it is empty.
@@ -325,12 +338,12 @@ impl Reader {
             short if short.len() < MIN_SECRET_BYTES => {
                 Err(invalid(name, &format!("must have at least {MIN_SECRET_BYTES} bytes.")))
             }
-            secret => Ok(Some(secret)),
+            secret => Ok(Some(secret.to_owned())),
         }
     }
 
     fn store_secrets(&self) -> Result<StoreSecrets, Problem> {
-        let cipher = match self.text("cache_encryption_key").as_str() {
+        let cipher = match self.text("cache_encryption_key") {
             "" => None,
             key => Some(Cipher::parse(key).ok_or_else(|| {
                 invalid("cache_encryption_key", "must be 32 bytes as 64 hexadecimal digits: openssl rand -hex 32")
@@ -342,9 +355,9 @@ impl Reader {
     /// The secret that keys are hashed with: the configuration's, else the first of those that serve something else,
     /// so that every instance has the same without a word of the store's. Beside demo data there is none, and whoever
     /// reads the store can tell which of the people that they know of are in it.
-    fn key_secret(&self) -> Result<String, Problem> {
-        if let Some(secret) = self.secret("cache_key_secret")? {
-            return Ok(secret);
+    fn key_secret(&self) -> Result<&'a str, Problem> {
+        if self.secret("cache_key_secret")?.is_some() {
+            return Ok(self.text("cache_key_secret"));
         }
         let others = KEY_SECRETS.iter().map(|name| self.text(name));
         Ok(others.into_iter().find(|secret| !secret.is_empty()).unwrap_or_default())
@@ -357,7 +370,7 @@ impl Reader {
         if url.is_empty() {
             return Ok(None);
         }
-        let url = RedisUrl::parse(&url)
+        let url = RedisUrl::parse(url)
             .ok_or_else(|| invalid("redis_url", "must be like redis://:password@host:6379/0 (rediss:// for TLS)."))?;
         let rule = format!("must be {}, the scheme, host and port of redis_url.", url.address());
         match self.text("redis_address").trim_end_matches('/') == url.address() {
@@ -368,23 +381,23 @@ impl Reader {
 
     /// The project that check-ins come from, if there is one.
     fn project(&self) -> Result<Option<Rc<Project>>, Problem> {
-        let Some(origin) = database(&self.text("supabase_url"))? else { return Ok(None) };
+        let Some(origin) = database(self.text("supabase_url"))? else { return Ok(None) };
         let anon_key = self.text("supabase_anon_key");
-        if anon_key.is_empty() || !is_header_text(&anon_key) {
+        if anon_key.is_empty() || !is_header_text(anon_key) {
             return Err(contradiction(
                 "With supabase_url the variable supabase_anon_key must be the project's anon key.",
             ));
         }
-        let service_key = Some(self.text("supabase_service_key")).filter(|key| !key.is_empty());
+        let service_key = Some(self.text("supabase_service_key")).filter(|key| !key.is_empty()).map(str::to_owned);
         if service_key.as_ref().is_some_and(|key| !is_header_text(key)) {
             return Err(invalid("supabase_service_key", "must be the project's service key."));
         }
-        Ok(Some(Rc::new(Project { origin, anon_key, service_key })))
+        Ok(Some(Rc::new(Project { origin, anon_key: anon_key.to_owned(), service_key })))
     }
 
     /// The access mode. Without a word, everyone must say who they are as soon as there is a database.
     fn auth_mode(&self, supabase: Option<&Rc<Project>>) -> Result<AuthMode, Problem> {
-        match (self.text("auth_mode").as_str(), supabase) {
+        match (self.text("auth_mode"), supabase) {
             ("off", _) | ("", None) => Ok(AuthMode::Off),
             ("jwt", None) => Err(contradiction(
                 "With auth_mode jwt the variable supabase_url must name the project that signs the tokens.",
@@ -402,7 +415,7 @@ impl Reader {
                 Ok(AuthMode::Jwt(signing, supabase.clone()))
             }
             ("api_key", _) => {
-                let keys = list(&self.text("api_keys"), ',');
+                let keys = list(self.text("api_keys"), ',');
                 if keys.is_empty() || keys.iter().any(|key| key.len() < MIN_API_KEY_BYTES || !is_header_text(key)) {
                     return Err(Problem::not_configured(format!(
                         "With auth_mode api_key the variable api_keys must hold keys of at least {MIN_API_KEY_BYTES} bytes, \
@@ -423,7 +436,7 @@ impl Reader {
     /// Open where nobody has to say who they are, as beside demo data, unless the variable says otherwise.
     fn protect_operations(&self, auth_mode: &AuthMode) -> Result<bool, Problem> {
         let is_open = matches!(auth_mode, AuthMode::Off);
-        match self.text("protect_operations").as_str() {
+        match self.text("protect_operations") {
             "" => Ok(!is_open),
             "false" => Ok(false),
             "true" if is_open => {
@@ -523,6 +536,7 @@ mod tests {
         assert!(detail("webhook_secret", "short").starts_with("The variable webhook_secret"));
         for (name, values) in [
             ("cache_stale_seconds", &["-1", "86401", "an hour"][..]),
+            ("cache_slots", &["-1", "1", "63", "1000001", "many"][..]),
             ("log_level", &["INFO", "loud"][..]),
             ("log_format", &["xml"][..]),
             ("job_ttl_seconds", &["0", "86401", "an hour"][..]),
@@ -629,6 +643,7 @@ mod tests {
         let said = |name, value| detail(name, value).split_once(" must ").expect("a rule").1.to_owned();
         assert_eq!(said("cache_ttl_seconds", "x"), "be a whole number from 0 (no cache) to 86400.");
         assert_eq!(said("cache_stale_seconds", "x"), "be a whole number from 0 (never) to 86400.");
+        assert_eq!(said("cache_slots", "63"), "be 0 (none) or a whole number from 64 to 1000000.");
         assert_eq!(said("job_ttl_seconds", "0"), "be a whole number from 1 to 86400.");
         assert_eq!(said("inference_timeout_seconds", "x"), "be a number from 0.05 to 120.");
         assert_eq!(said("rate_limit_default", "x"), "be like 120/minute (second, hour, day), or off.");
@@ -663,6 +678,7 @@ mod tests {
         let ranges = [
             ("cache_ttl_seconds", format!("0 (no cache) to {MAX_CACHE_SECONDS}")),
             ("cache_stale_seconds", format!("0 (never) to {MAX_CACHE_SECONDS}")),
+            ("cache_slots", format!("0 (none) or {} to {}", CACHE_SLOTS.start(), CACHE_SLOTS.end())),
             ("job_ttl_seconds", format!("1 to {MAX_CACHE_SECONDS}")),
             ("inference_timeout_seconds", format!("{} to {}", TIMEOUT_SECONDS.start(), TIMEOUT_SECONDS.end())),
             ("webhook_secret", format!("{MIN_SECRET_BYTES} bytes or more")),

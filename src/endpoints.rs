@@ -4,10 +4,10 @@ pub mod batch;
 mod check_ins;
 mod check_ins_hook;
 mod docs;
+mod erasure;
 mod health;
 mod home;
 pub mod inference_protocol;
-mod invalidation;
 mod job;
 mod metrics;
 mod models;
@@ -15,6 +15,7 @@ mod openapi;
 mod posted_predictions;
 mod prediction_of_day;
 mod predictions;
+mod sweep_hook;
 
 use crate::access::Guard;
 use crate::context::EndpointRequest;
@@ -29,6 +30,10 @@ use futures::future::LocalBoxFuture;
 /// The function that answers the requests of a route.
 type Answer<P> = for<'a> fn(EndpointRequest<'a, P>) -> LocalBoxFuture<'a, Result<Response, Problem>>;
 
+/// The function that answers a question about a person.
+type AnswerQuestion<P> =
+    for<'a> fn(EndpointRequest<'a, P>, PredictionRequest) -> LocalBoxFuture<'a, Result<Response, Problem>>;
+
 /// The function that reads a route's question about a person from its path and query.
 pub(crate) type Question = fn(&PathParameters<'_>, &str) -> Result<PredictionRequest, Problem>;
 
@@ -38,7 +43,7 @@ pub(crate) enum Handler<P: Platform> {
     Unconfigured(fn() -> Response),
     Configured(Answer<P>),
     /// Looks the question up in the cache.
-    Cached(Question, Answer<P>),
+    Cached(Question, AnswerQuestion<P>),
 }
 
 /// Finds the routes of a path, or `None` if there is nothing at it.
@@ -129,14 +134,16 @@ impl<P: Platform> Routes<P> {
             method: RouteMethod::Get,
             guard: Guard::Data,
             limit: PREDICTIONS,
-            handler: Handler::Cached(predictions::question, |request| Box::pin(predictions::get(request))),
+            handler: Handler::Cached(predictions::question, |request, asked| {
+                Box::pin(predictions::get(request, asked))
+            }),
         },
         Route {
             templates: &["/data/predictions/{user_id}"],
             method: RouteMethod::Delete,
             guard: Guard::Data,
             limit: DEFAULT,
-            handler: Handler::Configured(|request| Box::pin(invalidation::delete(request))),
+            handler: Handler::Configured(|request| Box::pin(erasure::delete(request))),
         },
         Route {
             templates: &["/data/jobs/{id}"],
@@ -150,7 +157,9 @@ impl<P: Platform> Routes<P> {
             method: RouteMethod::Get,
             guard: Guard::Data,
             limit: PREDICTIONS,
-            handler: Handler::Cached(prediction_of_day::question, |request| Box::pin(prediction_of_day::get(request))),
+            handler: Handler::Cached(prediction_of_day::question, |request, asked| {
+                Box::pin(prediction_of_day::get(request, asked))
+            }),
         },
         Route {
             templates: &["/data/check-ins/{user_id}"],
@@ -165,6 +174,13 @@ impl<P: Platform> Routes<P> {
             guard: Guard::WebhookSecret,
             limit: None,
             handler: Handler::Configured(|request| Box::pin(check_ins_hook::post(request))),
+        },
+        Route {
+            templates: &["/hooks/sweep"],
+            method: RouteMethod::Post,
+            guard: Guard::WebhookSecret,
+            limit: None,
+            handler: Handler::Configured(|request| Box::pin(sweep_hook::post(request))),
         },
         Route {
             templates: &["/v2"],

@@ -21,6 +21,10 @@ pub(crate) struct Fake {
     /// The number of requests to other servers.
     pub(crate) fetches: Rc<Cell<usize>>,
     pub(crate) spawned: Rc<RefCell<Vec<LocalBoxFuture<'static, ()>>>>,
+    /// Comes before each operation on the store, for a test to order them.
+    pub(crate) before_operation: Option<Rc<dyn Fn() -> LocalBoxFuture<'static, ()>>>,
+    /// Is told of each write and deletion.
+    pub(crate) on_write: Option<Rc<dyn Fn(&str, Option<&[u8]>)>>,
 }
 
 impl Fake {
@@ -30,6 +34,12 @@ impl Fake {
         fake.variables.insert("crisis_resources", "CVV 188; findahelpline.com".to_owned());
         fake.set_variable(name, value);
         fake
+    }
+
+    async fn before_operation(&self) {
+        if let Some(before) = &self.before_operation {
+            before().await;
+        }
     }
 
     pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
@@ -69,11 +79,14 @@ impl Variables for Fake {
 
 impl KeyValue for Fake {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.before_operation().await;
         Ok(self.stored.borrow().get(key).cloned())
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.before_operation().await;
         self.stored.borrow_mut().insert(key.to_owned(), value.to_vec());
+        self.on_write.iter().for_each(|told| told(key, Some(value)));
         Ok(())
     }
 
@@ -82,8 +95,14 @@ impl KeyValue for Fake {
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.before_operation().await;
         self.stored.borrow_mut().remove(key);
+        self.on_write.iter().for_each(|told| told(key, None));
         Ok(())
+    }
+
+    async fn keys(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.stored.borrow().keys().cloned().collect())
     }
 }
 

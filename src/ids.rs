@@ -47,11 +47,6 @@ impl WindowDays {
         (WindowDays::MIN.0..=WindowDays::MAX.0).contains(&days).then_some(WindowDays(days))
     }
 
-    /// Every window that can be asked for.
-    pub(crate) fn all() -> impl Iterator<Item = WindowDays> {
-        (WindowDays::MIN.0..=WindowDays::MAX.0).map(WindowDays)
-    }
-
     pub(crate) fn get(self) -> u8 {
         self.0
     }
@@ -103,6 +98,5 @@ mod tests {
     #[test]
     fn windows_run_from_one_day_to_thirty() {
         assert_eq!((WindowDays::new(0), WindowDays::new(31)), (None, None));
-        assert_eq!(WindowDays::all().map(|window| WindowDays::new(window.get())).filter(Option::is_some).count(), 30);
     }
 }

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::jobs::Jobs;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::store::Store;
+use crate::store::{Layout, Store};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, INSTANCES};
 use crate::telemetry::totals::Totals;
@@ -63,7 +63,8 @@ impl<P: Platform> Instance<P> {
         }
         let settings = Rc::new(Settings::read(&self.platform).await?);
         if self.settings.borrow_mut().replace(settings.clone()).is_none() {
-            self.store.configure(settings.store_secrets.clone(), settings.redis.clone());
+            let layout = Layout::new(settings.cache_slots);
+            self.store.configure(settings.store_secrets.clone(), settings.redis.clone(), layout);
             log::configure(settings.log_level, settings.log_format);
             log::instance_started();
             metrics::add(&INSTANCES, &[], 1);

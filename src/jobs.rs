@@ -1,16 +1,22 @@
 //! Background predictions: a job says in the store how far it is.
 //!
-//! A question has one place in the store, however many times its caller asks it, so that the store holds no more jobs
-//! than questions. While one runs, asking again gives the same job; once it has ended, asking again runs it anew in the
-//! same place. A run has an id of its own, and ends only a record that still has it.
+//! A question has one job, however many times its caller asks it. While it runs, asking again gives the same job; once
+//! it has ended, asking again runs it anew. A run has an id of its own, and ends only a record that still has it.
+//!
+//! A job has one of a few *places* in the store that its person's hash chooses, so that all about a person can be found
+//! and erased. In a key-value store these are slots that others use too: a job takes one that is free, else that of
+//! whichever ended first, and if jobs run in all of them there is no place for another. Two that start at the same
+//! moment may take the same place. Whoever asks for the one that lost it is told that there is no such job, and asks
+//! again. The end of a job whose record is gone is not written: its person may have been erased.
 //!
 //! An instance may die at any time, and nobody notices: a run has a deadline, and one that has not ended by then has
-//! failed. The store does not keep the person that a job is about. It keeps a hash of the caller who started it,
-//! because nobody else may read it.
+//! failed. The store does not keep the person that a job is about, but a keyed hash. It keeps a hash of the caller who
+//! started it, because nobody else may read it.
 
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::http::problem_response::problem_json;
+use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::store::{Failure, Store};
@@ -35,12 +41,13 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A job in the store. Times are in milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Job {
+    /// Half of the person's hash, which says where the job is kept, and half of the question's.
     id: String,
     /// Tells runs of one question apart.
     run: String,
     /// The caller who started it, hashed.
     owner: String,
-    /// The person's generation in the cache before the run: after an invalidation it is another question.
+    /// The generation in the cache before the run: after an invalidation it is another question.
     generation: String,
     created_at: i64,
     /// The time after which a run that has not ended has failed.
@@ -125,23 +132,27 @@ impl<P: Platform> Jobs<P> {
         Jobs { platform, store }
     }
 
-    /// Starts a job in the place of a caller's question. The question may name a person: it is hashed.
+    /// Starts a job for a caller's question about a person. The question may name the person: it is hashed. Returns
+    /// `None` if there is no place for it.
     pub(crate) async fn start(
         &self,
         settings: &Settings,
         caller: &str,
-        question: &str,
+        (person, question): (UserId, &str),
         generation: &str,
-    ) -> Result<Started, Failure> {
+    ) -> Result<Option<Started>, Failure> {
         let owner = self.owner(caller);
-        let id = self.store.hash(&format!("job:{caller}:{question}"));
+        let mut id = self.store.hash_person(person);
+        id.replace_range(HALF.., &self.store.hash(&format!("job:{caller}:{question}"))[HALF..]);
         let now = Timestamp::now().as_millisecond();
-        let before = self.get(&id).await?;
+        let places = self.places(&id).await?;
+        let before = places.iter().find_map(|place| place.job.as_ref().filter(|job| job.id == id));
         if let Some(job) =
             before.filter(|job| job.is_running(now) && job.generation == generation && job.owner == owner)
         {
-            return Ok(Started::Before(job));
+            return Ok(Some(Started::Before(job.clone())));
         }
+        let Some(key) = choose(&places, &id, now) else { return Ok(None) };
         let deadline = Deadline::new(Instant::now(), settings.inference_timeout);
         let job = Job {
             id,
@@ -152,9 +163,9 @@ impl<P: Platform> Jobs<P> {
             fails_at: after(now, settings.inference_timeout + GRACE),
             ended: None,
         };
-        self.set(settings, &job).await?;
+        self.set(settings, key, &job).await?;
         metrics::add(&JOBS, &["started"], 1);
-        Ok(Started::Now(job, deadline))
+        Ok(Some(Started::Now(job, deadline)))
     }
 
     /// Writes the outcome of a run, unless a later run has taken its place.
@@ -166,15 +177,23 @@ impl<P: Platform> Jobs<P> {
             if attempt > 0 {
                 self.platform.sleep(WRITE_BACKOFF).await;
             }
-            if Timestamp::now().as_millisecond() >= job.fails_at {
+            let now = Timestamp::now().as_millisecond();
+            if now >= job.fails_at {
                 // Whoever looked has been told that it failed.
                 break;
             }
-            cause = match self.get(&job.id).await {
-                Ok(Some(other)) if other.run != job.run => return,
-                Ok(_) => match self.set(settings, &job).await {
-                    Ok(()) => return,
-                    Err(failure) => failure.cause(),
+            cause = match self.places(&job.id).await {
+                Ok(places) => match places.iter().find(|place| place.has(&job.id)) {
+                    Some(place) if place.job.as_ref().is_some_and(|other| other.run != job.run) => return,
+                    Some(place) => match self.set(settings, &place.key, &job).await {
+                        Ok(()) => return,
+                        Err(failure) => failure.cause(),
+                    },
+                    // Its person was erased, or another job took its place.
+                    None => {
+                        cause = "its record is gone";
+                        break;
+                    }
                 },
                 Err(failure) => failure.cause(),
             };
@@ -188,39 +207,83 @@ impl<P: Platform> Jobs<P> {
         if !is_job_id(id) {
             return Err(Problem::NoSuchJob);
         }
-        let unavailable = |failure: Failure| {
+        let places = self.places(id).await.map_err(|failure| {
             failure.warn("job_not_read", "a background prediction could not be read");
             Problem::StoreUnavailable
-        };
+        })?;
         let owner = self.owner(caller);
-        let job = self.get(id).await.map_err(unavailable)?;
-        let job = job.filter(|job| job.owner == owner).ok_or(Problem::NoSuchJob)?;
-        let ended_at = job.ended.as_ref().map_or(job.fails_at, |ended| ended.at);
-        if Timestamp::now().as_millisecond() < after(ended_at, settings.job_ttl) {
+        let found = places.into_iter().filter_map(|Place { key, job }| Some((key, job?)));
+        let (key, job) =
+            found.into_iter().find(|(_, job)| job.id == id && job.owner == owner).ok_or(Problem::NoSuchJob)?;
+        if Timestamp::now().as_millisecond() < after(job.ended_at(), settings.job_ttl) {
             return Ok(job);
         }
-        // The store forgets nothing by itself.
-        let (store, key) = (self.store.clone(), key(id));
+        let store = self.store.clone();
         self.platform.spawn(async move { store.uncounted().delete(&key).await });
         Err(Problem::NoSuchJob)
+    }
+
+    /// Deletes every job about a person, and returns how many there were. One that runs ends without a record.
+    pub(crate) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
+        let hash = self.store.hash_person(person);
+        let is_about = |job: &Job| job.id.get(..HALF) == hash.get(..HALF);
+        let places = self.places(&hash).await?.into_iter();
+        let keys: Vec<String> =
+            places.filter(|place| place.job.as_ref().is_some_and(is_about)).map(|place| place.key).collect();
+        self.store.uncounted().delete_all(&keys).await?;
+        Ok(keys.len())
     }
 
     fn owner(&self, caller: &str) -> String {
         self.store.hash(&format!("owner:{caller}"))
     }
 
-    /// The record of an id. One that is corrupt, or another's that was copied here, is none.
-    async fn get(&self, id: &str) -> Result<Option<Job>, Failure> {
-        let record = self.store.get_sealed(&key(id)).await?;
-        Ok(record.and_then(|record| Job::parse(&record, id)))
+    /// The places that a job of this id can have, and what is there. A record that is corrupt is nothing.
+    async fn places(&self, id: &str) -> Result<Vec<Place>, Failure> {
+        let keys = self.store.job_keys(id.get(..HALF).unwrap_or_default());
+        let values = self.store.get_all(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        let place = |(key, value): (String, Option<Vec<u8>>)| {
+            let job = value.and_then(|value| self.store.open(&key, value)).and_then(|record| Job::parse(&record));
+            Place { key, job }
+        };
+        Ok(keys.into_iter().zip(values).map(place).collect())
     }
 
-    async fn set(&self, settings: &Settings, job: &Job) -> Result<(), Failure> {
+    async fn set(&self, settings: &Settings, key: &str, job: &Job) -> Result<(), Failure> {
         // A record of texts and numbers can always be serialized.
         let record = serde_json::to_vec(job).unwrap_or_default();
         let keep = settings.inference_timeout + GRACE + settings.job_ttl;
-        self.store.set_sealed(&key(&job.id), &record, keep).await
+        self.store.set_sealed(key, &record, keep).await
     }
+}
+
+/// The digits of an id that are the person's.
+const HALF: usize = 16;
+
+/// A place that a job can have.
+struct Place {
+    key: String,
+    job: Option<Job>,
+}
+
+impl Place {
+    /// The job of this id is there.
+    fn has(&self, id: &str) -> bool {
+        self.job.as_ref().is_some_and(|job| job.id == id)
+    }
+}
+
+/// Chooses the key for a job: where it was before, else a free one, else that of a job which has ended, the longest ago
+/// first. Jobs that start at the same moment begin to look at different places.
+fn choose<'a>(places: &'a [Place], id: &str, now: i64) -> Option<&'a str> {
+    let first = id.get(HALF..).map_or(0, |digits| digits.bytes().map(usize::from).sum());
+    if let Some(place) = places.iter().find(|place| place.has(id)) {
+        return Some(&place.key);
+    }
+    let in_turn = places.iter().cycle().skip(first % places.len().max(1)).take(places.len());
+    let can_be_taken = in_turn.filter(|place| place.job.as_ref().is_none_or(|job| !job.is_running(now)));
+    let best = can_be_taken.min_by_key(|place| place.job.as_ref().map_or(i64::MIN, Job::ended_at));
+    best.map(|place| place.key.as_str())
 }
 
 /// An id has 32 hexadecimal digits in lower case.
@@ -228,26 +291,27 @@ fn is_job_id(id: &str) -> bool {
     id.len() == 32 && base16ct::lower::decode(id, &mut [0; 16]).is_ok()
 }
 
-fn key(id: &str) -> String {
-    format!("job:{id}")
-}
-
 fn after(time: i64, duration: Duration) -> i64 {
     time.saturating_add_unsigned(duration.as_millis() as u64)
 }
 
 impl Job {
-    /// Parses the record of an id, or returns `None` if it is corrupt or another's.
-    pub fn parse(record: &[u8], id: &str) -> Option<Job> {
+    /// Parses a record, or returns `None` if it is corrupt.
+    pub fn parse(record: &[u8]) -> Option<Job> {
         if record.len() > MAX_RECORD_BYTES {
             return None;
         }
-        serde_json::from_slice(record).ok().filter(|job: &Job| job.id == id)
+        serde_json::from_slice(record).ok()
     }
 
     /// Renders the job as its caller sees it.
     pub fn render(&self) -> Vec<u8> {
         serde_json::to_vec(&self.view()).unwrap_or_default()
+    }
+
+    /// The time at which it ended, or at which it has failed if it does not end.
+    fn ended_at(&self) -> i64 {
+        self.ended.as_ref().map_or(self.fails_at, |ended| ended.at)
     }
 
     fn is_running(&self, now: i64) -> bool {
@@ -290,16 +354,28 @@ mod tests {
         block_on(async {
             let settings = Settings::read(&fake).await.expect("valid");
             let store = Rc::new(Store::new(fake.clone()));
-            store.configure(settings.store_secrets.clone(), None);
+            store.configure(settings.store_secrets.clone(), None, crate::store::Layout::new(settings.cache_slots));
             let jobs = Jobs::new(fake.clone(), store);
             test(&fake, &jobs, &settings).await;
         });
     }
 
+    fn person() -> UserId {
+        UserId::parse("11111111-1111-4111-8111-111111111111").expect("an id")
+    }
+
+    /// The key of the place that a job is in.
+    async fn key_of(jobs: &Jobs<Fake>, job: &Job) -> String {
+        let places = jobs.places(&job.id).await.expect("read");
+        let place = places.into_iter().find(|place| place.job.as_ref().is_some_and(|other| other.id == job.id));
+        place.expect("a place").key
+    }
+
     async fn start(jobs: &Jobs<Fake>, settings: &Settings, caller: &str, generation: &str) -> (Job, bool) {
-        match jobs.start(settings, caller, "question", generation).await.expect("started") {
-            Started::Now(job, _) => (job, true),
-            Started::Before(job) => (job, false),
+        match jobs.start(settings, caller, (person(), "question"), generation).await.expect("started") {
+            Some(Started::Now(job, _)) => (job, true),
+            Some(Started::Before(job)) => (job, false),
+            None => panic!("no place"),
         }
     }
 
@@ -332,27 +408,49 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_never_ends_has_failed_and_is_forgotten_in_time() {
-        with_jobs(async |fake, jobs, settings| {
-            let (job, _) = start(jobs, settings, "one", "g").await;
-            let now = Timestamp::now().as_millisecond();
-            for (fails_at, status) in [(now - 1_000, Ok(JobStatus::Failed)), (now - 61_000, Err(Problem::NoSuchJob))] {
-                jobs.set(settings, &Job { fails_at, ..job.clone() }).await.expect("written");
-                let found = jobs.find(settings, "one", &job.id).await;
-                assert_eq!(found.map(|job| job.view().status), status);
+    fn a_person_has_few_places_and_a_job_that_runs_keeps_its_own() {
+        with_jobs(async |_, jobs, settings| {
+            let mut running = Vec::new();
+            for caller in ["one", "two", "three", "four"] {
+                running.push((caller, start(jobs, settings, caller, "g").await.0));
             }
-            assert!(!fake.stored.borrow().contains_key(&key(&job.id)), "it is deleted");
+            for (caller, job) in &running {
+                assert!(jobs.find(settings, caller, &job.id).await.is_ok(), "{caller}");
+            }
+            let fifth = jobs.start(settings, "five", (person(), "question"), "g").await.expect("read");
+            assert!(fifth.is_none(), "every place has a job that runs");
+            let (_, ended) = &running[2];
+            jobs.finish(settings, ended.clone(), JobOutcome::Done(raw("1"))).await;
+            let (fifth, _) = start(jobs, settings, "five", "g").await;
+            assert_eq!(jobs.find(settings, "three", &ended.id).await.err(), Some(Problem::NoSuchJob));
+            assert!(jobs.find(settings, "five", &fifth.id).await.is_ok());
+            assert_eq!(jobs.erase(person()).await, Ok(4));
+            assert_eq!(jobs.find(settings, "five", &fifth.id).await.err(), Some(Problem::NoSuchJob));
         });
     }
 
     #[test]
-    fn a_record_that_is_corrupt_or_was_copied_is_none() {
+    fn a_run_that_never_ends_has_failed_and_is_forgotten_in_time() {
+        with_jobs(async |fake, jobs, settings| {
+            let (job, _) = start(jobs, settings, "one", "g").await;
+            let key = key_of(jobs, &job).await;
+            let now = Timestamp::now().as_millisecond();
+            for (fails_at, status) in [(now - 1_000, Ok(JobStatus::Failed)), (now - 61_000, Err(Problem::NoSuchJob))] {
+                jobs.set(settings, &key, &Job { fails_at, ..job.clone() }).await.expect("written");
+                let found = jobs.find(settings, "one", &job.id).await;
+                assert_eq!(found.map(|job| job.view().status), status);
+            }
+            assert!(!fake.stored.borrow().contains_key(&key), "it is deleted");
+        });
+    }
+
+    #[test]
+    fn a_record_that_is_corrupt_and_an_id_that_is_none_are_no_job() {
         with_jobs(async |_, jobs, settings| {
             let (job, _) = start(jobs, settings, "one", "g").await;
             let written = serde_json::to_vec(&job).expect("JSON");
-            assert!(Job::parse(&written, &job.id).is_some());
-            assert!(Job::parse(&written, "another").is_none());
-            assert!((0..written.len()).all(|end| Job::parse(&written[..end], &job.id).is_none()));
+            assert!(Job::parse(&written).is_some());
+            assert!((0..written.len()).all(|end| Job::parse(&written[..end]).is_none()));
             for id in ["", "x", "../generation", &job.id.to_uppercase(), &format!("{}0", job.id)] {
                 assert_eq!(jobs.find(settings, "one", id).await.err(), Some(Problem::NoSuchJob), "{id}");
             }

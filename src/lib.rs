@@ -31,6 +31,7 @@ pub mod quota;
 mod random;
 mod redis;
 pub mod request;
+mod retention;
 pub mod routes;
 mod sealing;
 mod store;
@@ -50,11 +51,12 @@ use access::rate_limit::Checked;
 use config::Settings;
 use context::{EndpointRequest, RequestContext};
 use deadline::Deadline;
-use endpoints::{Handler, Question};
+use endpoints::Handler;
 use ids::RequestId;
 use platform::Platform;
 use problem::Problem;
 use quota::{LimitGroup, RateLimitStatus};
+use request::PredictionRequest;
 use routes::PathMatch;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -126,18 +128,25 @@ impl<P: Platform> Exchange<'_, P> {
             return Ok(cors::options_response(&path.allow()));
         }
         let route = path.route(method)?;
-        let (question, handler) = match route.handler {
-            Handler::Unconfigured(answer) => return Ok(answer()),
-            Handler::Configured(handler) => (None, handler),
-            Handler::Cached(question, handler) => (Some(question), handler),
-        };
+        if let Handler::Unconfigured(answer) = route.handler {
+            return Ok(answer());
+        }
         let settings = self.instance.settings().await?;
         let due = Deadline::new(self.timing.started_at(), settings.inference_timeout);
         *deadline = Some(due);
         let caller = self.instance.access.authenticate(&settings, route.guard, headers, due).await;
         self.timing.lap("access");
         let query = uri.query().unwrap_or("");
-        let keys = caller.as_ref().ok().and_then(|caller| self.cache_keys(&settings, question, caller));
+        let asked = if let Handler::Cached(question, _) = route.handler {
+            Some(question(&path.parameters, query))
+        } else {
+            None
+        };
+        let keys = caller
+            .as_ref()
+            .ok()
+            .zip(asked.as_ref())
+            .and_then(|(caller, asked)| self.cache_keys(&settings, caller, asked.as_ref().ok()?));
         let checked = self.check_limit(&settings, route.limit, caller.as_ref(), keys).await?;
         *rate_limit = checked.status;
         self.timing.lap("limit");
@@ -152,15 +161,19 @@ impl<P: Platform> Exchange<'_, P> {
             read_along: Cell::new(checked.read_along),
         };
         let path = path.parameters.clone();
-        handler(EndpointRequest { context: &context, headers, path, query, body }).await
+        let request = EndpointRequest { context: &context, headers, path, query, body };
+        match (&route.handler, asked) {
+            (Handler::Cached(_, handler), Some(asked)) => handler(request, asked?).await,
+            (Handler::Configured(handler), _) => handler(request).await,
+            // Answered above.
+            _ => Err(Problem::Internal),
+        }
     }
 
-    /// The keys of the cache that a request will look up, for the limit to be asked for together with them.
-    fn cache_keys(&self, settings: &Settings, question: Option<Question>, caller: &Caller) -> Option<[String; 2]> {
-        let path = &self.path.as_ref()?.parameters;
-        let asked = question?(path, self.parts.uri.query().unwrap_or("")).ok()?;
+    /// The keys of the cache that a question will look up, for the limit to be asked for together with them.
+    fn cache_keys(&self, settings: &Settings, caller: &Caller, asked: &PredictionRequest) -> Option<[String; 2]> {
         let is_whole = caller.visibility(settings, asked.user_id).is_ok_and(|visibility| visibility.is_whole);
-        self.instance.cache.keys(settings, &asked).filter(|_| is_whole)
+        self.instance.cache.keys(settings, asked).filter(|_| is_whole)
     }
 
     /// Counts the request against the caller's limit, and reads these keys along with it.

@@ -62,6 +62,8 @@ pub trait KeyValue {
     async fn exists(&self, key: &str) -> Result<bool, StoreError>;
     /// Deletes a key, if it is there.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+    /// Lists every key.
+    async fn keys(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// A Redis server, where one is configured.

@@ -1,11 +1,17 @@
 //! The store, as this service uses it: the platform's key-value store, or a Redis server where one is configured.
 //! Nobody waits long for it, no key in it names a person, and its values can be sealed, because others may share it.
 //!
+//! A key-value store keeps what it is given, so it has a fixed number of keys ([`layout`]), and each value carries
+//! the time at which it is over: nothing is read of it afterwards, and `retention.rs` removes it.
+//!
 //! A circuit breaker leaves a store that was too slow alone for a while, so that not every request waits for it. Both
 //! that and the time-outs need an interface that is asynchronous and an instance that is reused: where the platform's
 //! is synchronous, a request waits for as long as the host lets it, so there are few calls in its way.
 
+mod layout;
 mod redis;
+
+pub(crate) use layout::{JOB_PLACES, Kind, Layout};
 
 use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue, StoreError, with_timeout};
@@ -13,6 +19,7 @@ use crate::redis::RedisUrl;
 use crate::sealing::StoreSecrets;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, STORE, STORE_ERRORS};
+use jiff::Timestamp;
 use redis::RedisConnection;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -22,8 +29,14 @@ use std::time::{Duration, Instant};
 const READ_TIMEOUT: Duration = Duration::from_millis(50);
 /// Nobody waits for a write, but it keeps its instance alive.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Nobody waits for a list of all keys, which walks the whole store.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for which the circuit stays open after a time-out.
 const BREAKER_OPEN: Duration = Duration::from_secs(2);
+/// The first byte of a value that was sealed for its key. Another is not this format.
+const VERSION: u8 = 2;
+/// The version, and the time at which the value is over, in milliseconds since 1970-01-01 UTC.
+const HEADER_BYTES: usize = 9;
 /// A key that is asked for only to see if the store answers.
 const PROBE_KEY: &str = "ready";
 
@@ -91,6 +104,7 @@ pub(crate) struct Store<P: Platform> {
 /// The parts of the store that the configuration decides.
 struct Configured<P: Platform> {
     secrets: StoreSecrets,
+    layout: Layout,
     redis: Option<RedisConnection<P>>,
 }
 
@@ -115,10 +129,10 @@ impl<P: Platform> Store<P> {
         Store { platform, breaker: Breaker::default(), configured: OnceCell::new(), last_person: Cell::default() }
     }
 
-    /// Sets the secrets and the server that the configuration has. They do not change while an instance lives.
-    pub(crate) fn configure(&self, secrets: StoreSecrets, redis: Option<RedisUrl>) {
+    /// Sets what the configuration says of the store. It does not change while an instance lives.
+    pub(crate) fn configure(&self, secrets: StoreSecrets, redis: Option<RedisUrl>, layout: Layout) {
         let redis = redis.map(|url| RedisConnection::new(self.platform.clone(), url));
-        let _ = self.configured.set(Configured { secrets, redis });
+        let _ = self.configured.set(Configured { secrets, layout, redis });
     }
 
     /// A view whose operations are not counted, for the keys that counts themselves are kept in.
@@ -133,6 +147,30 @@ impl<P: Platform> Store<P> {
 
     fn redis(&self) -> Option<&RedisConnection<P>> {
         self.configured.get()?.redis.as_ref()
+    }
+
+    /// The numbers of slots; `None` where there are none, with Redis.
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        self.configured.get().filter(|configured| configured.redis.is_none()).map(|configured| configured.layout)
+    }
+
+    /// Returns true if predictions can be kept.
+    pub(crate) fn keeps_predictions(&self) -> bool {
+        self.layout().is_none_or(|layout| layout.slots(Kind::Predictions) > 0)
+    }
+
+    /// The key of a value about something that has this hash: its own in Redis, else that of a slot.
+    pub(crate) fn key(&self, kind: Kind, hash: &str) -> String {
+        self.layout().map_or_else(|| format!("{}:{hash}", kind.name()), |layout| layout.key(kind, hash, 0))
+    }
+
+    /// The keys of the places that a job about something with this hash can have.
+    pub(crate) fn job_keys(&self, hash: &str) -> Vec<String> {
+        let key = |place| match self.layout() {
+            Some(layout) => layout.key(Kind::Job, hash, place),
+            None => format!("{}:{hash}:{place}", Kind::Job.name()),
+        };
+        (0..JOB_PLACES).map(key).collect()
     }
 
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
@@ -177,24 +215,29 @@ impl<P: Platform> Store<P> {
         counted("exists", self.guarded(READ_TIMEOUT, probe)).await.is_ok()
     }
 
-    /// Gets a value that was sealed for its key. One that was not is none.
+    /// Gets a value that was sealed for its key. One that was not, or is over, is none.
     pub(crate) async fn get_sealed(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
         Ok(self.get(key).await?.and_then(|value| self.open(key, value)))
     }
 
-    /// Sets a value, sealed for its key.
+    /// Sets a value, sealed for its key, that is over after `keep`.
     pub(crate) async fn set_sealed(&self, key: &str, value: &[u8], keep: Duration) -> Result<(), Failure> {
-        self.set(key, &self.seal(key, value), keep).await
+        let until = Timestamp::now().as_millisecond().saturating_add_unsigned(keep.as_millis() as u64);
+        self.set(key, &self.seal(key, value, until), keep).await
     }
 
-    /// Seals a value for its key.
-    pub(crate) fn seal(&self, key: &str, value: &[u8]) -> Vec<u8> {
-        self.configured.get().map_or_else(|| value.to_vec(), |configured| configured.secrets.seal(key, value))
+    /// Seals a value for its key and for the time at which it is over.
+    fn seal(&self, key: &str, value: &[u8], until: i64) -> Vec<u8> {
+        let sealed = self.configured.get().map(|configured| configured.secrets.seal(&sealed_for(key, until), value));
+        let header = [&[VERSION][..], &until.to_le_bytes()].concat();
+        [header, sealed.unwrap_or_else(|| value.to_vec())].concat()
     }
 
-    /// Opens a value that was sealed for its key.
-    pub(crate) fn open(&self, key: &str, value: Vec<u8>) -> Option<Vec<u8>> {
-        self.configured.get()?.secrets.open(key, value)
+    /// Opens a value that was sealed for its key and is not over.
+    pub(crate) fn open(&self, key: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
+        let until = over_at(&value).filter(|until| *until > Timestamp::now().as_millisecond())?;
+        let sealed = value.split_off(HEADER_BYTES);
+        self.configured.get()?.secrets.open(&sealed_for(key, until), sealed)
     }
 
     /// Hashes a caller, or a question of theirs, for a key: 128 bits of HMAC-SHA256 with this deployment's secret, in
@@ -267,6 +310,18 @@ async fn counted<T>(operation: &'static str, work: impl Future<Output = Result<T
     done
 }
 
+/// The time at which a value is over, if it says so.
+fn over_at(value: &[u8]) -> Option<i64> {
+    let (header, _) = value.split_first_chunk::<HEADER_BYTES>()?;
+    let [VERSION, until @ ..] = *header else { return None };
+    Some(i64::from_le_bytes(until))
+}
+
+/// The text that a value is sealed for: nobody can give it a longer life.
+fn sealed_for(key: &str, until: i64) -> String {
+    format!("{key} {until}")
+}
+
 /// A view of the store whose operations are not counted.
 pub(crate) struct Uncounted<'a, P: Platform>(&'a Store<P>);
 
@@ -317,19 +372,50 @@ impl<P: Platform> Uncounted<'_, P> {
         let _ = with_timeout(&self.0.platform, WRITE_TIMEOUT, delete).await;
     }
 
-    /// Deletes keys at once, and returns how many of them were there.
-    pub(crate) async fn delete_all(&self, keys: &[String]) -> usize {
-        let platform = &self.0.platform;
-        let deletions = async {
-            if let Some(redis) = self.0.redis() {
-                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-                return redis.delete(&keys).await.unwrap_or(0);
+    /// Deletes keys at once. Errors if one of them may still be there.
+    pub(crate) async fn delete_all(&self, keys: &[String]) -> Result<(), Failure> {
+        let delete = async {
+            match self.0.redis() {
+                _ if keys.is_empty() => Ok(()),
+                Some(redis) => {
+                    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                    redis.delete(&keys).await.map(drop)
+                }
+                None => {
+                    for key in keys {
+                        self.0.platform.delete(key).await?;
+                    }
+                    Ok(())
+                }
             }
-            let delete =
-                async |key: &String| platform.exists(key).await.unwrap_or(false) && platform.delete(key).await.is_ok();
-            let deleted = futures::future::join_all(keys.iter().map(delete)).await;
-            deleted.into_iter().filter(|deleted| *deleted).count()
         };
-        with_timeout(platform, WRITE_TIMEOUT, deletions).await.unwrap_or(0)
+        match with_timeout(&self.0.platform, WRITE_TIMEOUT, delete).await {
+            Some(deleted) => deleted.map_err(Failure::Error),
+            None => Err(Failure::WriteTimedOut),
+        }
+    }
+
+    /// Reads the values of slots, and deletes those that are over, or that nothing of this release reads. Returns how
+    /// many it deleted. One that is written at that moment may be deleted with it, which costs a prediction that has
+    /// to be made again.
+    pub(crate) async fn delete_what_is_over(&self, keys: &[String]) -> Result<usize, Failure> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let values = self.0.guarded(WRITE_TIMEOUT, self.0.read_all(&keys)).await?;
+        let now = Timestamp::now().as_millisecond();
+        let is_over =
+            |value: &Option<Vec<u8>>| value.as_ref().is_some_and(|value| over_at(value).is_none_or(|at| at <= now));
+        let over = keys.iter().zip(&values).filter(|(_, value)| is_over(value));
+        let over: Vec<String> = over.map(|(key, _)| (*key).to_owned()).collect();
+        self.delete_all(&over).await?;
+        Ok(over.len())
+    }
+
+    /// Lists every key of the store, which a store may take long for. There is no such list with Redis, which forgets
+    /// by itself.
+    pub(crate) async fn keys(&self) -> Result<Vec<String>, Failure> {
+        match with_timeout(&self.0.platform, LIST_TIMEOUT, self.0.platform.keys()).await {
+            Some(listed) => listed.map_err(Failure::Error),
+            None => Err(Failure::WriteTimedOut),
+        }
     }
 }

@@ -15,8 +15,10 @@
 //! no counters: there requests are counted by sampling, which `sampled.rs` does, and an instance that is reused adds
 //! the requests that it let through itself.
 
+use super::identity_of;
 use super::sampled::{self, CallerKey, OwnCounts, Table};
 use crate::config::Settings;
+use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue, StoreError};
 use crate::problem::Problem;
 use crate::quota::{LimitGroup, Rate, RateLimitStatus, judge};
@@ -25,6 +27,7 @@ use crate::store::{Failure, ReadAlong, Store};
 use crate::telemetry::metrics::{self, RATE_LIMITED};
 use jiff::Timestamp;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -55,11 +58,13 @@ pub(crate) struct RateLimiter<P: Platform> {
     store: Rc<Store<P>>,
     /// The requests that this instance let through.
     own: RefCell<OwnCounts>,
+    /// The values of slots that are to be written after the answer.
+    pending: Rc<RefCell<HashMap<String, Vec<u8>>>>,
 }
 
 impl<P: Platform> RateLimiter<P> {
     pub(crate) fn new(platform: P, store: Rc<Store<P>>) -> RateLimiter<P> {
-        RateLimiter { platform, store, own: RefCell::default() }
+        RateLimiter { platform, store, own: RefCell::default(), pending: Rc::default() }
     }
 
     /// Counts a request of a caller, and reads other keys along with the count. Errors if the request is one too many.
@@ -134,7 +139,7 @@ impl<P: Platform> RateLimiter<P> {
         let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else {
             return Err(Failure::Error(StoreError::Other));
         };
-        let key = format!("limits:{slot}");
+        let key = slot_key(slot);
         let mut all = vec![key.as_str()];
         all.extend(keys.iter().flatten().map(String::as_str));
         let mut values = self.store.get_all(&all).await?.into_iter();
@@ -153,14 +158,73 @@ impl<P: Platform> RateLimiter<P> {
         Ok((judged, values.collect()))
     }
 
+    /// Deletes the counts of a person in the store; returns how many there were. Other callers who are counted at that
+    /// moment may be counted once too little.
+    pub(crate) async fn erase(&self, settings: &Settings, person: UserId) -> Result<usize, Failure> {
+        let hash = self.store.hash(&identity_of(person));
+        if self.store.is_redis() {
+            let groups = [
+                (LimitGroup::Predictions, settings.rate_limit_predictions),
+                (LimitGroup::Default, settings.rate_limit_default),
+            ];
+            let groups = groups.into_iter().filter_map(|(group, rate)| Some((group, rate?)));
+            let keys = groups.flat_map(|(group, rate)| {
+                let (index, _) = window(rate, Timestamp::now().as_millisecond());
+                [index, index - 1].map(|index| format!("rate:{}:{hash}:{index}", group.name()))
+            });
+            let keys: Vec<String> = keys.collect();
+            if keys.is_empty() {
+                return Ok(0);
+            }
+            let values = self.store.get_all(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+            self.store.uncounted().delete_all(&keys).await?;
+            return Ok(values.into_iter().flatten().count());
+        }
+        let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else { return Ok(0) };
+        let key = slot_key(slot);
+        // This very request may be counted after its answer.
+        if let Some(pending) = self.pending.borrow_mut().get_mut(&key)
+            && let Some((bytes, _)) = Table::parse(pending).without(tag)
+        {
+            *pending = bytes;
+        }
+        let table = Table::parse(&self.store.get(&key).await?.unwrap_or_default());
+        let Some((bytes, erased)) = table.without(tag) else { return Ok(0) };
+        self.store.set(&key, &bytes, Duration::MAX).await?;
+        Ok(erased)
+    }
+
+    /// Deletes the counts of windows that are past from the key-value store.
+    pub(crate) async fn forget_past_windows(&self) -> Result<(), Failure> {
+        let now = Timestamp::now().as_millisecond();
+        for key in (0..sampled::SLOTS).map(slot_key) {
+            let table = Table::parse(&self.store.uncounted().get(&key).await?.unwrap_or_default());
+            if let Some(bytes) = table.without_past(now) {
+                self.store.uncounted().set(&key, &bytes, Duration::MAX).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_later(&self, key: String, bytes: Vec<u8>) {
-        let store = self.store.clone();
+        if self.pending.borrow_mut().insert(key.clone(), bytes).is_some() {
+            // What was to be written is replaced.
+            return;
+        }
+        let (store, pending) = (self.store.clone(), self.pending.clone());
         self.platform.spawn(async move {
-            if let Err(failure) = store.set(&key, &bytes, Duration::MAX).await {
+            let bytes = pending.borrow_mut().remove(&key);
+            if let Some(bytes) = bytes
+                && let Err(failure) = store.set(&key, &bytes, Duration::MAX).await
+            {
                 failure.warn("not_limited", "a request could not be counted");
             }
         });
     }
+}
+
+fn slot_key(slot: usize) -> String {
+    format!("limits:{slot}")
 }
 
 /// The number of the window that a time is in, and how much of it has elapsed, from 0 to 1.
@@ -179,7 +243,7 @@ mod tests {
     fn limiter(fake: &Fake) -> (RateLimiter<Fake>, Settings) {
         let settings = block_on(Settings::read(fake)).expect("valid");
         let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone(), None);
+        store.configure(settings.store_secrets.clone(), None, crate::store::Layout::new(settings.cache_slots));
         (RateLimiter::new(fake.clone(), store), settings)
     }
 

@@ -236,6 +236,24 @@ impl Table {
         Some(table.to_bytes())
     }
 
+    /// Returns the table without a caller, and the number of counts that they had; `None` if they have none.
+    pub fn without(mut self, tag: u64) -> Option<(Vec<u8>, usize)> {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.tag != tag);
+        let erased = before - self.entries.len();
+        (erased > 0).then(|| (self.to_bytes(), erased))
+    }
+
+    /// Returns the table without the counts that no limit looks at any more; `None` if there are none.
+    pub fn without_past(mut self, now_ms: i64) -> Option<Vec<u8>> {
+        let (before, rates) = (self.entries.len(), self.rates);
+        self.entries.retain(|entry| {
+            let window = rates[entry.group as usize].map(|rate| Window::new(rate, now_ms).index);
+            window.is_some_and(|window| entry.window.saturating_add(1) >= window)
+        });
+        (self.entries.len() < before).then(|| self.to_bytes())
+    }
+
     /// Returns the estimated and the certain counts of a caller before a request.
     fn counts(&self, request: &Request, window: Window) -> [Counts; 2] {
         let rate = self.rates[request.group as usize];

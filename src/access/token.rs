@@ -7,7 +7,7 @@ use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::store::Store;
+use crate::store::{Failure, Kind, Store};
 use crate::supabase::{Project, Token};
 use jiff::Timestamp;
 use jsonwebtoken::dangerous::insecure_decode_claims;
@@ -27,8 +27,6 @@ const LEEWAY_SECONDS: u64 = 60;
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 /// The most tokens that an instance remembers.
 const MAX_KNOWN: usize = 256;
-/// The keys of the store that tokens have: of several that fall on one the latest is remembered.
-const STORED: u16 = 128;
 
 /// The holder of a valid token.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +40,9 @@ pub enum Holder {
 }
 
 /// The tokens that were verified under published keys: those that this instance knows, and in the store those that any
-/// has verified. Of a token there is a keyed hash, and nothing of whose it is. A legacy secret's are cheap to check.
+/// has verified. Of a token and of its holder there are keyed hashes. A legacy secret's are cheap to check.
+///
+/// In the store a holder has one place, for the token that was verified last.
 pub(super) struct VerifiedTokens<P: Platform> {
     platform: P,
     store: Rc<Store<P>>,
@@ -54,6 +54,8 @@ pub(super) struct VerifiedTokens<P: Platform> {
 #[derive(Deserialize, Serialize)]
 struct Verified {
     hash: String,
+    /// The hash of its holder.
+    holder: String,
     /// Seconds since 1970-01-01 UTC.
     until: i64,
 }
@@ -106,10 +108,13 @@ impl<P: Platform> VerifiedTokens<P> {
         deadline: Deadline,
     ) -> Result<Claims, Problem> {
         let id = key_id(token).ok_or(Problem::BadToken)?;
+        // Not believed yet: they say where the token may be remembered.
+        let unverified: Claims = insecure_decode_claims(token).map_err(|_| Problem::BadToken)?;
+        let place = self.place(unverified.sub.as_deref().unwrap_or_default());
         // The project is part of what it was verified for.
         let hash = self.store.hash(&format!("token:{} {token}", project.origin));
-        if self.is_remembered(&hash).await {
-            return claims_of_verified(token);
+        if self.is_remembered(&hash, &place.1).await {
+            return unexpired(unverified);
         }
         let (algorithm, key) = match key_set.find(project, &id, deadline).await {
             FoundKey::Key(algorithm, key) => (algorithm, key),
@@ -117,17 +122,38 @@ impl<P: Platform> VerifiedTokens<P> {
             FoundKey::Unavailable => return Err(Problem::KeysUnavailable),
         };
         let claims = claims(token, algorithm, &key)?;
-        self.remember(hash);
+        self.remember(hash, place);
         Ok(claims)
     }
 
-    async fn is_remembered(&self, hash: &str) -> bool {
+    /// The holder's hash, and the key in the store that it has.
+    fn place(&self, subject: &str) -> (String, String) {
+        // A person's id is written in lower case.
+        let subject = UserId::parse(subject).map_or_else(|| subject.to_owned(), |person| person.to_string());
+        let holder = self.store.hash(&format!("holder:{subject}"));
+        let key = self.store.key(Kind::Token, &holder);
+        (holder, key)
+    }
+
+    /// Deletes the token of a person that is remembered in the store; returns how many there were.
+    pub(super) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
+        let (holder, key) = self.place(&person.to_string());
+        let stored = self.store.get_sealed(&key).await?;
+        let verified: Option<Verified> = stored.and_then(|stored| serde_json::from_slice(&stored).ok());
+        if verified.is_none_or(|verified| verified.holder != holder) {
+            return Ok(0);
+        }
+        self.store.uncounted().delete_all(&[key]).await?;
+        Ok(1)
+    }
+
+    async fn is_remembered(&self, hash: &str, key: &str) -> bool {
         let known = self.known.borrow().get(hash).copied();
         if known.is_some_and(is_ahead) {
             return true;
         }
         // Without a store every token is checked.
-        let Ok(Some(stored)) = self.store.get_sealed(&store_key(hash)).await else { return false };
+        let Ok(Some(stored)) = self.store.get_sealed(key).await else { return false };
         let stored: Option<Verified> = serde_json::from_slice(&stored).ok();
         let Some(verified) = stored.filter(|stored| stored.hash == hash && is_ahead(stored.until)) else {
             return false;
@@ -145,12 +171,12 @@ impl<P: Platform> VerifiedTokens<P> {
     }
 
     /// Remembers a token here, and in the store after the answer.
-    fn remember(&self, hash: String) {
+    fn remember(&self, hash: String, (holder, key): (String, String)) {
         let until = Timestamp::now().as_second() + REMEMBERED_FOR.as_secs() as i64;
         self.insert(hash.clone(), until);
-        let (store, key) = (self.store.clone(), store_key(&hash));
+        let store = self.store.clone();
         // Texts and numbers can always be serialized.
-        let bytes = serde_json::to_vec(&Verified { hash, until }).unwrap_or_default();
+        let bytes = serde_json::to_vec(&Verified { hash, holder, until }).unwrap_or_default();
         self.platform.spawn(async move {
             if let Err(failure) = store.set_sealed(&key, &bytes, REMEMBERED_FOR).await {
                 failure.warn("token_not_remembered", "a verified token could not be remembered");
@@ -163,12 +189,6 @@ impl<P: Platform> VerifiedTokens<P> {
 fn is_ahead(until: i64) -> bool {
     let left = until.saturating_sub(Timestamp::now().as_second());
     (1..=REMEMBERED_FOR.as_secs() as i64).contains(&left)
-}
-
-/// The key that a token has in the store: one of [`STORED`].
-fn store_key(hash: &str) -> String {
-    let number = hash.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or(0);
-    format!("token:{}", number % STORED)
 }
 
 /// Verifies a token under a key, and returns its holder in a project. For the fuzzer, which has no key set to look in.
@@ -201,8 +221,7 @@ fn claims(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Claims
 }
 
 /// Returns the claims of a token that was verified before, if it has not expired since.
-fn claims_of_verified(token: &str) -> Result<Claims, Problem> {
-    let claims: Claims = insecure_decode_claims(token).map_err(|_| Problem::BadToken)?;
+fn unexpired(claims: Claims) -> Result<Claims, Problem> {
     let now = Timestamp::now().as_second() as f64;
     if claims.exp + LEEWAY_SECONDS as f64 > now { Ok(claims) } else { Err(Problem::ExpiredToken) }
 }

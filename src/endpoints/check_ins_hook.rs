@@ -1,7 +1,6 @@
 //! `POST /hooks/check-ins`: the database's webhook, after which predictions about the people of a changed row are not
 //! served again.
 
-use super::invalidation::Body;
 use crate::context::EndpointRequest;
 use crate::http::Response;
 use crate::http::body::read_json;
@@ -10,10 +9,16 @@ use crate::limits::MAX_ITEM_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::json_problem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The table whose rows are check-ins.
 const TABLE: &str = "check_ins";
+
+#[derive(Serialize)]
+struct Body {
+    /// The number of people whose predictions are not served again.
+    invalidated: usize,
+}
 
 /// A database webhook, as Supabase sends it. Its other fields are not read.
 #[derive(Deserialize)]
@@ -31,11 +36,11 @@ struct Row {
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, body, .. } = request;
     let body = read_json(&context.instance.platform, headers, body, MAX_ITEM_BYTES, context.deadline).await?;
-    let mut invalidated = 0;
-    for person in people(&body)? {
-        invalidated += context.instance.cache.invalidate(&context.settings, person).await?;
+    let people = people(&body)?;
+    for person in &people {
+        context.instance.cache.invalidate(*person).await?;
     }
-    Ok(Response::json(200, &Body { invalidated }))
+    Ok(Response::json(200, &Body { invalidated: people.len() }))
 }
 
 /// Parses the people that a changed row is, and was, of.

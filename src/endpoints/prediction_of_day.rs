@@ -22,8 +22,10 @@ pub(super) fn question(path: &PathParameters<'_>, query: &str) -> Result<Predict
     PredictionRequest::parse_person(path.get("user_id"), query)
 }
 
-pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
-    let asked = question(&request.path, request.query)?;
+pub(super) async fn get<P: Platform>(
+    request: EndpointRequest<'_, P>,
+    asked: PredictionRequest,
+) -> Result<Response, Problem> {
     request.context.timing.set_person(Some(asked.user_id));
     let (entry, cache_status) = find_or_predict(request.context, &asked).await?;
     let day = entry

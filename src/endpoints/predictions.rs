@@ -14,6 +14,7 @@ use crate::platform::Platform;
 use crate::predict::{self, Basis, Outcome, Prediction};
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
+use crate::retention;
 use crate::routes::PathParameters;
 use crate::telemetry::request_log::{FinishedJob, finish_job};
 use crate::telemetry::{log, metrics};
@@ -110,9 +111,11 @@ pub(super) fn question(path: &PathParameters<'_>, query: &str) -> Result<Predict
     PredictionRequest::parse(path.get("user_id"), query)
 }
 
-pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
+pub(super) async fn get<P: Platform>(
+    request: EndpointRequest<'_, P>,
+    asked: PredictionRequest,
+) -> Result<Response, Problem> {
     let context = request.context;
-    let asked = question(&request.path, request.query)?;
     context.timing.set_person(Some(asked.user_id));
     let slot = match find(context, &asked).await? {
         Found::Entry(entry) => return Ok(entry_response(&asked, &entry, CacheStatus::Hit)),
@@ -121,19 +124,19 @@ pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<
     if context.settings.use_background_inference || prefers_async(request.headers) {
         let generation = slot.as_ref().map_or("", |slot| slot.generation.as_str());
         let (caller, question) = (context.caller.identity(), asked.to_string());
-        match context.instance.jobs.start(&context.settings, caller, &question, generation).await {
-            Ok(Started::Before(running)) => return Ok(job::accepted(&running)),
-            Ok(Started::Now(started, deadline)) => {
+        let question = (asked.user_id, question.as_str());
+        let cause = match context.instance.jobs.start(&context.settings, caller, question, generation).await {
+            Ok(Some(Started::Before(running))) => return Ok(job::accepted(&running)),
+            Ok(Some(Started::Now(started, deadline))) => {
                 let accepted = job::accepted(&started);
                 predict_later(context, asked, slot, started, deadline);
                 return Ok(accepted);
             }
-            // The caller would rather not wait, and would rather wait than have nothing.
-            Err(failure) => {
-                let message = "a background prediction could not be begun and is made at once";
-                log::warning("job_not_begun", message, failure.cause());
-            }
-        }
+            Ok(None) => "other jobs have every place of it",
+            Err(failure) => failure.cause(),
+        };
+        // The caller would rather not wait, and would rather wait than have nothing.
+        log::warning("job_not_begun", "a background prediction could not be begun and is made at once", cause);
     }
     let (entry, cache_status) = predict(context, &asked, slot).await?;
     Ok(entry_response(&asked, &entry, cache_status))
@@ -238,7 +241,10 @@ async fn predict<P: Platform>(
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
     let entry = Entry::new(slot.as_ref(), ttl, &request.options, predictions);
     match &slot {
-        Some(slot) if is_kept => instance.cache.write_later(settings, slot, &entry),
+        Some(slot) if is_kept => {
+            instance.cache.write_later(settings, slot, &entry);
+            retention::sweep_later(instance);
+        }
         Some(slot) => instance.cache.release_later(slot),
         None => {}
     }

@@ -10,6 +10,10 @@ use url::form_urlencoded;
 /// The most parameters of a query, which bounds the work that a hostile one can cause; four are known.
 const MAX_PARAMETERS: usize = 16;
 
+/// The slots that one sweep can be asked to look at, and those that it looks at if it is not told.
+const SWEPT_SLOTS: std::ops::RangeInclusive<u64> = 1..=10_000;
+const DEFAULT_SWEPT_SLOTS: u64 = 1_000;
+
 /// A question about a person whose check-ins the service has.
 #[derive(Debug)]
 pub struct PredictionRequest {
@@ -100,6 +104,25 @@ pub(crate) fn reject_parameters(query: &str) -> Result<(), Problem> {
     errors.none_or(())
 }
 
+/// Parses the number of slots that a sweep is to look at: the parameter `slots`.
+pub(crate) fn parse_slots(query: &str) -> Result<u64, Problem> {
+    let (mut errors, mut slots) = (Errors::default(), None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS) {
+        match &*name {
+            "slots" if slots.is_some() => errors.add("slots", "is given more than once".to_owned()),
+            "slots" => {
+                let number =
+                    value.parse().ok().filter(|number| SWEPT_SLOTS.contains(number) && !value.starts_with('+'));
+                let (min, max) = (SWEPT_SLOTS.start(), SWEPT_SLOTS.end());
+                slots =
+                    errors.keep("slots", number.ok_or_else(|| format!("must be a whole number from {min} to {max}")));
+            }
+            _ => errors.add(&name, unknown_parameter(&["slots"])),
+        }
+    }
+    errors.none_or(slots.unwrap_or(DEFAULT_SWEPT_SLOTS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +155,14 @@ mod tests {
         let names: Vec<&str> = request.options.types.iter().map(|model| model.name).collect();
         assert_eq!(names, ["mood_state", "relapse_risk"]);
         assert_eq!(request.user_id.to_string(), SOMEONE.to_lowercase());
+    }
+
+    #[test]
+    fn a_sweep_has_a_bounded_number_of_slots() {
+        assert_eq!((parse_slots(""), parse_slots("slots=10000")), (Ok(1_000), Ok(10_000)));
+        for wrong in ["slots=0", "slots=10001", "slots=%2B5", "slots=", "slots=1&slots=2", "slot=1"] {
+            assert!(matches!(parse_slots(wrong), Err(Problem::Invalid(_))), "{wrong}");
+        }
     }
 
     proptest! {

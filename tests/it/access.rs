@@ -244,10 +244,12 @@ fn key_rotation_is_followed_once_the_key_set_may_be_fetched_again() {
         let store = rusqlite::Connection::open(store_file(&state)).expect("the store is SQLite");
         let read = "SELECT value FROM spin_key_value WHERE key = 'key-set'";
         let bytes: Vec<u8> = store.query_row(read, [], |row| row.get(0)).expect("the key set");
-        let mut record: Value = serde_json::from_slice(&bytes).expect("JSON");
+        // The version, and the time at which it is over, come first.
+        let (header, record) = bytes.split_at(9);
+        let mut record: Value = serde_json::from_slice(record).expect("JSON");
         record["fetched_at"] = json!(seconds_from_now(-seconds));
         record["attempted_at"] = json!(seconds_from_now(-seconds));
-        let bytes = record.to_string().into_bytes();
+        let bytes = [header, record.to_string().as_bytes()].concat();
         store.execute("UPDATE spin_key_value SET value = ?1 WHERE key = 'key-set'", [bytes]).expect("written");
     };
     age(120);
@@ -398,8 +400,8 @@ fn cache_serves_only_callers_who_may_see_all_rows_of_the_person() {
     let (refused, of_nobody) = (delete(&other, DEPRESSED), delete(&other, NOBODY));
     assert_eq!((refused.status, &refused.body), (403, &of_nobody.body));
     assert_eq!(delete(&therapist, DEPRESSED).status, 403);
-    assert_eq!(delete(&own, DEPRESSED).json()["invalidated"], 1);
-    assert_eq!(delete(&service, MANIC).json()["invalidated"], 1);
+    assert_eq!(delete(&own, DEPRESSED).json()["erased"]["predictions"], 1);
+    assert_eq!(delete(&service, MANIC).json()["erased"]["predictions"], 1);
     // Whoever is let in may send check-ins of their own.
     let posted = json!({ "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 4 }] }).to_string();
     let authorization = format!("Bearer {other}");
@@ -435,7 +437,7 @@ fn api_keys_read_with_the_service_key() {
     assert_eq!(ask(&host, &own, DEPRESSED).status, 401, "another mode's credential");
     assert_eq!(host.get("/models").status, 401);
     assert_eq!(host.request("GET", "/models", &[("x-api-key", second)]).status, 200);
-    assert_eq!(host.request("DELETE", &path, &[("x-api-key", second)]).json()["invalidated"], 1);
+    assert_eq!(host.request("DELETE", &path, &[("x-api-key", second)]).json()["erased"]["predictions"], 1);
 }
 
 #[test]

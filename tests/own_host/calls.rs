@@ -3,7 +3,7 @@
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SECRET, token};
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, Response, state, wait_for, wait_until};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, Response, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -52,11 +52,16 @@ fn cached_answer_costs_few_calls_and_no_write_and_an_uncached_one_a_single_write
     // With limits, which are read too, and without.
     for (limit, reads) in [("rate_limit_predictions=1000000/day", 3), ("rate_limit_predictions=off", 2)] {
         let counted = Counted::start(&[limit, "counting_writes_per_second=1"], &[]);
-        let (answer, calls) = counted.ask(predictions);
-        assert_eq!(answer.header("x-cache"), "MISS");
-        // The first request of all is counted for its limit, if there is one.
-        let writes = calls["store"]["set"].as_u64().expect("a count");
-        assert!((1..=reads - 1).contains(&writes) && sum(&calls) <= 8, "{calls}");
+        let mut uncached = Vec::new();
+        for person in [DEPRESSED, EUTHYMIC, MANIC, MIXED] {
+            let (answer, calls) = counted.ask(|host| host.predictions(person, ""));
+            assert_eq!(answer.header("x-cache"), "MISS");
+            // The first request of all is counted for its limit, if there is one.
+            uncached.push((sum(&calls), calls["store"]["set"].as_u64().expect("a count")));
+        }
+        uncached.sort_unstable();
+        // One miss in sixteen also sweeps.
+        assert!(uncached[1].0 <= 8 && uncached[1].1 <= reads - 1, "{uncached:?}");
         let mut written = 0;
         for _ in 0..100 {
             let (answer, calls) = counted.ask(predictions);

@@ -11,4 +11,5 @@ mod guest;
 mod manifest;
 mod otel;
 mod platforms;
+mod retention;
 mod soak;

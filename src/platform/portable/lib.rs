@@ -200,6 +200,10 @@ impl KeyValue for Portable {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         store()?.delete(key).map_err(store_error)
     }
+
+    async fn keys(&self) -> Result<Vec<String>, StoreError> {
+        store()?.get_keys().map_err(store_error)
+    }
 }
 
 impl Redis for Portable {

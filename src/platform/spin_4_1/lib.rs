@@ -103,6 +103,10 @@ impl KeyValue for Spin {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         store().await?.delete(key).await.map_err(store_error)
     }
+
+    async fn keys(&self) -> Result<Vec<String>, StoreError> {
+        store().await?.get_keys().await.collect().await.map_err(store_error)
+    }
 }
 
 impl Redis for Spin {

@@ -4,12 +4,12 @@
 #![allow(clippy::expect_used, reason = "a test ends there")]
 
 use crate::http::{read_head, write_json};
-use crate::people::demo_rows;
+use crate::people::{DEPRESSED, demo_rows};
 use crate::tokens::{ANON_KEY, SECRET, SERVICE_KEY, unverified_claims};
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 /// The way in which a project answers a request.
@@ -20,6 +20,8 @@ pub enum Reply {
     /// With the demo people's check-ins, each to whom row-level security shows them: the person's own token and
     /// whatever sees everything. Others get no rows.
     Rows,
+    /// With the check-ins of one of the demo people, as if whoever is asked for had made them.
+    RowsOfAnyone,
     /// As [`Reply::Rows`], after a while.
     RowsAfter(Duration),
     /// With one byte of an answer now and then.
@@ -115,6 +117,7 @@ impl Shared {
         match reply {
             Reply::Respond(status, body) => write_json(&mut stream, status, &body),
             Reply::Rows => write_json(&mut stream, 200, &Value::from(visible_rows(&head)).to_string()),
+            Reply::RowsOfAnyone => write_json(&mut stream, 200, &rows_of_anyone(&head)),
             Reply::RowsAfter(time) => {
                 // Slow on purpose, as all that sleeps here.
                 std::thread::sleep(time);
@@ -130,6 +133,13 @@ impl Shared {
             Reply::Disconnect => {}
         }
     }
+}
+
+/// Returns rows of whoever is asked for.
+fn rows_of_anyone(head: &str) -> String {
+    static ROWS: LazyLock<String> = LazyLock::new(|| Value::from(demo_rows(DEPRESSED)).to_string());
+    let person = head.split("user_id=eq.").nth(1).and_then(|rest| rest.get(..36));
+    ROWS.replace(DEPRESSED, person.unwrap_or_default())
 }
 
 /// Returns the rows that row-level security shows to whoever asks.
