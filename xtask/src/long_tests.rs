@@ -7,9 +7,13 @@ use crate::test::PYTHON_CLIENTS;
 use crate::toolchain::{Toolchain, check_rust};
 use anyhow::Result;
 
-/// Runs the soak test of the project's own host for so many seconds.
+/// The people who ask in the test of a store that stays small; a test run has a tenth.
+const SOAK_PEOPLE: u32 = 100_000;
+
+/// Runs the soak test of the project's own host for so many seconds, and that of its store for many people.
 pub(crate) fn soak(seconds: u32) -> Result<()> {
-    run("own_host", "soak::", "SOAK_SECONDS", seconds)
+    run("own_host", "soak::", "SOAK_SECONDS", seconds)?;
+    run("own_host", "retention::the_store_stays_small", "SOAK_PEOPLE", SOAK_PEOPLE)
 }
 
 /// Runs schemathesis against the service, with so many examples of each operation.
