@@ -12,6 +12,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// A function that is told of a write, or with no value of a deletion.
+type OnWrite = dyn Fn(&str, Option<&[u8]>);
+
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
     pub(crate) variables: HashMap<&'static str, String>,
@@ -24,7 +27,7 @@ pub(crate) struct Fake {
     /// Comes before each operation on the store, for a test to order them.
     pub(crate) before_operation: Option<Rc<dyn Fn() -> LocalBoxFuture<'static, ()>>>,
     /// Is told of each write and deletion.
-    pub(crate) on_write: Option<Rc<dyn Fn(&str, Option<&[u8]>)>>,
+    pub(crate) on_write: Option<Rc<OnWrite>>,
 }
 
 impl Fake {

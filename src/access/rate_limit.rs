@@ -207,10 +207,8 @@ impl<P: Platform> RateLimiter<P> {
     }
 
     fn write_later(&self, key: String, bytes: Vec<u8>) {
-        if self.pending.borrow_mut().insert(key.clone(), bytes).is_some() {
-            // What was to be written is replaced.
-            return;
-        }
+        // Of several at the same time the latest is written, once; the host may drop any of them.
+        self.pending.borrow_mut().insert(key.clone(), bytes);
         let (store, pending) = (self.store.clone(), self.pending.clone());
         self.platform.spawn(async move {
             let bytes = pending.borrow_mut().remove(&key);

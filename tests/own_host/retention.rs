@@ -81,7 +81,7 @@ fn ask_for_many(host: &Host, people: usize) {
                     }
                     let caller = format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
                     let mut headers = vec![("x-caller", caller.as_str())];
-                    if number % 4 == 0 {
+                    if number.is_multiple_of(4) {
                         headers.push(("prefer", "respond-async"));
                     }
                     let path = format!("/data/predictions/{}", person(number));

@@ -8,7 +8,7 @@ use crate::python;
 use crate::spin;
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use std::process::Command;
 use std::time::Instant;
 
@@ -50,12 +50,7 @@ pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
-    let missing = set_up_needs()?;
-    lint(&toolchain)?;
-    // The host is built with the tests: cargo builds the programs of a package that has integration tests.
-    build::module_with_otel(&toolchain)?;
-    build::all(&toolchain, &["guest", "guest02", "predictor-guest"])?;
-    lend_libraries()?;
+    let missing = prepare(&toolchain)?;
 
     let mut tests = tests();
     tests.arg("--workspace");
@@ -83,6 +78,28 @@ pub(crate) fn run() -> Result<()> {
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     ensure!(!ci || missing.is_empty(), "tests were left out, which may not be when CI is true");
     Ok(())
+}
+
+/// Installs what tests need, lints and builds, all at once: the first waits for the network, and of the Wasm modules
+/// each is linked on one core. Returns the needs that are not met.
+fn prepare(toolchain: &Toolchain) -> Result<Vec<(&'static str, &'static str)>> {
+    std::thread::scope(|scope| {
+        let needs = scope.spawn(set_up_needs);
+        let modules = scope.spawn(|| {
+            lint_modules(toolchain)?;
+            build::module_with_otel(toolchain)?;
+            build::all(toolchain, &["guest", "guest02", "predictor-guest"])?;
+            lend_libraries()
+        });
+        let native = lint().and_then(|()| {
+            // With the host: cargo builds the programs of a package that has integration tests.
+            step::run("building the tests and the host", tests().args(["--workspace", "--no-run"]))
+        });
+        native?;
+        let joined = |_| anyhow!("a step ended with a panic");
+        modules.join().map_err(joined)??;
+        needs.join().map_err(joined)?
+    })
 }
 
 /// Runs the tests of what the service promises on the project's own host while it is as strict as each cloud, and those
@@ -145,12 +162,16 @@ fn set_up_needs() -> Result<Vec<(&'static str, &'static str)>> {
     Ok(unmet)
 }
 
-/// Checks the format, and runs clippy on everything.
-fn lint(toolchain: &Toolchain) -> Result<()> {
+/// Checks the format, and runs clippy on everything but the modules.
+fn lint() -> Result<()> {
     step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
     let mut clippy = cargo();
     clippy.args(["clippy", "--locked", "--profile", "native", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    step::run("clippy", &mut clippy)?;
+    step::run("clippy", &mut clippy)
+}
+
+/// Runs clippy on the Wasm modules.
+fn lint_modules(toolchain: &Toolchain) -> Result<()> {
     if !toolchain.has_clippy() {
         println!(
             "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
