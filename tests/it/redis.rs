@@ -77,6 +77,34 @@ mod needs_redis {
     }
 
     #[test]
+    fn erasure_reaches_everything_about_a_person() {
+        for start in modules() {
+            let (redis, state) = (Redis::start(), state());
+            let supabase = FakeSupabase::start(vec![Reply::Rows]);
+            let project = supabase::variables(&supabase.url);
+            let limits = ["rate_limit_predictions=100/day", "rate_limit_default=100/day"];
+            let variables: Vec<&str> = project.iter().map(String::as_str).chain(limits).collect();
+            let host = host(start, &state, &redis, &variables);
+            let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
+            let path = format!("/data/predictions/{DEPRESSED}");
+            let ask = |method: &str, path: &str, more: &[(&str, &str)]| {
+                host.request(method, path, &[&[("authorization", bearer.as_str())][..], more].concat())
+            };
+            wait_until(|| ask("GET", &path, &[]).header("x-cache") == "HIT");
+            let accepted = ask("GET", &format!("{path}?window_days=9"), &[("prefer", "respond-async")]);
+            assert_eq!(accepted.status, 202, "{}", accepted.body);
+            wait_until(|| ask("GET", accepted.header("location"), &[]).json()["status"] == "done");
+            let receipt = ask("DELETE", &path, &[]).json();
+            let erased = &receipt["erased"];
+            assert!(erased["predictions"].as_u64().is_some_and(|windows| windows >= 1), "{receipt}");
+            assert_eq!((&erased["jobs"], &erased["counters"]), (&json!(1), &json!(2)), "{receipt}");
+            let left = redis.evaluate("return table.concat(redis.call('KEYS', '*'), ' ')");
+            assert!(!["predictions:", "job:", "rate:", "token:"].iter().any(|kind| left.contains(kind)), "{left}");
+            assert!(left.contains("generation:"), "{left}");
+        }
+    }
+
+    #[test]
     fn misses_about_one_person_share_one_request_to_the_database() {
         for start in modules() {
             let (redis, state) = (Redis::start(), state());
