@@ -40,7 +40,7 @@ use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
 use crate::store::{Failure, Kind, ReadAlong, Store};
 use crate::telemetry::log;
-use crate::time::{elapsed_since, rfc3339_seconds};
+use crate::time::{after, elapsed_since, rfc3339_seconds};
 use bipolar_edge_models::{FINGERPRINT, MODELS};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -366,7 +366,7 @@ impl Entry {
             fingerprint,
             generation,
             made_at: now.as_millisecond(),
-            expires_at: now.as_millisecond().saturating_add_unsigned(ttl.as_millis() as u64),
+            expires_at: after(now.as_millisecond(), ttl),
             generated_at: rfc3339_seconds(now),
             explained: options.explain,
             limit_checkins: options.limit_checkins,
@@ -438,8 +438,7 @@ mod tests {
             fake.set_variable(name, value);
         }
         let settings = block_on(Settings::read(&fake)).expect("valid");
-        let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone(), None, crate::store::Layout::new(settings.cache_slots));
+        let store = fake.store(&settings);
         (PredictionCache::of_release(fake, store, release), settings)
     }
 

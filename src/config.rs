@@ -198,7 +198,7 @@ impl Settings {
             invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
         })?;
         let (log_level, log_format) = variables.log()?;
-        let webhook_secret = variables.secret("webhook_secret")?;
+        let webhook_secret = variables.secret("webhook_secret")?.map(str::to_owned);
         let store_secrets = variables.store_secrets()?;
         let redis = variables.redis()?;
         let counting_writes = variables.number("counting_writes_per_second", 0..=100_000, "no bound")?;
@@ -332,13 +332,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A secret that is long enough, or `None` if it is empty.
-    fn secret(&self, name: &'static str) -> Result<Option<String>, Problem> {
+    fn secret(&self, name: &'static str) -> Result<Option<&'a str>, Problem> {
         match self.text(name) {
             "" => Ok(None),
             short if short.len() < MIN_SECRET_BYTES => {
                 Err(invalid(name, &format!("must have at least {MIN_SECRET_BYTES} bytes.")))
             }
-            secret => Ok(Some(secret.to_owned())),
+            secret => Ok(Some(secret)),
         }
     }
 
@@ -356,8 +356,8 @@ impl<'a> Reader<'a> {
     /// so that every instance has the same without a word of the store's. Beside demo data there is none, and whoever
     /// reads the store can tell which of the people that they know of are in it.
     fn key_secret(&self) -> Result<&'a str, Problem> {
-        if self.secret("cache_key_secret")?.is_some() {
-            return Ok(self.text("cache_key_secret"));
+        if let Some(secret) = self.secret("cache_key_secret")? {
+            return Ok(secret);
         }
         let others = KEY_SECRETS.iter().map(|name| self.text(name));
         Ok(others.into_iter().find(|secret| !secret.is_empty()).unwrap_or_default())

@@ -1,10 +1,11 @@
 //! A platform for tests: variables by hand, a store in memory, time that passes at once.
 
-use crate::config::{COMBINED, VARIABLES};
+use crate::config::{COMBINED, Settings, VARIABLES};
 use crate::platform::{
     BodyError, Exporter, Fetch, FetchError, Fetched, Inbound, KeyValue, OutboundHttp, Redis, RedisValue, RequestBody,
     StoreError, Tasks, Variables,
 };
+use crate::store::{Layout, Store};
 use futures::future::LocalBoxFuture;
 use http::HeaderMap;
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,14 @@ impl Fake {
         fake.variables.insert("crisis_resources", "CVV 188; findahelpline.com".to_owned());
         fake.set_variable(name, value);
         fake
+    }
+
+    /// A store on this platform with a configuration.
+    pub(crate) fn store(&self, settings: &Settings) -> Rc<Store<Fake>> {
+        let store = Rc::new(Store::new(self.clone()));
+        let layout = Layout::new(settings.cache_slots);
+        store.configure(settings.store_secrets.clone(), settings.redis.clone(), layout);
+        store
     }
 
     async fn before_operation(&self) {

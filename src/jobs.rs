@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::store::{Failure, Store};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, JOBS};
-use crate::time::rfc3339_seconds;
+use crate::time::{after, rfc3339_seconds};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -146,7 +146,7 @@ impl<P: Platform> Jobs<P> {
         id.replace_range(HALF.., &self.store.hash(&format!("job:{caller}:{question}"))[HALF..]);
         let now = Timestamp::now().as_millisecond();
         let places = self.places(&id).await?;
-        let before = places.iter().find_map(|place| place.job.as_ref().filter(|job| job.id == id));
+        let before = places.iter().find(|place| place.has(&id)).and_then(|place| place.job.as_ref());
         if let Some(job) =
             before.filter(|job| job.is_running(now) && job.generation == generation && job.owner == owner)
         {
@@ -212,9 +212,8 @@ impl<P: Platform> Jobs<P> {
             Problem::StoreUnavailable
         })?;
         let owner = self.owner(caller);
-        let found = places.into_iter().filter_map(|Place { key, job }| Some((key, job?)));
-        let (key, job) =
-            found.into_iter().find(|(_, job)| job.id == id && job.owner == owner).ok_or(Problem::NoSuchJob)?;
+        let mut found = places.into_iter().filter_map(|Place { key, job }| Some((key, job?)));
+        let (key, job) = found.find(|(_, job)| job.id == id && job.owner == owner).ok_or(Problem::NoSuchJob)?;
         if Timestamp::now().as_millisecond() < after(job.ended_at(), settings.job_ttl) {
             return Ok(job);
         }
@@ -291,10 +290,6 @@ fn is_job_id(id: &str) -> bool {
     id.len() == 32 && base16ct::lower::decode(id, &mut [0; 16]).is_ok()
 }
 
-fn after(time: i64, duration: Duration) -> i64 {
-    time.saturating_add_unsigned(duration.as_millis() as u64)
-}
-
 impl Job {
     /// Parses a record, or returns `None` if it is corrupt.
     pub fn parse(record: &[u8]) -> Option<Job> {
@@ -353,8 +348,7 @@ mod tests {
         let fake = Fake::with_variable("job_ttl_seconds", "60");
         block_on(async {
             let settings = Settings::read(&fake).await.expect("valid");
-            let store = Rc::new(Store::new(fake.clone()));
-            store.configure(settings.store_secrets.clone(), None, crate::store::Layout::new(settings.cache_slots));
+            let store = fake.store(&settings);
             let jobs = Jobs::new(fake.clone(), store);
             test(&fake, &jobs, &settings).await;
         });

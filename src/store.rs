@@ -19,6 +19,7 @@ use crate::redis::RedisUrl;
 use crate::sealing::StoreSecrets;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, STORE, STORE_ERRORS};
+use crate::time::after;
 use jiff::Timestamp;
 use redis::RedisConnection;
 use std::cell::{Cell, OnceCell};
@@ -222,7 +223,7 @@ impl<P: Platform> Store<P> {
 
     /// Sets a value, sealed for its key, that is over after `keep`.
     pub(crate) async fn set_sealed(&self, key: &str, value: &[u8], keep: Duration) -> Result<(), Failure> {
-        let until = Timestamp::now().as_millisecond().saturating_add_unsigned(keep.as_millis() as u64);
+        let until = after(Timestamp::now().as_millisecond(), keep);
         self.set(key, &self.seal(key, value, until), keep).await
     }
 
@@ -363,13 +364,7 @@ impl<P: Platform> Uncounted<'_, P> {
 
     /// Deletes a key. One that cannot be deleted now is a few bytes too many, and no more.
     pub(crate) async fn delete(&self, key: &str) {
-        let delete = async {
-            match self.0.redis() {
-                Some(redis) => redis.delete(&[key]).await.map(drop),
-                None => self.0.platform.delete(key).await,
-            }
-        };
-        let _ = with_timeout(&self.0.platform, WRITE_TIMEOUT, delete).await;
+        let _ = self.delete_all(&[key.to_owned()]).await;
     }
 
     /// Deletes keys at once. Errors if one of them may still be there.

@@ -76,11 +76,7 @@ impl<P: Platform> RateLimiter<P> {
         caller: &str,
         keys: Option<[String; 2]>,
     ) -> Result<Checked, Problem> {
-        let rate = match group {
-            LimitGroup::Predictions => settings.rate_limit_predictions,
-            LimitGroup::Default => settings.rate_limit_default,
-        };
-        let Some(rate) = rate else { return Ok(Checked::default()) };
+        let Some(rate) = limit(settings, group) else { return Ok(Checked::default()) };
         let counted = match self.store.is_redis() {
             true => self.count(rate, group, caller, &keys).await,
             false => self.sample(settings, (rate, group), caller, &keys).await,
@@ -111,8 +107,7 @@ impl<P: Platform> RateLimiter<P> {
         keys: &Option<[String; 2]>,
     ) -> Result<(Judged, Vec<Option<Vec<u8>>>), Failure> {
         let caller = self.store.hash(caller);
-        let (index, elapsed) = window(rate, Timestamp::now().as_millisecond());
-        let [this, last] = [index, index - 1].map(|index| format!("rate:{}:{caller}:{index}", group.name()));
+        let ([this, last], elapsed) = window_keys(rate, group, &caller);
         let mut all = vec![this.as_str(), &last];
         all.extend(keys.iter().flatten().map(String::as_str));
         let kept = (u64::from(rate.seconds) * 2000).to_string();
@@ -163,16 +158,9 @@ impl<P: Platform> RateLimiter<P> {
     pub(crate) async fn erase(&self, settings: &Settings, person: UserId) -> Result<usize, Failure> {
         let hash = self.store.hash(&identity_of(person));
         if self.store.is_redis() {
-            let groups = [
-                (LimitGroup::Predictions, settings.rate_limit_predictions),
-                (LimitGroup::Default, settings.rate_limit_default),
-            ];
-            let groups = groups.into_iter().filter_map(|(group, rate)| Some((group, rate?)));
-            let keys = groups.flat_map(|(group, rate)| {
-                let (index, _) = window(rate, Timestamp::now().as_millisecond());
-                [index, index - 1].map(|index| format!("rate:{}:{hash}:{index}", group.name()))
-            });
-            let keys: Vec<String> = keys.collect();
+            let groups = [LimitGroup::Predictions, LimitGroup::Default].into_iter();
+            let groups = groups.filter_map(|group| Some((limit(settings, group)?, group)));
+            let keys: Vec<String> = groups.flat_map(|(rate, group)| window_keys(rate, group, &hash).0).collect();
             if keys.is_empty() {
                 return Ok(0);
             }
@@ -225,6 +213,20 @@ fn slot_key(slot: usize) -> String {
     format!("limits:{slot}")
 }
 
+/// The limit of a group, if there is one.
+fn limit(settings: &Settings, group: LimitGroup) -> Option<Rate> {
+    match group {
+        LimitGroup::Predictions => settings.rate_limit_predictions,
+        LimitGroup::Default => settings.rate_limit_default,
+    }
+}
+
+/// The keys in Redis of a caller's counts in this window and in the last one, and how much of this one has elapsed.
+fn window_keys(rate: Rate, group: LimitGroup, caller: &str) -> ([String; 2], f64) {
+    let (index, elapsed) = window(rate, Timestamp::now().as_millisecond());
+    ([index, index - 1].map(|index| format!("rate:{}:{caller}:{index}", group.name())), elapsed)
+}
+
 /// The number of the window that a time is in, and how much of it has elapsed, from 0 to 1.
 fn window(rate: Rate, now: i64) -> (i64, f64) {
     let length = i64::from(rate.seconds) * 1000;
@@ -240,8 +242,7 @@ mod tests {
     /// A limiter with a limit on predictions.
     fn limiter(fake: &Fake) -> (RateLimiter<Fake>, Settings) {
         let settings = block_on(Settings::read(fake)).expect("valid");
-        let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone(), None, crate::store::Layout::new(settings.cache_slots));
+        let store = fake.store(&settings);
         (RateLimiter::new(fake.clone(), store), settings)
     }
 

@@ -138,13 +138,17 @@ impl<P: Platform> VerifiedTokens<P> {
     /// Deletes the token of a person that is remembered in the store; returns how many there were.
     pub(super) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
         let (holder, key) = self.place(&person.to_string());
-        let stored = self.store.get_sealed(&key).await?;
-        let verified: Option<Verified> = stored.and_then(|stored| serde_json::from_slice(&stored).ok());
-        if verified.is_none_or(|verified| verified.holder != holder) {
+        if self.stored(&key).await?.is_none_or(|verified| verified.holder != holder) {
             return Ok(0);
         }
         self.store.uncounted().delete_all(&[key]).await?;
         Ok(1)
+    }
+
+    /// The token that is remembered under a key of the store.
+    async fn stored(&self, key: &str) -> Result<Option<Verified>, Failure> {
+        let stored = self.store.get_sealed(key).await?;
+        Ok(stored.and_then(|stored| serde_json::from_slice(&stored).ok()))
     }
 
     async fn is_remembered(&self, hash: &str, key: &str) -> bool {
@@ -153,8 +157,7 @@ impl<P: Platform> VerifiedTokens<P> {
             return true;
         }
         // Without a store every token is checked.
-        let Ok(Some(stored)) = self.store.get_sealed(key).await else { return false };
-        let stored: Option<Verified> = serde_json::from_slice(&stored).ok();
+        let Ok(stored) = self.stored(key).await else { return false };
         let Some(verified) = stored.filter(|stored| stored.hash == hash && is_ahead(stored.until)) else {
             return false;
         };

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::fake_platform::Fake;
 use crate::ids::UserId;
 use crate::request::PredictionRequest;
-use crate::store::{Kind, Layout, Store};
+use crate::store::Kind;
 use bipolar_edge_models::MODELS;
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -102,8 +102,7 @@ impl Region {
     }
 
     fn of(fake: Fake, settings: Rc<Settings>, gate: &Rc<Gate>) -> Region {
-        let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone(), None, Layout::new(settings.cache_slots));
+        let store = fake.store(&settings);
         let cache = Rc::new(PredictionCache::new(fake.clone(), store));
         Region { fake, cache, settings, gate: gate.clone(), told: Rc::default() }
     }

@@ -18,6 +18,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    const ALL: [Kind; 4] = [Kind::Predictions, Kind::Generation, Kind::Job, Kind::Token];
     /// The kinds whose values expire, in the order in which they are swept.
     pub(crate) const EXPIRING: [Kind; 3] = [Kind::Predictions, Kind::Job, Kind::Token];
 
@@ -95,9 +96,7 @@ impl Layout {
         let mut parts = rest.split(':');
         let first = parts.next().unwrap_or_default();
         let has_more = parts.next().is_some();
-        if let Some(kind) =
-            [Kind::Predictions, Kind::Generation, Kind::Job, Kind::Token].into_iter().find(|kind| kind.name() == name)
-        {
+        if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) {
             let is_slot = !has_more && is_number(first);
             return if is_slot {
                 first.parse().is_ok_and(|slot: u64| slot >= self.slots(kind))
@@ -121,9 +120,8 @@ mod tests {
     #[test]
     fn a_default_store_has_fewer_than_a_thousand_keys() {
         let layout = Layout::new(400);
-        let kinds = [Kind::Predictions, Kind::Generation, Kind::Job, Kind::Token];
         // The others are the limits, the metrics, the key set and the sweep.
-        assert!(kinds.iter().map(|kind| layout.slots(*kind)).sum::<u64>() + 4 + 3 < 1_000);
+        assert!(Kind::ALL.iter().map(|kind| layout.slots(*kind)).sum::<u64>() + 4 + 3 < 1_000);
     }
 
     #[test]

@@ -234,8 +234,7 @@ mod tests {
 
     fn totals(fake: &Fake) -> (Totals<Fake>, Settings) {
         let settings = block_on(Settings::read(fake)).expect("valid");
-        let store = Rc::new(Store::new(fake.clone()));
-        store.configure(settings.store_secrets.clone(), None, crate::store::Layout::new(settings.cache_slots));
+        let store = fake.store(&settings);
         (Totals::new(fake.clone(), store), settings)
     }
 

@@ -1,6 +1,6 @@
-//! Manifests of guests.
+//! Manifests of guests, and lists of what platforms allow.
 
-use harness::built;
+use harness::{built, root};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -35,4 +35,12 @@ pub(crate) fn source(folder: &TempDir, wasm: &Path, stores: &[&str], allowed: &s
     let file = folder.path().join("spin.toml");
     std::fs::write(&file, manifest).expect("written");
     file
+}
+
+/// Returns what `docs/platforms.toml` says of a platform, for a test to change and to give to the host.
+pub(crate) fn platform(name: &str) -> String {
+    let platforms = std::fs::read_to_string(root().join("docs/platforms.toml")).expect("the list");
+    // Tables from the name to the next table of its kind.
+    let table = platforms.split("[[platform]]").find(|table| table.contains(&format!("name = \"{name}\"")));
+    format!("[[platform]]{}", table.expect("listed"))
 }

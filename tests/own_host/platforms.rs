@@ -220,14 +220,8 @@ fn module_larger_than_a_cloud_takes_is_refused() {
 /// A cloud's limit is 30 s, which is no time for a test: the same list with another number is enforced alike.
 #[test]
 fn request_is_ended_at_its_platforms_limit() {
-    let platforms = std::fs::read_to_string("docs/platforms.toml").expect("the list");
-    // Tables from the name to the next table of its kind.
-    let of = |name: &str| {
-        let table = platforms.split("[[platform]]").find(|table| table.contains(&format!("name = \"{name}\"")));
-        format!("[[platform]]{}", table.expect("listed"))
-    };
-    let cloud = of("akamai-functions").replace("request_seconds = 30", "request_seconds = 1");
-    let spin = format!("{}\n[platform.limits]\nrequest_seconds = 1\n", of("spin-4.1"));
+    let cloud = manifest::platform("akamai-functions").replace("request_seconds = 30", "request_seconds = 1");
+    let spin = format!("{}\n[platform.limits]\nrequest_seconds = 1\n", manifest::platform("spin-4.1"));
     for (guest, platform) in [("guest02", cloud), ("guest", spin)] {
         assert!(platform.contains("request_seconds = 1\n"), "{platform}");
         let state = state();

@@ -1,5 +1,6 @@
 //! The bounds of what the store keeps: a number of keys, forgotten in time, and erased when a person asks.
 
+use crate::manifest;
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY, claims, es256, key_set};
 use harness::{DEPRESSED, Host, MANIC, root, state, store_file, wait_for, wait_until};
@@ -15,10 +16,16 @@ const WEBHOOK_SECRET: &str = "a webhook secret of this test";
 /// limits, the metrics, the key set and the sweep.
 const KEYS_OF_64_SLOTS: usize = 64 + 64 + 48 + 64 + 4 + 3;
 
-/// Everything in the store of a host.
-fn stored(state: &TempDir) -> BTreeMap<String, Vec<u8>> {
+/// Opens the store of a host, which may be writing to it.
+fn open(state: &TempDir) -> Connection {
     let store = Connection::open(store_file(state)).expect("the store");
     store.busy_timeout(std::time::Duration::from_secs(5)).expect("set");
+    store
+}
+
+/// Everything in the store of a host.
+fn stored(state: &TempDir) -> BTreeMap<String, Vec<u8>> {
+    let store = open(state);
     let mut read = store.prepare("SELECT key, value FROM spin_key_value").expect("a statement");
     let rows = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
     rows.map(|row| row.expect("a row")).collect()
@@ -159,13 +166,11 @@ fn five_thousand_people_on_fermyon_cloud_have_not_one_key_refused() {
     let supabase = FakeSupabase::start(vec![Reply::RowsOfAnyone]);
     let state = state();
     // The cloud's own limits, but for requests to a database, which this test makes more of than an hour allows.
-    let platforms = std::fs::read_to_string(root().join("docs/platforms.toml")).expect("the platforms");
-    let cloud = platforms.split("[[platform]]").find(|platform| platform.contains("name = \"fermyon-cloud\""));
-    let cloud = cloud.expect("the cloud");
+    let cloud = manifest::platform("fermyon-cloud");
     assert!(cloud.contains("keys = 1024"), "{cloud}");
     let more = cloud.replacen("outbound_requests_per_hour = 500", "outbound_requests_per_hour = 1000000", 1);
     let file = state.path().join("platforms.toml");
-    std::fs::write(&file, format!("[[platform]]{more}")).expect("written");
+    std::fs::write(&file, more).expect("written");
     let mut flags = open_project(&supabase, &["metrics_sampling=16"]);
     flags.extend(["--platform".to_owned(), format!("@{}", file.display())]);
     let host = Host::start(&state, &flags.iter().map(String::as_str).collect::<Vec<_>>());
@@ -314,8 +319,7 @@ fn keys_of_another_layout_go_and_those_of_others_stay() {
     let others = ["another-apps", "predictions", "job:mine"];
     let host = start("1000");
     host.wait_for_hit(DEPRESSED, "");
-    let store = Connection::open(store_file(&state)).expect("the store");
-    store.busy_timeout(std::time::Duration::from_secs(5)).expect("set");
+    let store = open(&state);
     for key in old.iter().map(String::as_str).chain(others) {
         store
             .execute("INSERT OR REPLACE INTO spin_key_value (store, key, value) VALUES ('default', ?, x'7b7d')", [key])

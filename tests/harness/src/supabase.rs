@@ -135,19 +135,22 @@ impl Shared {
     }
 }
 
+/// Returns the person whose rows a request asks for.
+fn asked_for(head: &str) -> Option<&str> {
+    head.split("user_id=eq.").nth(1).and_then(|rest| rest.get(..36))
+}
+
 /// Returns rows of whoever is asked for.
 fn rows_of_anyone(head: &str) -> String {
     static ROWS: LazyLock<String> = LazyLock::new(|| Value::from(demo_rows(DEPRESSED)).to_string());
-    let person = head.split("user_id=eq.").nth(1).and_then(|rest| rest.get(..36));
-    ROWS.replace(DEPRESSED, person.unwrap_or_default())
+    ROWS.replace(DEPRESSED, asked_for(head).unwrap_or_default())
 }
 
 /// Returns the rows that row-level security shows to whoever asks.
 fn visible_rows(head: &str) -> Vec<Value> {
-    let person = head.split("user_id=eq.").nth(1).and_then(|rest| rest.get(..36));
     let credential = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
     // Who asks may be killed in the middle of it.
-    let (Some(person), Some(credential)) = (person, credential) else { return Vec::new() };
+    let (Some(person), Some(credential)) = (asked_for(head), credential) else { return Vec::new() };
     let visible = credential == SERVICE_KEY
         || unverified_claims(credential)
             .is_some_and(|claims| claims["sub"] == person || claims["role"] == "service_role");

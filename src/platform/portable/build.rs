@@ -1,6 +1,0 @@
-//! Makes the stack of the module as large as it needs to be: a host that keeps memory for the next instance, as Spin
-//! does, clears it whole after each request. The linker's own choice is 1 MiB.
-
-fn main() {
-    println!("cargo::rustc-link-arg-cdylib=-zstack-size=262144");
-}
