@@ -36,6 +36,8 @@ pub(crate) enum Guard {
     Operations,
     /// Those whom the access mode lets in.
     Data,
+    /// Those too, and the store is not told of a token that it does not know.
+    Erasure,
     /// The database, with the webhook's secret.
     WebhookSecret,
 }
@@ -91,7 +93,7 @@ impl<P: Platform> Access<P> {
         let is_open = match guard {
             Guard::Open => true,
             Guard::Operations => !settings.protect_operations,
-            Guard::Data => false,
+            Guard::Data | Guard::Erasure => false,
             Guard::WebhookSecret => {
                 check_webhook_secret(settings, headers)?;
                 true
@@ -104,7 +106,8 @@ impl<P: Platform> Access<P> {
             AuthMode::ApiKey(keys) => (Who::Server, check_api_key(keys, headers)?),
             AuthMode::Jwt(signing, project) => {
                 let token = token.as_ref().ok_or(Problem::NoToken)?;
-                let holder = self.tokens.check(&self.key_set, signing, project, token, deadline).await?;
+                let is_remembered = guard != Guard::Erasure;
+                let holder = self.tokens.check(&self.key_set, signing, project, token, is_remembered, deadline).await?;
                 let identity = match &holder {
                     Holder::Person(user_id) => identity_of(*user_id),
                     Holder::Other(subject) => format!("subject:{subject}"),
@@ -192,6 +195,11 @@ impl Caller {
             return Err(Problem::NoToken);
         }
         Ok(Visibility { is_whole, credential })
+    }
+
+    /// Returns true if the caller is a person who signed in, and not a server.
+    pub(crate) fn is_signed_in(&self) -> bool {
+        matches!(&self.who, Who::Holder(Holder::Person(_) | Holder::Other(_)))
     }
 
     /// Errors if the caller may not have a person's predictions dropped: the same of a person that nobody knows.

@@ -6,10 +6,10 @@
 //! says whose it is: a neighbour's is a miss. Whatever is wrong with the store or a value, an answer is computed: the
 //! cache never fails a request, and the store never holds one up for long where that can be helped.
 //!
-//! **Invalidation.** Each slot, with Redis each person, has a *generation*, a random text under a key that invalidators
-//! alone write. An entry carries the generation that was read before the check-ins that it was made from. To invalidate
-//! a person is to write a new generation, and nothing else. After that write no answer comes from check-ins that were
-//! read before it:
+//! **Invalidation.** People share a fixed number of *generations*, and with Redis each has one: a random text under a
+//! key that invalidators alone write, and that nothing deletes. An entry carries the generation that was read before
+//! the check-ins that it was made from. To invalidate a person is to write a new generation, and nothing else. After
+//! that write no answer comes from check-ins that were read before it:
 //!
 //! 1. A request that begins after the write reads the new generation, or a later one, and serves only entries that
 //!    carry the same.
@@ -18,10 +18,14 @@
 //! 3. Whatever a late writer puts into the slot, it is an entry of the generation that it has read, or of one that was
 //!    there before: by (1) nobody serves it. It may replace entries of the new one: a miss, and no more.
 //!
-//! Neighbours in a slot share its generation, so an invalidation of one may cost the other a prediction. The store has
-//! to show the new generation: where a replica lags behind, an old entry is served for as long as the lag, and never
-//! beyond its time to live. `cache/interleavings.rs` tries every order of the steps of readers, writers and
-//! invalidators.
+//! Those who share a generation are invalidated together, which costs the others a prediction. There is one number of
+//! generations for few slots and one for many, so all this holds, too, where `cache_slots` changes among few, or among
+//! many. Where it changes from the one to the other and back, the entries of before are deleted after an invalidation
+//! between (`retention.rs`).
+//!
+//! The store has to show the new generation: where a replica lags behind, an old entry is served for as long as the
+//! lag, and never beyond its time to live. `cache/interleavings.rs` tries every order of the steps of readers, writers
+//! and invalidators.
 //!
 //! With Redis, requests that miss the same entry at the same time ask the database once between them, whatever instance
 //! they are in: the first takes a *lease*, and the others wait for its entry.
@@ -137,7 +141,7 @@ pub(crate) struct CacheSlot {
     pub(crate) generation: String,
     /// The bytes of an entry that has expired, not too long ago: better than an error.
     stale: Option<Vec<u8>>,
-    /// The person's entries for other windows that are served still.
+    /// The person's entries for other windows that can be served still, or stand in.
     others: Vec<(u8, Vec<u8>)>,
     /// This request has the lease, which it must give back.
     has_lease: Cell<bool>,
@@ -224,14 +228,14 @@ impl<P: Platform> PredictionCache<P> {
         let bytes = slot.as_ref().and_then(|slot| slot.entry(window)).unwrap_or_default();
         let entry = Entry::parse(bytes, &fingerprint, &generation).filter(|entry| entry.serves(&request.options));
         let stale = match entry {
-            Some(entry) if entry.expired_for() == Duration::ZERO => return Lookup::Hit(entry),
+            Some(entry) if entry.is_current() => return Lookup::Hit(entry),
             Some(entry) if entry.expired_for() < settings.cache_stale => Some(bytes.to_vec()),
             _ => None,
         };
         let entries = slot.map_or_else(Vec::new, |slot| slot.entries).into_iter();
         let is_kept = |bytes: &[u8]| {
             let entry = Entry::parse(bytes, &fingerprint, &generation);
-            entry.is_some_and(|entry| entry.expired_for() == Duration::ZERO)
+            entry.is_some_and(|entry| entry.is_current() || entry.expired_for() < settings.cache_stale)
         };
         let others = entries.filter(|(other, bytes)| *other != window && is_kept(bytes));
         let others = others.map(|(other, bytes)| (other, bytes.to_vec())).collect();
@@ -295,9 +299,6 @@ impl<P: Platform> PredictionCache<P> {
     /// Invalidates every prediction about a person, whatever instance made it or is still writing it. Errors if the
     /// store does not take the new generation.
     pub(crate) async fn invalidate(&self, user_id: UserId) -> Result<(), Problem> {
-        if !self.store.keeps_predictions() {
-            return Ok(());
-        }
         let generation = Uuid::new_v4().to_string();
         let key = self.store.key(Kind::Generation, &self.store.hash_person(user_id));
         self.store.set(&key, generation.as_bytes(), GENERATION_KEPT).await.map_err(|failure| {
@@ -309,15 +310,11 @@ impl<P: Platform> PredictionCache<P> {
 
     /// Deletes what the store holds of a person, who must have been invalidated before; returns the number of entries.
     pub(crate) async fn erase(&self, user_id: UserId) -> Result<usize, Failure> {
-        if !self.store.keeps_predictions() {
-            return Ok(0);
-        }
         let person = self.store.hash_person(user_id);
         let key = self.store.key(Kind::Predictions, &person);
-        let value = self.store.get_sealed(&key).await?.unwrap_or_default();
-        let Some(slot) = Slot::parse(&value).filter(|slot| slot.person == person) else { return Ok(0) };
-        self.store.uncounted().delete_all(&[key]).await?;
-        Ok(slot.entries.len())
+        let theirs =
+            |value: &[u8]| Slot::parse(value).filter(|slot| slot.person == person).map(|slot| slot.entries.len());
+        self.store.erase(&[key], |value| theirs(value).unwrap_or(0)).await
     }
 
     /// Writes an entry once the response has left, and gives back the lease.
@@ -326,7 +323,7 @@ impl<P: Platform> PredictionCache<P> {
         let mut entries = vec![(slot.window, bytes.as_slice())];
         entries.extend(slot.others.iter().map(|(window, bytes)| (*window, bytes.as_slice())));
         let (store, key, value) = (self.store.clone(), slot.keys[0].clone(), Slot::render(&slot.person, &entries));
-        // The others expire before this one does, and are not served after that.
+        // The others expire before this one does, and are served no longer than they would have been.
         let keep = settings.cache_ttl.unwrap_or_default() + settings.cache_stale;
         let lease = slot.has_lease.take().then(|| slot.lease_key());
         self.platform.spawn(async move {
@@ -379,6 +376,10 @@ impl Entry {
     /// The time for which it has been out of date; zero while it is not.
     pub fn expired_for(&self) -> Duration {
         elapsed_since(self.expires_at)
+    }
+
+    fn is_current(&self) -> bool {
+        self.expired_for() == Duration::ZERO
     }
 
     /// The time since it was made.
@@ -489,10 +490,9 @@ mod tests {
         };
         let keys = key("a secret of sixteen bytes or more", "1000000").expect("the cache is on");
         assert_ne!(Some(&keys), key("another secret of sixteen bytes or more", "1000000").as_ref());
-        let [slot, generation] = keys;
-        let number = slot.strip_prefix("predictions:").expect("the slot's key");
-        assert!(number.parse::<u32>().is_ok_and(|number| number < 1_000_000));
-        assert_eq!(generation, format!("generation:{number}"));
+        let slot = |key: &str, kind: &str| key.strip_prefix(kind).and_then(|slot| slot.parse::<u32>().ok());
+        assert!(slot(&keys[0], "predictions:").is_some_and(|slot| slot < 1_000_000), "{keys:?}");
+        assert!(slot(&keys[1], "generation:").is_some_and(|slot| slot < 65_536), "{keys:?}");
         assert_eq!(key("a secret of sixteen bytes or more", "0"), None, "nothing is kept");
     }
 

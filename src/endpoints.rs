@@ -141,7 +141,7 @@ impl<P: Platform> Routes<P> {
         Route {
             templates: &["/data/predictions/{user_id}"],
             method: RouteMethod::Delete,
-            guard: Guard::Data,
+            guard: Guard::Erasure,
             limit: DEFAULT,
             handler: Handler::Configured(|request| Box::pin(erasure::delete(request))),
         },

@@ -9,7 +9,7 @@ use crate::store::{Layout, Store};
 use futures::future::LocalBoxFuture;
 use http::HeaderMap;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ type OnWrite = dyn Fn(&str, Option<&[u8]>);
 pub(crate) struct Fake {
     pub(crate) variables: HashMap<&'static str, String>,
     pub(crate) stored: Rc<RefCell<HashMap<String, Vec<u8>>>>,
+    /// Keys whose operations fail; `*` for the list of all.
+    pub(crate) failing: Rc<RefCell<HashSet<String>>>,
     /// The answer of every other server.
     pub(crate) upstream: String,
     /// The number of requests to other servers.
@@ -52,6 +54,10 @@ impl Fake {
         if let Some(before) = &self.before_operation {
             before().await;
         }
+    }
+
+    fn check(&self, key: &str) -> Result<(), StoreError> {
+        if self.failing.borrow().contains(key) { Err(StoreError::Other) } else { Ok(()) }
     }
 
     pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
@@ -92,11 +98,13 @@ impl Variables for Fake {
 impl KeyValue for Fake {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.before_operation().await;
+        self.check(key)?;
         Ok(self.stored.borrow().get(key).cloned())
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.before_operation().await;
+        self.check(key)?;
         self.stored.borrow_mut().insert(key.to_owned(), value.to_vec());
         self.on_write.iter().for_each(|told| told(key, Some(value)));
         Ok(())
@@ -108,12 +116,14 @@ impl KeyValue for Fake {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.before_operation().await;
+        self.check(key)?;
         self.stored.borrow_mut().remove(key);
         self.on_write.iter().for_each(|told| told(key, None));
         Ok(())
     }
 
     async fn keys(&self) -> Result<Vec<String>, StoreError> {
+        self.check("*")?;
         Ok(self.stored.borrow().keys().cloned().collect())
     }
 }

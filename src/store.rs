@@ -11,6 +11,7 @@
 mod layout;
 mod redis;
 
+use layout::Header;
 pub(crate) use layout::{JOB_PLACES, Kind, Layout};
 
 use crate::ids::UserId;
@@ -34,10 +35,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for which the circuit stays open after a time-out.
 const BREAKER_OPEN: Duration = Duration::from_secs(2);
-/// The first byte of a value that was sealed for its key. Another is not this format.
-const VERSION: u8 = 2;
-/// The version, and the time at which the value is over, in milliseconds since 1970-01-01 UTC.
-const HEADER_BYTES: usize = 9;
 /// A key that is asked for only to see if the store answers.
 const PROBE_KEY: &str = "ready";
 
@@ -223,22 +220,61 @@ impl<P: Platform> Store<P> {
 
     /// Sets a value, sealed for its key, that is over after `keep`.
     pub(crate) async fn set_sealed(&self, key: &str, value: &[u8], keep: Duration) -> Result<(), Failure> {
-        let until = after(Timestamp::now().as_millisecond(), keep);
-        self.set(key, &self.seal(key, value, until), keep).await
+        let over_at = after(Timestamp::now().as_millisecond(), keep);
+        let header = Header { over_at, slots: self.slots_of(key) };
+        self.set(key, &self.seal(key, value, header), keep).await
     }
 
-    /// Seals a value for its key and for the time at which it is over.
-    fn seal(&self, key: &str, value: &[u8], until: i64) -> Vec<u8> {
-        let sealed = self.configured.get().map(|configured| configured.secrets.seal(&sealed_for(key, until), value));
-        let header = [&[VERSION][..], &until.to_le_bytes()].concat();
-        [header, sealed.unwrap_or_else(|| value.to_vec())].concat()
+    /// Seals a value for its key and its header: nobody can give it a longer life.
+    fn seal(&self, key: &str, value: &[u8], header: Header) -> Vec<u8> {
+        let sealed = self.configured.get().map(|configured| configured.secrets.seal(&sealed_for(key, header), value));
+        [&header.to_bytes()[..], &sealed.unwrap_or_else(|| value.to_vec())].concat()
     }
 
-    /// Opens a value that was sealed for its key and is not over.
-    pub(crate) fn open(&self, key: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
-        let until = over_at(&value).filter(|until| *until > Timestamp::now().as_millisecond())?;
-        let sealed = value.split_off(HEADER_BYTES);
-        self.configured.get()?.secrets.open(&sealed_for(key, until), sealed)
+    /// Opens a value that was sealed for its key, and is not over.
+    pub(crate) fn open(&self, key: &str, value: Vec<u8>) -> Option<Vec<u8>> {
+        if self.is_over(key, &value) { None } else { self.unseal(key, value) }
+    }
+
+    /// Opens a value that was sealed for its key, also one that is over.
+    fn unseal(&self, key: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
+        let header = Header::parse(&value)?;
+        let sealed = value.split_off(Header::BYTES);
+        self.configured.get()?.secrets.open(&sealed_for(key, header), sealed)
+    }
+
+    /// Returns true if nothing reads a value any more: its time is over, or it is foreign.
+    fn is_over(&self, key: &str, value: &[u8]) -> bool {
+        let now = Timestamp::now().as_millisecond();
+        self.is_foreign(key, value) || Header::parse(value).is_some_and(|header| header.over_at <= now)
+    }
+
+    /// Returns true if a value was written for another layout, or by another release.
+    fn is_foreign(&self, key: &str, value: &[u8]) -> bool {
+        Header::parse(value).is_none_or(|header| header.slots != self.slots_of(key))
+    }
+
+    fn slots_of(&self, key: &str) -> u64 {
+        self.layout().map_or(0, |layout| layout.slots_of(key))
+    }
+
+    /// Deletes what is about somebody under these keys: the values of which `count` says that there is something.
+    /// Deletes those that are over, too, whoever they are about, for not all of these can be opened. Returns the sum of
+    /// counts.
+    pub(crate) async fn erase(&self, keys: &[String], count: impl Fn(&[u8]) -> usize) -> Result<usize, Failure> {
+        let values = self.uncounted().get_patiently(keys).await?;
+        let (mut erased, mut gone) = (0, Vec::new());
+        for (key, value) in keys.iter().zip(values) {
+            let Some(value) = value else { continue };
+            let is_over = self.is_over(key, &value);
+            let about = self.unseal(key, value).map_or(0, |value| count(&value));
+            if is_over || about > 0 {
+                gone.push(key.clone());
+            }
+            erased += about;
+        }
+        self.uncounted().delete_all(&gone).await?;
+        Ok(erased)
     }
 
     /// Hashes a caller, or a question of theirs, for a key: 128 bits of HMAC-SHA256 with this deployment's secret, in
@@ -311,16 +347,9 @@ async fn counted<T>(operation: &'static str, work: impl Future<Output = Result<T
     done
 }
 
-/// The time at which a value is over, if it says so.
-fn over_at(value: &[u8]) -> Option<i64> {
-    let (header, _) = value.split_first_chunk::<HEADER_BYTES>()?;
-    let [VERSION, until @ ..] = *header else { return None };
-    Some(i64::from_le_bytes(until))
-}
-
-/// The text that a value is sealed for: nobody can give it a longer life.
-fn sealed_for(key: &str, until: i64) -> String {
-    format!("{key} {until}")
+/// The text that a value is sealed for.
+fn sealed_for(key: &str, Header { over_at, slots }: Header) -> String {
+    format!("{key} {over_at} {slots}")
 }
 
 /// A view of the store whose operations are not counted.
@@ -390,19 +419,49 @@ impl<P: Platform> Uncounted<'_, P> {
         }
     }
 
-    /// Reads the values of slots, and deletes those that are over, or that nothing of this release reads. Returns how
-    /// many it deleted. One that is written at that moment may be deleted with it, which costs a prediction that has
-    /// to be made again.
+    /// Deletes the values of slots that are over; returns how many there were. One that is written in the moment
+    /// between the last look and the deletion goes with it, which costs a prediction that has to be made again.
     pub(crate) async fn delete_what_is_over(&self, keys: &[String]) -> Result<usize, Failure> {
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let values = self.0.guarded(WRITE_TIMEOUT, self.0.read_all(&keys)).await?;
-        let now = Timestamp::now().as_millisecond();
-        let is_over =
-            |value: &Option<Vec<u8>>| value.as_ref().is_some_and(|value| over_at(value).is_none_or(|at| at <= now));
-        let over = keys.iter().zip(&values).filter(|(_, value)| is_over(value));
-        let over: Vec<String> = over.map(|(key, _)| (*key).to_owned()).collect();
+        let values = self.get_patiently(keys).await?;
+        let mut deleted = 0;
+        for (key, value) in keys.iter().zip(values) {
+            if value.is_none_or(|value| !self.0.is_over(key, &value)) {
+                continue;
+            }
+            // It may have been replaced while others were looked at.
+            let key = std::slice::from_ref(key);
+            let value = self.get_patiently(key).await?.pop().flatten();
+            if value.is_some_and(|value| self.0.is_over(&key[0], &value)) {
+                self.delete_all(key).await?;
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes those of the store's keys that are left over of another layout, or have values that are; returns how
+    /// many there were.
+    pub(crate) async fn delete_left_over(&self, layout: Layout, keys: &[String]) -> Result<usize, Failure> {
+        let values = self.get_patiently(keys).await?;
+        let values = keys.iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
+        let is_left_over = |key: &str, value: &[u8]| {
+            let is_foreign = layout.is_expiring(key) && self.0.is_foreign(key, value);
+            is_foreign || layout.is_left_over(key, value)
+        };
+        let over = values.filter(|(key, value)| is_left_over(key, value));
+        let over: Vec<String> = over.map(|(key, _)| key.clone()).collect();
         self.delete_all(&over).await?;
         Ok(over.len())
+    }
+
+    /// Gets several keys at once for somebody who would rather wait than have nothing. It asks whether the circuit is
+    /// open or not, and opens none: requests do not wait for it.
+    async fn get_patiently(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        match with_timeout(&self.0.platform, WRITE_TIMEOUT, self.0.read_all(&keys)).await {
+            Some(values) => values.map_err(Failure::Error),
+            None => Err(Failure::WriteTimedOut),
+        }
     }
 
     /// Lists every key of the store, which a store may take long for. There is no such list with Redis, which forgets

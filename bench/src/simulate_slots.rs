@@ -1,6 +1,7 @@
 //! `cargo xtask simulate`, second part: the share of answers that a cache with a fixed number of slots gives, and the
-//! writes that it makes. A person's hash chooses a slot; who shares one replaces the other's entry and, by a check-in,
-//! invalidates it. Plotted into `docs/plots`.
+//! writes that it makes. A person's hash chooses a slot, and whoever shares one replaces the other's entry. It chooses
+//! a generation, too, of a fixed number: a check-in of one invalidates the entries of all who share it. Plotted into
+//! `docs/plots`.
 //!
 //! Slots know nothing of each other. So a sixteenth of the people in a sixteenth of the slots meet as often as all do
 //! in all, and stand for those who are too many. Each run checks this where both can be simulated.
@@ -17,6 +18,8 @@ const PEOPLE: [usize; 6] = [200, 1_000, 5_000, 20_000, 100_000, 1_000_000];
 const DEFAULT_SLOTS: usize = 400;
 /// The numbers of slots; `None` is Redis, where each person has a key. All can be divided by [`PARTS`].
 const SLOTS: [Option<usize>; 4] = [Some(DEFAULT_SLOTS), Some(4_096), Some(65_536), None];
+/// The generations that people share where there are few slots, up to a thousand, and where there are more.
+const GENERATIONS: [usize; 2] = [448, 65_536];
 /// The default time to live, and one for deployments with the webhook.
 const TTLS: [f64; 2] = [300.0, DAY];
 /// Of more people than this, one in [`PARTS`] is simulated.
@@ -91,8 +94,9 @@ fn people_served(slots: usize, ttl: f64) -> usize {
 fn check_parts(people: usize) -> Result<f64> {
     let mut largest = 0.0_f64;
     for ttl in TTLS {
-        let all = simulate(HABITS, people, SLOTS, ttl, SEED);
-        let some = simulate(HABITS, people / PARTS, SLOTS.map(|slots| slots.map(|slots| slots / PARTS)), ttl, SEED + 1);
+        let all = simulate(HABITS, people, SLOTS, ttl, 1, SEED);
+        let slots = SLOTS.map(|slots| slots.map(|slots| slots / PARTS));
+        let some = simulate(HABITS, people / PARTS, slots, ttl, PARTS, SEED + 1);
         for (all, some) in all.into_iter().zip(some) {
             largest = largest.max((all.hit_rate - some.hit_rate).abs());
         }
@@ -108,7 +112,9 @@ fn outcomes<const N: usize>(habits: Habits, people: usize, slots: [Option<usize>
     let towns = MIN_PEOPLE.div_ceil(people);
     let mut mean = [Outcome::default(); N];
     for town in 0..towns {
-        for (mean, outcome) in mean.iter_mut().zip(simulate(habits, people / parts, slots, ttl, SEED + town as u64)) {
+        for (mean, outcome) in
+            mean.iter_mut().zip(simulate(habits, people / parts, slots, ttl, parts, SEED + town as u64))
+        {
             mean.hit_rate += outcome.hit_rate / towns as f64;
             mean.writes += outcome.writes * parts as f64 / towns as f64;
             mean.queries += outcome.queries * parts as f64 / towns as f64;
@@ -117,12 +123,13 @@ fn outcomes<const N: usize>(habits: Habits, people: usize, slots: [Option<usize>
     mean
 }
 
-/// Simulates a week of people with caches of so many slots.
+/// Simulates a week of people with caches of so many slots, and one of so many parts of the generations.
 fn simulate<const N: usize>(
     habits: Habits,
     people: usize,
     slots: [Option<usize>; N],
     ttl: f64,
+    parts: usize,
     seed: u64,
 ) -> [Outcome; N] {
     let mut random = Rng::with_seed(seed);
@@ -133,38 +140,41 @@ fn simulate<const N: usize>(
         all.extend(events.map(|(time, event)| (time, person, event)));
     }
     all.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-    slots.map(|slots| replay(&all, &hashes, slots, ttl))
+    let generations = |slots: usize| GENERATIONS[usize::from(slots * parts > 1_000)] / parts;
+    slots.map(|slots| replay(&all, &hashes, slots.map(|slots| (slots, generations(slots))), ttl))
 }
 
 /// The entry in a slot.
 #[derive(Clone, Copy)]
 struct Entry {
     person: u32,
-    expires: f64,
+    made: f64,
 }
 
-/// Replays what people do, in order, with one cache.
-fn replay(all: &[(f64, u32, Event)], hashes: &[u64], slots: Option<usize>, ttl: f64) -> Outcome {
-    let mut entries = vec![Entry { person: 0, expires: f64::MIN }; slots.unwrap_or(hashes.len())];
+/// Replays what people do, in order, with one cache of so many slots and generations: with `None` each has their own.
+fn replay(all: &[(f64, u32, Event)], hashes: &[u64], numbers: Option<(usize, usize)>, ttl: f64) -> Outcome {
+    let (slots, generations) = numbers.unwrap_or((hashes.len(), hashes.len()));
+    let mut entries = vec![Entry { person: 0, made: f64::MIN }; slots];
+    let mut invalidated = vec![f64::MIN; generations];
     let (mut requests, mut hits) = (0_usize, 0_usize);
     let (mut writes, mut queries) = ([0.0_f64; 24], [0.0_f64; 24]);
     for (time, person, event) in all {
-        let slot = slots.map_or(*person as usize, |slots| (hashes[*person as usize] % slots as u64) as usize);
-        let (entry, hour) = (&mut entries[slot], (time / HOUR) as usize % 24);
+        let place = |of: usize| numbers.map_or(*person as usize, |_| (hashes[*person as usize] % of as u64) as usize);
+        let (entry, invalidated) = (&mut entries[place(slots)], &mut invalidated[place(generations)]);
+        let hour = (time / HOUR) as usize % 24;
         match event {
             Event::CheckIn => {
-                // The new generation is the slot's: a neighbour's entry is invalid, too.
-                entry.expires = f64::MIN;
+                *invalidated = *time;
                 writes[hour] += 1.0;
             }
             Event::Clinician => queries[hour] += 1.0,
             Event::Request(_) => {
                 requests += 1;
-                if entry.person == *person && entry.expires > *time {
+                if entry.person == *person && entry.made > invalidated.max(*time - ttl) {
                     hits += 1;
                     continue;
                 }
-                *entry = Entry { person: *person, expires: time + ttl };
+                *entry = Entry { person: *person, made: *time };
                 writes[hour] += 1.0 + 1.0 / MISSES_PER_SWEEP;
                 queries[hour] += 1.0;
             }
@@ -184,7 +194,7 @@ mod tests {
         let habits = Habits { opens: 12.0, requests: 1, clinicians: 0.0, check_in: false };
         for people in [2, 4, 10] {
             let weeks: Vec<_> =
-                (0..100).map(|seed| simulate(habits, people, [Some(1)], 1e9, seed)[0].hit_rate).collect();
+                (0..100).map(|seed| simulate(habits, people, [Some(1)], 1e9, 1, seed)[0].hit_rate).collect();
             let found = weeks.iter().sum::<f64>() / weeks.len() as f64;
             let expected = 1.0 / people as f64;
             assert!((found - expected).abs() < 0.02, "{people}: {found} is not {expected}");

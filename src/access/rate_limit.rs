@@ -153,11 +153,16 @@ impl<P: Platform> RateLimiter<P> {
         Ok((judged, values.collect()))
     }
 
-    /// Deletes the counts of a person in the store; returns how many there were. Other callers who are counted at that
-    /// moment may be counted once too little.
-    pub(crate) async fn erase(&self, settings: &Settings, person: UserId) -> Result<usize, Failure> {
+    /// Deletes the counts of a person in the store; returns how many there were. Only those of windows that are past if
+    /// the limit `holds`, for whoever may erase themselves could pass it. Other callers who are counted at that moment
+    /// may be counted once too little.
+    pub(crate) async fn erase(&self, settings: &Settings, person: UserId, holds: bool) -> Result<usize, Failure> {
         let hash = self.store.hash(&identity_of(person));
         if self.store.is_redis() {
+            if holds {
+                // Redis has forgotten windows that are past.
+                return Ok(0);
+            }
             let groups = [LimitGroup::Predictions, LimitGroup::Default].into_iter();
             let groups = groups.filter_map(|group| Some((limit(settings, group)?, group)));
             let keys: Vec<String> = groups.flat_map(|(rate, group)| window_keys(rate, group, &hash).0).collect();
@@ -170,14 +175,16 @@ impl<P: Platform> RateLimiter<P> {
         }
         let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else { return Ok(0) };
         let key = slot_key(slot);
-        // This very request may be counted after its answer.
+        let now = Timestamp::now().as_millisecond();
+        let erase = |table: Table| if holds { table.without_past(Some(tag), now) } else { table.without(tag) };
+        // A request that is counted after its answer would write them again.
         if let Some(pending) = self.pending.borrow_mut().get_mut(&key)
-            && let Some((bytes, _)) = Table::parse(pending).without(tag)
+            && let Some((bytes, _)) = erase(Table::parse(pending))
         {
             *pending = bytes;
         }
         let table = Table::parse(&self.store.get(&key).await?.unwrap_or_default());
-        let Some((bytes, erased)) = table.without(tag) else { return Ok(0) };
+        let Some((bytes, erased)) = erase(table) else { return Ok(0) };
         self.store.set(&key, &bytes, Duration::MAX).await?;
         Ok(erased)
     }
@@ -187,7 +194,7 @@ impl<P: Platform> RateLimiter<P> {
         let now = Timestamp::now().as_millisecond();
         for key in (0..sampled::SLOTS).map(slot_key) {
             let table = Table::parse(&self.store.uncounted().get(&key).await?.unwrap_or_default());
-            if let Some(bytes) = table.without_past(now) {
+            if let Some((bytes, _)) = table.without_past(None, now) {
                 self.store.uncounted().set(&key, &bytes, Duration::MAX).await?;
             }
         }
@@ -265,6 +272,31 @@ mod tests {
             }
             assert!(fake.stored.borrow().keys().all(|key| key.starts_with("limits:")));
         }
+    }
+
+    #[test]
+    fn an_erasure_by_the_person_leaves_the_limit_as_it_is_and_one_by_a_server_leaves_nothing() {
+        let mut fake = Fake::with_variable("rate_limit_predictions", "4/day");
+        fake.set_variable("counting_writes_per_second", "0");
+        let person = UserId::parse("11111111-1111-4111-8111-111111111111").expect("an id");
+        let ask = || {
+            let (fresh, settings) = limiter(&fake);
+            block_on(fresh.check(&settings, LimitGroup::Predictions, &identity_of(person), None)).is_ok()
+        };
+        let erase = |holds: bool| {
+            let (fresh, settings) = limiter(&fake);
+            block_on(fresh.erase(&settings, person, holds)).expect("the store works")
+        };
+        assert!((0..4).all(|_| ask()));
+        assert_eq!(erase(true), 0);
+        assert!(!ask(), "the limit holds");
+        let tag = CallerKey::from_hash(&limiter(&fake).0.store.hash(&identity_of(person))).expect("a hash").tag;
+        let is_counted =
+            || fake.stored.borrow().values().any(|value| value.windows(8).any(|bytes| bytes == tag.to_le_bytes()));
+        assert!(is_counted());
+        assert_eq!((erase(false), erase(false)), (1, 0));
+        assert!(!is_counted());
+        assert!(ask(), "nothing is left of them");
     }
 
     #[test]

@@ -237,21 +237,26 @@ impl Table {
     }
 
     /// Returns the table without a caller, and the number of counts that they had; `None` if they have none.
-    pub fn without(mut self, tag: u64) -> Option<(Vec<u8>, usize)> {
-        let before = self.entries.len();
-        self.entries.retain(|entry| entry.tag != tag);
-        let erased = before - self.entries.len();
-        (erased > 0).then(|| (self.to_bytes(), erased))
+    pub fn without(self, tag: u64) -> Option<(Vec<u8>, usize)> {
+        self.filtered(|entry, _| entry.tag != tag)
     }
 
-    /// Returns the table without the counts that no limit looks at any more; `None` if there are none.
-    pub fn without_past(mut self, now_ms: i64) -> Option<Vec<u8>> {
+    /// Returns the table without the counts that no limit looks at any more, of one caller or of all, and their number;
+    /// `None` if there are none.
+    pub fn without_past(self, tag: Option<u64>, now_ms: i64) -> Option<(Vec<u8>, usize)> {
+        self.filtered(|entry, rate| {
+            let window = rate.map(|rate| Window::new(rate, now_ms).index);
+            let is_past = window.is_none_or(|window| entry.window.saturating_add(1) < window);
+            !is_past || tag.is_some_and(|tag| entry.tag != tag)
+        })
+    }
+
+    /// Returns the table with some of its counts, and the number of the others; `None` if these are all.
+    fn filtered(mut self, is_kept: impl Fn(&Entry, Option<Rate>) -> bool) -> Option<(Vec<u8>, usize)> {
         let (before, rates) = (self.entries.len(), self.rates);
-        self.entries.retain(|entry| {
-            let window = rates[entry.group as usize].map(|rate| Window::new(rate, now_ms).index);
-            window.is_some_and(|window| entry.window.saturating_add(1) >= window)
-        });
-        (self.entries.len() < before).then(|| self.to_bytes())
+        self.entries.retain(|entry| is_kept(entry, rates[entry.group as usize]));
+        let gone = before - self.entries.len();
+        (gone > 0).then(|| (self.to_bytes(), gone))
     }
 
     /// Returns the estimated and the certain counts of a caller before a request.

@@ -60,6 +60,12 @@ struct Verified {
     until: i64,
 }
 
+impl Verified {
+    fn parse(value: &[u8]) -> Option<Verified> {
+        serde_json::from_slice(value).ok()
+    }
+}
+
 #[derive(Deserialize)]
 struct Claims {
     exp: f64,
@@ -84,18 +90,22 @@ impl<P: Platform> VerifiedTokens<P> {
         VerifiedTokens { platform, store, known: RefCell::default() }
     }
 
-    /// Checks a token: signature under the configured algorithm, times, issuer, audience, role.
+    /// Checks a token: signature under the configured algorithm, times, issuer, audience, role. The store learns of one
+    /// that it does not know if `is_remembered`.
     pub(super) async fn check(
         &self,
         key_set: &KeySetCache<P>,
         signing: &Signing,
         project: &Project,
         token: &Token,
+        is_remembered: bool,
         deadline: Deadline,
     ) -> Result<Holder, Problem> {
         let claims = match signing {
             Signing::Secret(key) => claims(token.as_str(), Algorithm::HS256, key)?,
-            Signing::KeySet => self.claims_under_published_keys(key_set, project, token.as_str(), deadline).await?,
+            Signing::KeySet => {
+                self.claims_under_published_keys(key_set, project, token.as_str(), is_remembered, deadline).await?
+            }
         };
         holder(&claims, &project.origin).ok_or(Problem::BadToken)
     }
@@ -105,6 +115,7 @@ impl<P: Platform> VerifiedTokens<P> {
         key_set: &KeySetCache<P>,
         project: &Project,
         token: &str,
+        is_remembered: bool,
         deadline: Deadline,
     ) -> Result<Claims, Problem> {
         let id = key_id(token).ok_or(Problem::BadToken)?;
@@ -113,7 +124,7 @@ impl<P: Platform> VerifiedTokens<P> {
         let place = self.place(unverified.sub.as_deref().unwrap_or_default());
         // The project is part of what it was verified for.
         let hash = self.store.hash(&format!("token:{} {token}", project.origin));
-        if self.is_remembered(&hash, &place.1).await {
+        if self.is_known(&hash, &place.1).await {
             return unexpired(unverified);
         }
         let (algorithm, key) = match key_set.find(project, &id, deadline).await {
@@ -122,7 +133,9 @@ impl<P: Platform> VerifiedTokens<P> {
             FoundKey::Unavailable => return Err(Problem::KeysUnavailable),
         };
         let claims = claims(token, algorithm, &key)?;
-        self.remember(hash, place);
+        if is_remembered {
+            self.remember(hash, place);
+        }
         Ok(claims)
     }
 
@@ -138,27 +151,19 @@ impl<P: Platform> VerifiedTokens<P> {
     /// Deletes the token of a person that is remembered in the store; returns how many there were.
     pub(super) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
         let (holder, key) = self.place(&person.to_string());
-        if self.stored(&key).await?.is_none_or(|verified| verified.holder != holder) {
-            return Ok(0);
-        }
-        self.store.uncounted().delete_all(&[key]).await?;
-        Ok(1)
+        let is_theirs = |value: &[u8]| Verified::parse(value).is_some_and(|verified| verified.holder == holder);
+        self.store.erase(&[key], |value| usize::from(is_theirs(value))).await
     }
 
-    /// The token that is remembered under a key of the store.
-    async fn stored(&self, key: &str) -> Result<Option<Verified>, Failure> {
-        let stored = self.store.get_sealed(key).await?;
-        Ok(stored.and_then(|stored| serde_json::from_slice(&stored).ok()))
-    }
-
-    async fn is_remembered(&self, hash: &str, key: &str) -> bool {
+    async fn is_known(&self, hash: &str, key: &str) -> bool {
         let known = self.known.borrow().get(hash).copied();
         if known.is_some_and(is_ahead) {
             return true;
         }
         // Without a store every token is checked.
-        let Ok(stored) = self.stored(key).await else { return false };
-        let Some(verified) = stored.filter(|stored| stored.hash == hash && is_ahead(stored.until)) else {
+        let Ok(stored) = self.store.get_sealed(key).await else { return false };
+        let verified = stored.and_then(|stored| Verified::parse(&stored));
+        let Some(verified) = verified.filter(|stored| stored.hash == hash && is_ahead(stored.until)) else {
             return false;
         };
         self.insert(verified.hash, verified.until);

@@ -172,6 +172,24 @@ impl Region {
         task.boxed_local()
     }
 
+    /// An erasure of a person, which invalidates first, as a change of their check-ins does.
+    fn erase(&self, rows: &Rows, person: &'static str) -> Task {
+        let (own, change) = (self.clone(), self.change(rows, person));
+        let task = async move {
+            change.await;
+            own.cache.erase(UserId::parse(person).expect("an id")).await.expect("deleted");
+        };
+        task.boxed_local()
+    }
+
+    /// A region with the same store, whose instances were given another number of slots.
+    fn with_slots(&self, slots: &str) -> Region {
+        let mut fake = self.fake.clone();
+        fake.set_variable("cache_slots", slots);
+        let settings = Rc::new(block_on(Settings::read(&fake)).expect("valid"));
+        Region { told: self.told.clone(), ..Region::of(fake, settings, &self.gate) }
+    }
+
     /// A change of a person's check-ins, and the invalidation that follows it.
     fn change(&self, rows: &Rows, person: &'static str) -> Task {
         let (own, rows) = (self.clone(), rows.clone());
@@ -192,7 +210,7 @@ thread_local! {
     static VERSION_WRITTEN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Two people who share a slot of 64, as `neighbours_share_a_slot` holds.
+/// Two people who share a slot of 64 and a generation, as `neighbours_share_a_slot` holds.
 const PEOPLE: [&str; 2] = ["00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000012"];
 
 /// Tries every order of the operations of tasks, and of what they spawn. `set_up` makes the tasks of a run anew, and
@@ -268,6 +286,32 @@ fn no_order_of_two_invalidations_serves_what_came_before_either() {
         (tasks, vec![region.clone()], vec![request(), request()])
     });
     assert!(runs > 100, "{runs}");
+}
+
+#[test]
+fn no_order_with_an_erasure_serves_what_came_before_it() {
+    let runs = in_every_order(|gate| {
+        let (region, rows) = (Region::new(gate), Rows::default());
+        let request = || region.request(&rows, PEOPLE[0], "");
+        let tasks = vec![request(), region.erase(&rows, PEOPLE[0])];
+        (tasks, vec![region.clone()], vec![request(), request()])
+    });
+    assert!(runs > 100, "{runs}");
+}
+
+/// Instances with other numbers of slots use one store, as while the number changes or changes back.
+#[test]
+fn no_order_of_two_layouts_serves_what_came_before_an_invalidation() {
+    for other in ["65", "0"] {
+        let runs = in_every_order(|gate| {
+            let (region, rows) = (Region::new(gate), Rows::default());
+            let other = region.with_slots(other);
+            let request = || region.request(&rows, PEOPLE[0], "");
+            let tasks = vec![request(), request(), other.change(&rows, PEOPLE[0])];
+            (tasks, vec![region.clone(), other.clone()], vec![request(), request()])
+        });
+        assert!(runs > 10_000, "{runs}");
+    }
 }
 
 /// A region that lags behind serves old answers until it has the new generation, and none from then on, whatever else

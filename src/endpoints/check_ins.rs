@@ -7,6 +7,7 @@ use crate::http::Response;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::PredictionRequest;
+use crate::retention;
 use features::{CheckIn, FIELDS};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -38,6 +39,8 @@ pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<
     let context = request.context;
     let asked = PredictionRequest::parse_check_ins(request.path.get("user_id"), request.query)?;
     context.timing.set_person(Some(asked.user_id));
+    // The token of one who asks for check-ins alone is kept, too.
+    retention::sweep_later(&context.instance);
     let project = context.settings.supabase.as_ref();
     let query = CheckInQuery {
         user_id: asked.user_id,

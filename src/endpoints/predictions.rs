@@ -216,6 +216,7 @@ async fn predict<P: Platform>(
     slot: Option<CacheSlot>,
 ) -> Result<(Entry, CacheStatus), Problem> {
     let RequestContext { instance, settings, .. } = context;
+    retention::sweep_later(instance);
     if let Some(slot) = slot.as_ref().filter(|_| settings.supabase.is_some())
         && let Some(entry) = instance.cache.share(settings, request, slot, context.deadline).await
     {
@@ -241,10 +242,7 @@ async fn predict<P: Platform>(
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
     let entry = Entry::new(slot.as_ref(), ttl, &request.options, predictions);
     match &slot {
-        Some(slot) if is_kept => {
-            instance.cache.write_later(settings, slot, &entry);
-            retention::sweep_later(instance);
-        }
+        Some(slot) if is_kept => instance.cache.write_later(settings, slot, &entry),
         Some(slot) => instance.cache.release_later(slot),
         None => {}
     }
