@@ -119,9 +119,9 @@ impl<P: Platform> Access<P> {
         Ok(Caller { who, token, identity })
     }
 
-    /// Deletes what the store remembers of a person's tokens; returns how many there were.
-    pub(crate) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
-        self.tokens.erase(person).await
+    /// Deletes what the store, whose keys are listed, remembers of a person's tokens; returns how many there were.
+    pub(crate) async fn erase(&self, person: UserId, listed: &[String]) -> Result<usize, Failure> {
+        self.tokens.erase(person, listed).await
     }
 
     /// Names the address that a request comes from, for those who do not say who they are: the host's word, or a

@@ -20,8 +20,7 @@
 //!
 //! Those who share a generation are invalidated together, which costs the others a prediction. There is one number of
 //! generations for few slots and one for many, so all this holds, too, where `cache_slots` changes among few, or among
-//! many. Where it changes from the one to the other and back, the entries of before are deleted after an invalidation
-//! between (`retention.rs`).
+//! many; not where it changes from the one to the other and back within an entry's time to live.
 //!
 //! The store has to show the new generation: where a replica lags behind, an old entry is served for as long as the
 //! lag, and never beyond its time to live. `cache/interleavings.rs` tries every order of the steps of readers, writers
@@ -296,6 +295,13 @@ impl<P: Platform> PredictionCache<P> {
         if is_same { Entry::parse(bytes, &slot.fingerprint, &slot.generation) } else { None }
     }
 
+    /// The generation of a person, for what is kept elsewhere to be invalidated with the cache; empty if there is none.
+    pub(crate) async fn generation(&self, user_id: UserId) -> Result<String, Failure> {
+        let key = self.store.key(Kind::Generation, &self.store.hash_person(user_id));
+        let generation = self.store.get(&key).await?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&generation).into_owned())
+    }
+
     /// Invalidates every prediction about a person, whatever instance made it or is still writing it. Errors if the
     /// store does not take the new generation.
     pub(crate) async fn invalidate(&self, user_id: UserId) -> Result<(), Problem> {
@@ -308,13 +314,13 @@ impl<P: Platform> PredictionCache<P> {
         })
     }
 
-    /// Deletes what the store holds of a person, who must have been invalidated before; returns the number of entries.
-    pub(crate) async fn erase(&self, user_id: UserId) -> Result<usize, Failure> {
+    /// Deletes what the store, whose keys are listed, holds of a person, who must have been invalidated before; returns
+    /// the number of entries.
+    pub(crate) async fn erase(&self, user_id: UserId, listed: &[String]) -> Result<usize, Failure> {
         let person = self.store.hash_person(user_id);
-        let key = self.store.key(Kind::Predictions, &person);
-        let theirs =
-            |value: &[u8]| Slot::parse(value).filter(|slot| slot.person == person).map(|slot| slot.entries.len());
-        self.store.erase(&[key], |value| theirs(value).unwrap_or(0)).await
+        let keys = self.store.keys_to_erase(listed, Kind::Predictions, &person);
+        let theirs = |slot: Slot<'_>| if slot.person == person { slot.entries.len() } else { 0 };
+        self.store.erase(&keys, |value| Slot::parse(value).map(theirs)).await
     }
 
     /// Writes an entry once the response has left, and gives back the lease.
@@ -491,8 +497,8 @@ mod tests {
         let keys = key("a secret of sixteen bytes or more", "1000000").expect("the cache is on");
         assert_ne!(Some(&keys), key("another secret of sixteen bytes or more", "1000000").as_ref());
         let slot = |key: &str, kind: &str| key.strip_prefix(kind).and_then(|slot| slot.parse::<u32>().ok());
-        assert!(slot(&keys[0], "predictions:").is_some_and(|slot| slot < 1_000_000), "{keys:?}");
-        assert!(slot(&keys[1], "generation:").is_some_and(|slot| slot < 65_536), "{keys:?}");
+        assert!(slot(&keys[0], "predictions:1000000:").is_some_and(|slot| slot < 1_000_000), "{keys:?}");
+        assert!(slot(&keys[1], "generation:65536:").is_some_and(|slot| slot < 65_536), "{keys:?}");
         assert_eq!(key("a secret of sixteen bytes or more", "0"), None, "nothing is kept");
     }
 
@@ -522,8 +528,8 @@ mod tests {
             assert!(ask(USER, "").await && ask(USER, "window_days=7").await);
             assert!(!ask(&neighbour, "").await, "it is another's");
             assert!(!ask(USER, "").await, "a neighbour has taken the slot");
-            assert_eq!(cache.erase(UserId::parse(USER).expect("an id")).await, Ok(1));
-            assert_eq!(cache.erase(UserId::parse(&neighbour).expect("an id")).await, Ok(0));
+            assert_eq!(cache.erase(UserId::parse(USER).expect("an id"), &[]).await, Ok(1));
+            assert_eq!(cache.erase(UserId::parse(&neighbour).expect("an id"), &[]).await, Ok(0));
         });
     }
 

@@ -19,7 +19,7 @@ use crate::http::problem_response::problem_json;
 use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::store::{Failure, Store};
+use crate::store::{Failure, Kind, Store};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, JOBS};
 use crate::time::{after, rfc3339_seconds};
@@ -215,11 +215,13 @@ impl<P: Platform> Jobs<P> {
         places.into_iter().filter_map(|place| place.job).find(is_found).ok_or(Problem::NoSuchJob)
     }
 
-    /// Deletes every job about a person, and returns how many there were. One that runs ends without a record.
-    pub(crate) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
+    /// Deletes every job about a person from the store, whose keys are listed, and returns how many there were. One
+    /// that runs ends without a record.
+    pub(crate) async fn erase(&self, person: UserId, listed: &[String]) -> Result<usize, Failure> {
         let hash = self.store.hash_person(person);
-        let is_about = |record: &[u8]| Job::parse(record).is_some_and(|job| job.id.get(..HALF) == hash.get(..HALF));
-        self.store.erase(&self.store.job_keys(&hash[..HALF]), |record| usize::from(is_about(record))).await
+        let is_about = |job: Job| usize::from(job.id.get(..HALF) == hash.get(..HALF));
+        let keys = self.store.keys_to_erase(listed, Kind::Job, hash.get(..HALF).unwrap_or_default());
+        self.store.erase(&keys, |record| Job::parse(record).map(is_about)).await
     }
 
     fn owner(&self, caller: &str) -> String {
@@ -407,7 +409,7 @@ mod tests {
             let (fifth, _) = start(jobs, settings, "five", "g").await;
             assert_eq!(jobs.find(settings, "three", &ended.id).await.err(), Some(Problem::NoSuchJob));
             assert!(jobs.find(settings, "five", &fifth.id).await.is_ok());
-            assert_eq!(jobs.erase(person()).await, Ok(4));
+            assert_eq!(jobs.erase(person(), &[]).await, Ok(4));
             assert_eq!(jobs.find(settings, "five", &fifth.id).await.err(), Some(Problem::NoSuchJob));
         });
     }

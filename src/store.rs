@@ -11,7 +11,7 @@
 mod layout;
 mod redis;
 
-use layout::Header;
+use layout::{HEADER_BYTES, VERSION, is_left_over, over_at};
 pub(crate) use layout::{JOB_PLACES, Kind, Layout};
 
 use crate::ids::UserId;
@@ -221,57 +221,56 @@ impl<P: Platform> Store<P> {
     /// Sets a value, sealed for its key, that is over after `keep`.
     pub(crate) async fn set_sealed(&self, key: &str, value: &[u8], keep: Duration) -> Result<(), Failure> {
         let over_at = after(Timestamp::now().as_millisecond(), keep);
-        let header = Header { over_at, slots: self.slots_of(key) };
-        self.set(key, &self.seal(key, value, header), keep).await
+        self.set(key, &self.seal(key, value, over_at), keep).await
     }
 
-    /// Seals a value for its key and its header: nobody can give it a longer life.
-    fn seal(&self, key: &str, value: &[u8], header: Header) -> Vec<u8> {
-        let sealed = self.configured.get().map(|configured| configured.secrets.seal(&sealed_for(key, header), value));
-        [&header.to_bytes()[..], &sealed.unwrap_or_else(|| value.to_vec())].concat()
+    /// Seals a value for its key and for the time at which it is over.
+    fn seal(&self, key: &str, value: &[u8], over_at: i64) -> Vec<u8> {
+        let sealed = self.configured.get().map(|configured| configured.secrets.seal(&sealed_for(key, over_at), value));
+        let header = [&[VERSION][..], &over_at.to_le_bytes()].concat();
+        [header, sealed.unwrap_or_else(|| value.to_vec())].concat()
     }
 
     /// Opens a value that was sealed for its key, and is not over.
     pub(crate) fn open(&self, key: &str, value: Vec<u8>) -> Option<Vec<u8>> {
-        if self.is_over(key, &value) { None } else { self.unseal(key, value) }
+        if is_over(&value) { None } else { self.unseal(key, value) }
     }
 
     /// Opens a value that was sealed for its key, also one that is over.
     fn unseal(&self, key: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
-        let header = Header::parse(&value)?;
-        let sealed = value.split_off(Header::BYTES);
-        self.configured.get()?.secrets.open(&sealed_for(key, header), sealed)
+        let over_at = over_at(&value).filter(|_| value.first() == Some(&VERSION))?;
+        let sealed = value.split_off(HEADER_BYTES);
+        self.configured.get()?.secrets.open(&sealed_for(key, over_at), sealed)
     }
 
-    /// Returns true if nothing reads a value any more: its time is over, or it is foreign.
-    fn is_over(&self, key: &str, value: &[u8]) -> bool {
-        let now = Timestamp::now().as_millisecond();
-        self.is_foreign(key, value) || Header::parse(value).is_some_and(|header| header.over_at <= now)
+    /// Lists the keys that somebody's values can have: in a key-value store under whatever layout, by a list of its
+    /// keys.
+    pub(crate) fn keys_to_erase(&self, listed: &[String], kind: Kind, hash: &str) -> Vec<String> {
+        match (self.layout(), kind) {
+            (Some(layout), Kind::Job) => layout.keys_among(listed, kind, hash, JOB_PLACES),
+            (Some(layout), _) => layout.keys_among(listed, kind, hash, 1),
+            (None, Kind::Job) => self.job_keys(hash),
+            (None, _) => vec![self.key(kind, hash)],
+        }
     }
 
-    /// Returns true if a value was written for another layout, or by another release.
-    fn is_foreign(&self, key: &str, value: &[u8]) -> bool {
-        Header::parse(value).is_none_or(|header| header.slots != self.slots_of(key))
-    }
-
-    fn slots_of(&self, key: &str) -> u64 {
-        self.layout().map_or(0, |layout| layout.slots_of(key))
-    }
-
-    /// Deletes what is about somebody under these keys: the values of which `count` says that there is something.
-    /// Deletes those that are over, too, whoever they are about, for not all of these can be opened. Returns the sum of
-    /// counts.
-    pub(crate) async fn erase(&self, keys: &[String], count: impl Fn(&[u8]) -> usize) -> Result<usize, Failure> {
+    /// Deletes what is about somebody under these keys: the values in which `count` finds something, or of which it
+    /// cannot say, as of those that cannot be opened. Returns the sum of counts.
+    pub(crate) async fn erase(
+        &self,
+        keys: &[String],
+        count: impl Fn(&[u8]) -> Option<usize>,
+    ) -> Result<usize, Failure> {
         let values = self.uncounted().get_patiently(keys).await?;
         let (mut erased, mut gone) = (0, Vec::new());
         for (key, value) in keys.iter().zip(values) {
-            let Some(value) = value else { continue };
-            let is_over = self.is_over(key, &value);
-            let about = self.unseal(key, value).map_or(0, |value| count(&value));
-            if is_over || about > 0 {
+            // What this service has not written is not this service's to delete.
+            let Some(value) = value.filter(|value| over_at(value).is_some()) else { continue };
+            let about = self.unseal(key, value).and_then(|value| count(&value));
+            if about != Some(0) {
                 gone.push(key.clone());
             }
-            erased += about;
+            erased += about.unwrap_or(0);
         }
         self.uncounted().delete_all(&gone).await?;
         Ok(erased)
@@ -347,9 +346,14 @@ async fn counted<T>(operation: &'static str, work: impl Future<Output = Result<T
     done
 }
 
-/// The text that a value is sealed for.
-fn sealed_for(key: &str, Header { over_at, slots }: Header) -> String {
-    format!("{key} {over_at} {slots}")
+/// The text that a value is sealed for: nobody can give it a longer life.
+fn sealed_for(key: &str, over_at: i64) -> String {
+    format!("{key} {over_at}")
+}
+
+/// Returns true if a value of this service is over.
+fn is_over(value: &[u8]) -> bool {
+    over_at(value).is_some_and(|at| at <= Timestamp::now().as_millisecond())
 }
 
 /// A view of the store whose operations are not counted.
@@ -425,13 +429,13 @@ impl<P: Platform> Uncounted<'_, P> {
         let values = self.get_patiently(keys).await?;
         let mut deleted = 0;
         for (key, value) in keys.iter().zip(values) {
-            if value.is_none_or(|value| !self.0.is_over(key, &value)) {
+            if value.is_none_or(|value| !is_over(&value)) {
                 continue;
             }
             // It may have been replaced while others were looked at.
             let key = std::slice::from_ref(key);
             let value = self.get_patiently(key).await?.pop().flatten();
-            if value.is_some_and(|value| self.0.is_over(&key[0], &value)) {
+            if value.is_some_and(|value| is_over(&value)) {
                 self.delete_all(key).await?;
                 deleted += 1;
             }
@@ -439,16 +443,11 @@ impl<P: Platform> Uncounted<'_, P> {
         Ok(deleted)
     }
 
-    /// Deletes those of the store's keys that are left over of another layout, or have values that are; returns how
-    /// many there were.
-    pub(crate) async fn delete_left_over(&self, layout: Layout, keys: &[String]) -> Result<usize, Failure> {
-        let values = self.get_patiently(keys).await?;
+    /// Deletes those of some keys that are left over of another layout; returns how many there were.
+    pub(crate) async fn delete_left_over(&self, keys: &[String]) -> Result<usize, Failure> {
+        let (values, now) = (self.get_patiently(keys).await?, Timestamp::now().as_millisecond());
         let values = keys.iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
-        let is_left_over = |key: &str, value: &[u8]| {
-            let is_foreign = layout.is_expiring(key) && self.0.is_foreign(key, value);
-            is_foreign || layout.is_left_over(key, value)
-        };
-        let over = values.filter(|(key, value)| is_left_over(key, value));
+        let over = values.filter(|(key, value)| is_left_over(key, value, now));
         let over: Vec<String> = over.map(|(key, _)| key.clone()).collect();
         self.delete_all(&over).await?;
         Ok(over.len())

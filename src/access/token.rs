@@ -148,11 +148,13 @@ impl<P: Platform> VerifiedTokens<P> {
         (holder, key)
     }
 
-    /// Deletes the token of a person that is remembered in the store; returns how many there were.
-    pub(super) async fn erase(&self, person: UserId) -> Result<usize, Failure> {
-        let (holder, key) = self.place(&person.to_string());
-        let is_theirs = |value: &[u8]| Verified::parse(value).is_some_and(|verified| verified.holder == holder);
-        self.store.erase(&[key], |value| usize::from(is_theirs(value))).await
+    /// Deletes the token of a person that is remembered in the store, whose keys are listed; returns how many there
+    /// were.
+    pub(super) async fn erase(&self, person: UserId, listed: &[String]) -> Result<usize, Failure> {
+        let (holder, _) = self.place(&person.to_string());
+        let keys = self.store.keys_to_erase(listed, Kind::Token, &holder);
+        let is_theirs = |verified: Verified| usize::from(verified.holder == holder);
+        self.store.erase(&keys, |value| Verified::parse(value).map(is_theirs)).await
     }
 
     async fn is_known(&self, hash: &str, key: &str) -> bool {

@@ -9,7 +9,6 @@ use crate::limits::MAX_ITEM_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::json_problem;
-use crate::retention;
 use serde::{Deserialize, Serialize};
 
 /// The table whose rows are check-ins.
@@ -41,7 +40,6 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
     for person in &people {
         context.instance.cache.invalidate(*person).await?;
     }
-    retention::settle_later(&context.instance, context.deadline);
     Ok(Response::json(200, &Body { invalidated: people.len() }))
 }
 

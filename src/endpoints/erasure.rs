@@ -38,7 +38,7 @@ pub(super) async fn delete<P: Platform>(request: EndpointRequest<'_, P>) -> Resu
     let instance = &context.instance;
     instance.cache.invalidate(user_id).await?;
     let limit_holds = context.caller.is_signed_in();
-    let erased = erase(instance, &context.settings, user_id, limit_holds, context.deadline).await;
+    let erased = erase(instance, &context.settings, user_id, limit_holds).await;
     let erased = erased.map_err(|failure| {
         failure.warn("not_erased", "what the store holds about a person could not all be deleted");
         Problem::StoreUnavailable

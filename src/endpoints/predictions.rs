@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
 use crate::retention;
 use crate::routes::PathParameters;
+use crate::store::Failure;
 use crate::telemetry::request_log::{FinishedJob, finish_job};
 use crate::telemetry::{log, metrics};
 use bipolar_edge_models::{MODELS, Model};
@@ -122,10 +123,7 @@ pub(super) async fn get<P: Platform>(
         Found::Nothing(slot) => slot,
     };
     if context.settings.use_background_inference || prefers_async(request.headers) {
-        let generation = slot.as_ref().map_or("", |slot| slot.generation.as_str());
-        let (caller, question) = (context.caller.identity(), asked.to_string());
-        let question = (asked.user_id, question.as_str());
-        let cause = match context.instance.jobs.start(&context.settings, caller, question, generation).await {
+        let cause = match start_job(context, &asked, slot.as_ref()).await {
             Ok(Some(Started::Before(running))) => return Ok(job::accepted(&running)),
             Ok(Some(Started::Now(started, deadline))) => {
                 let accepted = job::accepted(&started);
@@ -144,6 +142,21 @@ pub(super) async fn get<P: Platform>(
 
 fn entry_response(request: &PredictionRequest, entry: &Entry, cache_status: CacheStatus) -> Response {
     Response::json(200, &Body::of_entry(request, entry, cache_status)).with_cache_status(cache_status)
+}
+
+/// Starts a job for a question, unless one runs that began after the last invalidation.
+async fn start_job<P: Platform>(
+    context: &RequestContext<P>,
+    asked: &PredictionRequest,
+    slot: Option<&CacheSlot>,
+) -> Result<Option<Started>, Failure> {
+    let RequestContext { instance, settings, caller, .. } = context;
+    let generation = match slot {
+        Some(slot) => slot.generation.clone(),
+        None => instance.cache.generation(asked.user_id).await?,
+    };
+    let question = (asked.user_id, &*asked.to_string());
+    instance.jobs.start(settings, caller.identity(), question, &generation).await
 }
 
 /// Makes a prediction after the answer, in this instance.

@@ -1,6 +1,8 @@
 //! The keys of the store. A key-value store forgets nothing by itself, and some hold a thousand keys. So each kind of
 //! value has a fixed number of *slots* there, and the hash of what a value is about chooses its slot: the store never
-//! has more keys than there are slots. Two that share a slot replace each other, so a value says whose it is.
+//! has more keys than there are slots. Two that share a slot replace each other, so a value says whose it is. A key
+//! says how many slots there are, so that what was written under another number can be found, and is not taken for this
+//! one's.
 //!
 //! Redis forgets what has expired: there a hash is a key of its own.
 
@@ -21,6 +23,10 @@ impl Kind {
     const ALL: [Kind; 4] = [Kind::Predictions, Kind::Generation, Kind::Job, Kind::Token];
     /// The kinds whose values expire, in the order in which they are swept.
     pub(crate) const EXPIRING: [Kind; 3] = [Kind::Predictions, Kind::Job, Kind::Token];
+
+    fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 
     /// The part of a key before the colon.
     pub(crate) fn name(self) -> &'static str {
@@ -69,12 +75,23 @@ impl Layout {
 
     /// The key of the slot that a hash in hexadecimal chooses, or of one that stands so many after it.
     pub(crate) fn key(self, kind: Kind, hash: &str, after: u64) -> String {
-        let number = hash.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
-        self.key_of_slot(kind, number.wrapping_add(after) % self.slots(kind).max(1))
+        key_among(kind, self.slots(kind), hash, after)
     }
 
-    pub(crate) fn key_of_slot(self, kind: Kind, slot: u64) -> String {
-        format!("{}:{slot}", kind.name())
+    fn key_of_slot(self, kind: Kind, slot: u64) -> String {
+        format!("{}:{}:{slot}", kind.name(), self.slots(kind))
+    }
+
+    /// The keys that a hash chooses under this layout and under those whose keys are in a list, `places` under each.
+    pub(crate) fn keys_among(self, listed: &[String], kind: Kind, hash: &str, places: u64) -> Vec<String> {
+        let mut numbers = vec![self.slots(kind)];
+        for (_, slots) in listed.iter().filter_map(|key| parse(key)).filter(|(other, _)| *other == kind) {
+            if !numbers.contains(&slots) {
+                numbers.push(slots);
+            }
+        }
+        let places = |slots: &u64| (0..places).map(|after| key_among(kind, *slots, hash, after)).collect::<Vec<_>>();
+        numbers.iter().flat_map(places).collect()
     }
 
     /// The number of slots whose values expire.
@@ -94,99 +111,75 @@ impl Layout {
         self.key_of_slot(Kind::Token, 0)
     }
 
-    /// The number of slots that a value under this key is written for: 0 if it has no slot.
-    pub(crate) fn slots_of(self, key: &str) -> u64 {
-        kind_of(key).map_or(0, |kind| self.slots(kind))
-    }
-
-    /// Returns true if this is the key of a slot whose values expire.
-    pub(crate) fn is_expiring(self, key: &str) -> bool {
-        let slot = key.split_once(':').and_then(|(_, slot)| slot.parse().ok().filter(|_| is_number(slot)));
-        let kind = kind_of(key).filter(|kind| Kind::EXPIRING.contains(kind));
-        kind.zip(slot).is_some_and(|(kind, slot): (_, u64)| slot < self.slots(kind))
-    }
-
-    /// Returns true if a key may be this service's, now or once.
-    pub(crate) fn may_be_own(key: &str) -> bool {
-        let name = key.split(':').next().unwrap_or_default();
-        kind_of(key).is_some() || ["rate", "claim", "metrics", "key-secret"].contains(&name)
-    }
-
-    /// Returns true if a key and its value were this service's once and are no longer read: of an earlier release, or
-    /// of a layout with more slots. Those of others who share the store are not.
-    pub(crate) fn is_left_over(self, key: &str, value: &[u8]) -> bool {
-        let mut parts = key.split(':');
-        let name = parts.next().unwrap_or_default();
-        match (kind_of(key), parts.next(), parts.next()) {
-            // It could let an entry be served that it had invalidated.
-            (Some(Kind::Generation), Some(slot), None) if is_number(slot) => false,
-            (Some(kind), Some(slot), None) if is_number(slot) => {
-                Header::was_written(value) && slot.parse().is_ok_and(|slot: u64| slot >= self.slots(kind))
+    /// Returns true if a key may be this service's, and is not of this layout.
+    pub(crate) fn may_be_left_over(self, key: &str) -> bool {
+        match parse(key) {
+            Some((Kind::Generation, _)) => false,
+            Some((kind, slots)) => slots != self.slots(kind),
+            None => {
+                let name = key.split(':').next().unwrap_or_default();
+                Kind::named(name).is_some() || ["rate", "claim", "metrics", "key-secret"].contains(&name)
             }
-            (Some(_), Some(hash), _) => is_hash(hash),
-            (None, Some("predictions" | "default"), Some(hash)) if name == "rate" => is_hash(hash),
-            (None, Some(hash), Some(_)) if name == "claim" => is_hash(hash),
-            (None, Some("note"), Some(number)) if name == "metrics" => is_number(number),
-            (None, Some("sequence" | "sum"), _) => name == "metrics",
-            (None, None, _) => key == "key-secret",
-            _ => false,
         }
     }
 }
 
-/// The kind of a key: its part before the colon.
-fn kind_of(key: &str) -> Option<Kind> {
-    let (name, _) = key.split_once(':')?;
-    Kind::ALL.into_iter().find(|kind| kind.name() == name)
+/// The key of the slot among so many that a hash chooses.
+fn key_among(kind: Kind, slots: u64, hash: &str, after: u64) -> String {
+    let number = hash.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
+    format!("{}:{slots}:{}", kind.name(), number.wrapping_add(after) % slots.max(1))
+}
+
+/// Parses a key into its kind and the number of slots that it is one of.
+fn parse(key: &str) -> Option<(Kind, u64)> {
+    let mut parts = key.split(':');
+    let kind = Kind::named(parts.next()?)?;
+    let (slots, slot) = (number(parts.next()?)?, number(parts.next()?)?);
+    (slot < slots && parts.next().is_none()).then_some((kind, slots))
+}
+
+/// Returns true if nothing reads a key that [`Layout::may_be_left_over`], with its value. One of another layout may be
+/// read by other instances until it is over; those of earlier releases are not, and those of others who share the store
+/// are not this service's to judge.
+pub(crate) fn is_left_over(key: &str, value: &[u8], now: i64) -> bool {
+    if parse(key).is_some() {
+        return over_at(value).is_some_and(|at| at <= now);
+    }
+    let parts: Vec<&str> = key.split(':').collect();
+    let is_written = || over_at(value).is_some();
+    match parts[..] {
+        ["generation" | "job", hash] if is_hash(hash) => true,
+        ["predictions" | "job" | "token", slot] => number(slot).is_some() && is_written(),
+        ["predictions", hash, window, _] => is_hash(hash) && number(window).is_some(),
+        ["rate", "predictions" | "default", hash, window] => is_hash(hash) && number(window).is_some(),
+        ["claim", hash, _] => is_hash(hash),
+        ["metrics", "note", count] => number(count).is_some(),
+        ["metrics", "sequence" | "sum", ..] => true,
+        _ => key == "key-secret",
+    }
 }
 
 fn is_hash(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.len() < 20 && text.bytes().all(|byte| byte.is_ascii_digit())
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The beginning of a value that is sealed for its key: a version, the time at which it is over, and the number of
-/// slots that it was written for. Under another number of slots nobody looks for it there.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Header {
-    /// Milliseconds since 1970-01-01 UTC.
-    pub(crate) over_at: i64,
-    pub(crate) slots: u64,
-}
+/// The version of a value that is sealed for its key, its first byte. The time at which it is over follows.
+pub(crate) const VERSION: u8 = 3;
+/// The versions that this service has written. All have the time in the same place.
+const VERSIONS: std::ops::RangeInclusive<u8> = 2..=VERSION;
+/// The times that a value can be over at, in milliseconds since 1970: from 2020 to 2100.
+const TIMES: std::ops::Range<i64> = 1_577_836_800_000..4_102_444_800_000;
+/// The version and the time, in milliseconds since 1970-01-01 UTC.
+pub(crate) const HEADER_BYTES: usize = 1 + 8;
 
-impl Header {
-    pub(crate) const BYTES: usize = 1 + 8 + 8;
-    const VERSION: u8 = 3;
-    /// The versions that this service has written. All have the time in the same place.
-    const VERSIONS: std::ops::RangeInclusive<u8> = 2..=Header::VERSION;
-    /// The times that a value can be over at: from 2020 to 2100.
-    const TIMES: std::ops::Range<i64> = 1_577_836_800_000..4_102_444_800_000;
-
-    /// Parses the header of a value, or returns `None` if it is not of this release.
-    pub(crate) fn parse(value: &[u8]) -> Option<Header> {
-        let (header, _) = value.split_first_chunk::<{ Header::BYTES }>()?;
-        let (version, rest) = header.split_first()?;
-        let (over_at, slots) = rest.split_first_chunk()?;
-        let slots = u64::from_le_bytes(slots.try_into().ok()?);
-        (*version == Header::VERSION).then_some(Header { over_at: i64::from_le_bytes(*over_at), slots })
-    }
-
-    pub(crate) fn to_bytes(self) -> [u8; Header::BYTES] {
-        let mut bytes = [Header::VERSION; Header::BYTES];
-        bytes[1..9].copy_from_slice(&self.over_at.to_le_bytes());
-        bytes[9..].copy_from_slice(&self.slots.to_le_bytes());
-        bytes
-    }
-
-    /// Returns true if a value is of this release or of one before.
-    fn was_written(value: &[u8]) -> bool {
-        value.split_first_chunk::<9>().is_some_and(|([version, over_at @ ..], _)| {
-            Header::VERSIONS.contains(version) && Header::TIMES.contains(&i64::from_le_bytes(*over_at))
-        })
-    }
+/// The time at which a value is over, or `None` if this service has not written it.
+pub(crate) fn over_at(value: &[u8]) -> Option<i64> {
+    let ([version, at @ ..], _) = value.split_first_chunk::<HEADER_BYTES>()?;
+    Some(i64::from_le_bytes(*at)).filter(|at| VERSIONS.contains(version) && TIMES.contains(at))
 }
 
 #[cfg(test)]
@@ -204,19 +197,13 @@ mod tests {
     fn a_hash_has_its_slot_and_those_after_it() {
         let layout = Layout::new(400);
         let hash = "ffffffffffffffff0000000000000000";
-        assert_eq!(layout.key(Kind::Predictions, hash, 0), format!("predictions:{}", u64::MAX % 400));
+        assert_eq!(layout.key(Kind::Predictions, hash, 0), format!("predictions:400:{}", u64::MAX % 400));
         for after in 0..JOB_PLACES {
-            let slot: u64 = layout.key(Kind::Job, hash, after)["job:".len()..].parse().expect("a number");
+            let slot: u64 = layout.key(Kind::Job, hash, after)["job:50:".len()..].parse().expect("a number");
             assert!(slot < 50);
         }
         let keys: std::collections::BTreeSet<_> = (0..layout.expiring()).map(|at| layout.expiring_key(at)).collect();
         assert_eq!(keys.len() as u64, 400 + 50 + 64);
-        assert!(keys.iter().all(|key| layout.is_expiring(key)));
-        assert!(
-            !["predictions:400", "predictions:+1", "generation:1", "sweep", ""]
-                .iter()
-                .any(|key| layout.is_expiring(key))
-        );
     }
 
     #[test]
@@ -229,47 +216,39 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_read_as_it_was_written_and_another_is_none() {
-        let header = Header { over_at: 1_800_000_000_000, slots: 400 };
-        let bytes = header.to_bytes();
-        assert_eq!(Header::parse(&bytes), Some(header));
-        assert!((0..bytes.len()).all(|end| Header::parse(&bytes[..end]).is_none()));
-        for version in (0..=u8::MAX).filter(|version| *version != 3) {
-            let mut other = bytes;
-            other[0] = version;
-            assert_eq!(Header::parse(&other), None);
-            assert_eq!(Header::was_written(&other), version == 2);
-        }
+    fn a_person_has_keys_under_each_layout_that_a_list_has() {
+        let hash = "0123456789abcdef0123456789abcdef";
+        let listed = ["predictions:1000:7", "predictions:1000:8", "predictions:400:1", "job:50:1", "predictions:7:7"];
+        let listed = listed.map(str::to_owned);
+        let keys = Layout::new(400).keys_among(&listed, Kind::Predictions, hash, 1);
+        assert_eq!(keys, [400, 1000].map(|slots| Layout::new(slots).key(Kind::Predictions, hash, 0)));
+        assert_eq!(Layout::new(65_536).keys_among(&listed, Kind::Job, hash, JOB_PLACES).len(), 8);
     }
 
     #[test]
     fn only_what_was_this_services_is_left_over() {
         let layout = Layout::new(400);
-        let hash = "0123456789abcdef0123456789abcdef";
-        let value = Header { over_at: 1_800_000_000_000, slots: 1_000 }.to_bytes();
-        let over = [
-            format!("predictions:{hash}:3:0123"),
-            format!("generation:{hash}"),
-            format!("job:{hash}"),
-            "token:127".to_owned(),
-            "predictions:400".to_owned(),
-            format!("rate:predictions:{hash}:1"),
-            format!("claim:{hash}:2"),
-            "metrics:note:1".to_owned(),
-            "key-secret".to_owned(),
-        ];
-        assert!(over.iter().all(|key| layout.is_left_over(key, &value)));
-        let kept = [
-            "predictions:399",
-            "generation:0",
-            "generation:448",
-            "job:49",
-            "token:63",
-            "limits:3",
-            "metrics",
-            "key-set",
-            "sweep",
-        ];
+        let (now, hash) = (1_800_000_000_000_i64, "0123456789abcdef0123456789abcdef");
+        let value = |version: u8, at: i64| [&[version][..], &at.to_le_bytes(), b"sealed"].concat();
+        let is_left_over = |key: &str, value: &[u8]| layout.may_be_left_over(key) && is_left_over(key, value, now);
+        let over = value(3, now);
+        for (key, value) in [
+            (format!("predictions:{hash}:3:0123"), b"{}".as_slice()),
+            (format!("generation:{hash}"), b"{}"),
+            (format!("job:{hash}"), b"{}"),
+            (format!("rate:predictions:{hash}:1"), b"1"),
+            (format!("claim:{hash}:2"), b"1"),
+            ("metrics:note:1".to_owned(), b"{}"),
+            ("key-secret".to_owned(), b"1"),
+            ("predictions:399".to_owned(), &value_of_version_2()),
+            ("token:127".to_owned(), &over),
+            ("predictions:1000:999".to_owned(), &over),
+            ("job:48:1".to_owned(), &over),
+        ] {
+            assert!(is_left_over(&key, value), "{key}");
+        }
+        let kept = ["predictions:400:399", "generation:448:0", "generation:65536:1", "job:50:49", "token:64:63"];
+        let singles = ["limits:3", "metrics", "key-set", "sweep"];
         let others = [
             "",
             ":",
@@ -284,13 +263,25 @@ mod tests {
             "rate:default:x",
             "rate:default:x:y",
             "metrics:note:mine",
-            "predictions:400:1",
+            "predictions:400:1:1",
+            "token:0123456789abcdef0123456789abcdef",
+            "job:0123456789ABCDEF0123456789ABCDEF",
+            "predictions:1:1",
         ];
-        assert!(!kept.iter().chain(&others).any(|key| layout.is_left_over(key, &value)));
-        // Numbers that are another's have other values.
-        for (key, value) in [("job:12345", "{}"), ("token:64", "12345678901"), ("generation:999", "7"), ("job:50", "")]
-        {
-            assert!(!layout.is_left_over(key, value.as_bytes()), "{key}");
+        for key in kept.iter().chain(&singles).chain(&others) {
+            assert!(!is_left_over(key, &over), "{key}");
         }
+        // Of another layout, and not over; and numbers that are another's, which have other values.
+        assert!(!is_left_over("predictions:1000:999", &value(3, now + 1)));
+        for (key, value) in [("job:12345", "{}"), ("token:64", "12345678901"), ("job:12:1", "{\"a\":12345678}")] {
+            assert!(!is_left_over(key, value.as_bytes()), "{key}");
+        }
+        for other in [value(1, now), value(4, now), value(3, 0), value(3, i64::MAX), value(3, now)[..8].to_vec()] {
+            assert_eq!(over_at(&other), None);
+        }
+    }
+
+    fn value_of_version_2() -> Vec<u8> {
+        [&[2][..], &1_900_000_000_000_i64.to_le_bytes(), b"sealed"].concat()
     }
 }

@@ -1,7 +1,7 @@
 //! Predictions that are made after the answer, and what is told of them until then.
 
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{SERVICE_KEY, token};
+use harness::tokens::{SERVICE_KEY, WEBHOOK_SECRET, token};
 use harness::{DEPRESSED, Host, MANIC, Response, TYPES, WITHOUT_CHECK_INS, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -88,6 +88,26 @@ fn repeated_request_shares_the_running_job_and_later_hits_the_cache() {
             (answer.status == 200).then_some(answer)
         });
         assert_eq!(again.header("x-cache"), "HIT", "there is nothing to wait for");
+    }
+}
+
+#[test]
+fn question_after_an_invalidation_does_not_join_a_job_from_before_it() {
+    let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_secs(1))]);
+    let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
+    let secret = format!("webhook_secret={WEBHOOK_SECRET}");
+    for cache in ["cache_ttl_seconds=300", "cache_ttl_seconds=0", "cache_slots=0"] {
+        let state = state();
+        let host = host(&state, &supabase.url, &["--variable", &secret, "--variable", cache]);
+        let before = supabase.requests().len();
+        begin(&host, &bearer, "");
+        begin(&host, &bearer, "");
+        let changed = json!({ "table": "check_ins", "record": { "user_id": DEPRESSED } }).to_string();
+        let headers = [("content-type", "application/json"), ("x-webhook-secret", WEBHOOK_SECRET)];
+        assert_eq!(host.send("POST", "/hooks/check-ins", &headers, &changed).status, 200);
+        let after = begin(&host, &bearer, "");
+        assert_eq!(ended(&host, &bearer, after.header("location"))["status"], "done");
+        wait_until(|| supabase.requests().len() == before + 2);
     }
 }
 
