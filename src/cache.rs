@@ -39,6 +39,7 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue};
+use crate::predict::Explain;
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
 use crate::store::{Failure, Kind, ReadAlong, Store};
@@ -79,8 +80,8 @@ pub struct Entry {
     expires_at: i64,
     /// The time at which the predictions were made, RFC 3339.
     pub(crate) generated_at: String,
-    /// Contributions are in the predictions.
-    pub(crate) explained: bool,
+    /// The explanation that the predictions have.
+    pub(crate) explained: Explain,
     /// The number of latest check-ins that were asked for; fewer are here only if there are no more.
     pub(crate) limit_checkins: u8,
     /// The prediction of the day, if there is a model for it.
@@ -318,6 +319,10 @@ impl<P: Platform> PredictionCache<P> {
     /// the number of entries.
     pub(crate) async fn erase(&self, user_id: UserId, listed: &[String]) -> Result<usize, Failure> {
         let person = self.store.hash_person(user_id);
+        // Other instances may have other generations, and write once more what they have read.
+        for key in self.store.generations_to_erase(listed, &person) {
+            self.store.set(&key, Uuid::new_v4().to_string().as_bytes(), GENERATION_KEPT).await?;
+        }
         let keys = self.store.keys_to_erase(listed, Kind::Predictions, &person);
         let theirs = |slot: Slot<'_>| if slot.person == person { slot.entries.len() } else { 0 };
         self.store.erase(&keys, |value| Slot::parse(value).map(theirs)).await
@@ -396,7 +401,7 @@ impl Entry {
     /// Returns true if everything that is asked for is here.
     fn serves(&self, options: &PredictionOptions) -> bool {
         let has_all = self.per_checkin.len() < usize::from(self.limit_checkins);
-        (self.explained || !options.explain) && (has_all || options.limit_checkins <= self.limit_checkins)
+        self.explained >= options.explain && (has_all || options.limit_checkins <= self.limit_checkins)
     }
 }
 
@@ -482,6 +487,7 @@ mod tests {
         assert!(serves("", "types=mood_state"));
         assert!(serves("explain=true", ""));
         assert!(!serves("", "explain=true"));
+        assert!(serves("", "explain=none") && !serves("explain=none", ""));
         assert!(!serves("", "limit_checkins=1"));
         // Asked for three and holding none: there are none, however many are asked for.
         assert!(serves("limit_checkins=3", "limit_checkins=10"));

@@ -4,6 +4,7 @@
 //! To read a variable is a call to the host, and an instance that answers one request makes all of them anew. So the
 //! manifest puts the application's variables into one of the component's, [`COMBINED`], a line each.
 
+use crate::limits::CACHE_SLOTS;
 use crate::platform::Variables;
 use crate::problem::Problem;
 use crate::quota::Rate;
@@ -117,8 +118,6 @@ const MIN_JWT_SECRET_BYTES: usize = 32;
 
 /// A day: longer, and a person would be shown the mood of yesterday.
 const MAX_CACHE_SECONDS: u64 = 86_400;
-/// With fewer people would only replace each other, with more a key-value store would be no cache.
-const CACHE_SLOTS: RangeInclusive<u32> = 64..=1_000_000;
 /// Below it nothing could be answered, above it no host waits.
 const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 

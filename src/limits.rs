@@ -1,7 +1,8 @@
-//! Bounds on what a request or an upstream may send, in one place: the checks and the texts of errors are made from
-//! them.
+//! Bounds on what a request, an upstream or the configuration may say, in one place: the checks and the texts of errors
+//! are made from them.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// The most bytes of a path with its query: the longest that is of use has some 150.
 pub(crate) const MAX_URL_BYTES: usize = 4 << 10;
@@ -15,6 +16,9 @@ pub(crate) const MAX_ITEM_BYTES: usize = 256 << 10;
 pub(crate) const MAX_BATCH_BYTES: usize = 4 << 20;
 /// The most bytes of the database's answer: hundreds of check-ins with every column.
 pub(crate) const MAX_UPSTREAM_BYTES: usize = 1 << 20;
+/// The numbers of slots for predictions, if any are kept. With fewer people would only replace each other, with more a
+/// key-value store would be no cache.
+pub(crate) const CACHE_SLOTS: RangeInclusive<u32> = 64..=1_000_000;
 
 /// A number of bytes as texts give it: `256 KiB`, `4 MiB`.
 pub(crate) struct Bytes(pub(crate) usize);

@@ -4,7 +4,7 @@ use crate::deadline::Deadline;
 use bipolar_edge_models::{INSUFFICIENT_DATA_LABEL, MODELS, Model, Output, RiskLevel, TIMEOUT_LABEL};
 use features::Row;
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ pub(crate) struct Predicted {
     probability: f64,
     risk_level: RiskLevel,
     details: Details,
-    explanation: String,
+    explanation: Option<String>,
     /// Strongest first; `None` unless they were asked for.
     contributions: Option<Vec<Contribution>>,
 }
@@ -79,6 +79,18 @@ struct Contribution {
     impact: f32,
 }
 
+/// The explanation that predictions are asked to have. An entry with more serves a question for less.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, PartialOrd, Serialize)]
+pub(crate) enum Explain {
+    /// None, which takes less time.
+    None,
+    /// A sentence that names the features which moved the prediction most.
+    #[default]
+    Sentence,
+    /// The sentence, and what every feature contributed.
+    Contributions,
+}
+
 /// The check-ins that a prediction was made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Basis {
@@ -93,7 +105,7 @@ pub(crate) enum Basis {
 pub(crate) fn predict_all<'a>(
     row: Option<&Row>,
     basis: Basis,
-    explain: bool,
+    explain: Explain,
     crisis_resources: &'a [String],
     deadline: Deadline,
 ) -> Vec<Prediction<'a>> {
@@ -108,7 +120,7 @@ pub(crate) fn predict_all<'a>(
     MODELS.iter().map(predict).collect()
 }
 
-fn predict(model: &'static Model, row: Option<&Row>, explain: bool) -> Outcome {
+fn predict(model: &'static Model, row: Option<&Row>, explain: Explain) -> Outcome {
     let nothing = Outcome::Insufficient { missing: Vec::new() };
     let Some(row) = row else { return nothing };
     let missing = model.missing_critical(row);
@@ -119,14 +131,14 @@ fn predict(model: &'static Model, row: Option<&Row>, explain: bool) -> Outcome {
     // `inputs` is as long as the model asks for, so there always is a probability.
     let Some(probabilities) = model.probabilities(&inputs) else { return nothing };
     let judged = judge(model, &probabilities);
-    let contributions = contributions(model, judged.forest, &inputs);
+    let contributions = (explain > Explain::None).then(|| contributions(model, judged.forest, &inputs));
     Outcome::Predicted(Predicted {
         label: judged.label,
         probability: judged.probability,
         risk_level: model.risk_level(judged.risk),
         details: judged.details,
-        explanation: explain_in_words(&contributions),
-        contributions: explain.then_some(contributions),
+        explanation: contributions.as_deref().map(explain_in_words),
+        contributions: contributions.filter(|_| explain == Explain::Contributions),
     })
 }
 
@@ -165,7 +177,8 @@ struct Body<'a> {
     risk_level: &'static str,
     details: DetailsBody<'a>,
     model_version: &'static str,
-    explanation: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contributions: Option<&'a [Contribution]>,
     source: &'static str,
@@ -193,7 +206,7 @@ impl Serialize for Prediction<'_> {
         let (details, explanation, contributions) = match &self.outcome {
             Outcome::Predicted(predicted) => (
                 DetailsBody::Predicted(&predicted.details),
-                Cow::Borrowed(predicted.explanation.as_str()),
+                predicted.explanation.as_deref().map(Cow::Borrowed),
                 predicted.contributions.as_deref(),
             ),
             Outcome::Insufficient { missing } => {
@@ -201,11 +214,11 @@ impl Serialize for Prediction<'_> {
                     [] => "There are no check-ins to predict from".into(),
                     missing => format!("Not enough answers: {} missing", missing.join(", ")).into(),
                 };
-                (DetailsBody::Missing { missing }, explanation, None)
+                (DetailsBody::Missing { missing }, Some(explanation), None)
             }
             Outcome::OutOfTime => {
                 let explanation = "There was no time left for this prediction: ask again".into();
-                (DetailsBody::Missing { missing: &[] }, explanation, None)
+                (DetailsBody::Missing { missing: &[] }, Some(explanation), None)
             }
         };
         let source = match self.basis {

@@ -16,7 +16,7 @@ use crate::ids::UserId;
 use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::random::{chance, uniform};
-use crate::store::{Failure, Layout};
+use crate::store::{Failure, Layout, LeftOver};
 use serde::Serialize;
 use std::rc::Rc;
 use std::time::Duration;
@@ -141,21 +141,37 @@ async fn look_through_list<P: Platform>(
     layout: Layout,
     left_over: &mut usize,
 ) -> Result<bool, Failure> {
-    let store = instance.store.uncounted();
-    let mut keys = store.keys().await?;
-    keys.retain(|key| layout.may_be_left_over(key));
-    let has_more = keys.len() > KEYS_PER_SWEEP;
-    if has_more {
+    let mut keys = left_over_keys(&instance.store.uncounted().keys().await?, layout);
+    let is_cut = keys.len() > KEYS_PER_SWEEP;
+    if is_cut {
         // Those that stay for now do not keep it from the others for ever.
         let first = (uniform() * keys.len() as f64) as usize % keys.len();
         keys.rotate_left(first);
         keys.truncate(KEYS_PER_SWEEP);
     }
+    let before = *left_over;
+    delete_left_over(instance, &keys, left_over).await?;
+    Ok(is_cut && *left_over > before)
+}
+
+/// The keys of a list that are left over of other layouts, if their values meet a condition.
+fn left_over_keys(listed: &[String], layout: Layout) -> Vec<(String, LeftOver)> {
+    listed.iter().filter_map(|key| Some((key.clone(), layout.left_over(key)?))).collect()
+}
+
+/// Deletes what is left over, and counts it. What fails does not stop it; it then errors with the first failure.
+async fn delete_left_over<P: Platform>(
+    instance: &Instance<P>,
+    keys: &[(String, LeftOver)],
+    left_over: &mut usize,
+) -> Result<(), Failure> {
+    let mut failed = None;
     for some in keys.chunks(SLOTS_AT_ONCE as usize) {
-        *left_over += store.delete_left_over(some).await?;
+        let deleted = instance.store.uncounted().delete_left_over(some).await;
+        *left_over += first_failure(&mut failed, deleted).unwrap_or(0);
         instance.platform.yield_now().await;
     }
-    Ok(has_more)
+    failed.map_or(Ok(()), Err)
 }
 
 /// Deletes everything that the store holds about a person, whose predictions must have been invalidated before; counts
@@ -167,16 +183,32 @@ pub(crate) async fn erase<P: Platform>(
     person: UserId,
     limit_holds: bool,
 ) -> Result<Erased, Failure> {
-    let listed = match instance.store.layout() {
-        Some(_) => instance.store.uncounted().keys().await?,
-        None => Vec::new(),
-    };
-    Ok(Erased {
-        predictions: instance.cache.erase(person, &listed).await?,
-        jobs: instance.jobs.erase(person, &listed).await?,
-        tokens: instance.access.erase(person, &listed).await?,
-        counters: instance.rate_limiter.erase(settings, person, limit_holds).await?,
-    })
+    let counters = instance.rate_limiter.erase(settings, person, limit_holds).await?;
+    let mut erased = Erased { counters, ..Erased::default() };
+    // What is of this layout goes though there be no list.
+    erase_among(instance, person, &[], &mut erased).await?;
+    if let Some(layout) = instance.store.layout() {
+        let listed = instance.store.uncounted().keys().await?;
+        erase_among(instance, person, &listed, &mut erased).await?;
+        // Of earlier releases nothing tells whose it was.
+        let mut old = left_over_keys(&listed, layout);
+        old.retain(|(_, condition)| *condition != LeftOver::IfOver);
+        delete_left_over(instance, &old, &mut 0).await?;
+    }
+    Ok(erased)
+}
+
+/// Deletes what is about a person under this layout and those in a list, and counts it.
+async fn erase_among<P: Platform>(
+    instance: &Instance<P>,
+    person: UserId,
+    listed: &[String],
+    erased: &mut Erased,
+) -> Result<(), Failure> {
+    erased.predictions += instance.cache.erase(person, listed).await?;
+    erased.jobs += instance.jobs.erase(person, listed).await?;
+    erased.tokens += instance.access.erase(person, listed).await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -229,7 +261,8 @@ mod tests {
                 let key = write(&old, seconds).await;
                 let neighbours = old.store.key(Kind::Token, &old.store.hash("somebody else's"));
                 old.store.set_sealed(&neighbours, b"a token", Duration::from_secs(60)).await.expect("written");
-                fake.stored.borrow_mut().insert("predictions:9:1".to_owned(), b"another's".to_vec());
+                fake.stored.borrow_mut().insert("predictions:99:1".to_owned(), b"another's".to_vec());
+                fake.stored.borrow_mut().insert(format!("job:{}", "0a".repeat(16)), b"an earlier release's".to_vec());
                 fake.set_variable("cache_slots", after);
                 fake.set_variable("cache_encryption_key", &keys[key_changes]);
                 let (new, settings) = instance(&fake).await;
@@ -241,7 +274,8 @@ mod tests {
                 );
                 assert!(!fake.stored.borrow().contains_key(&key), "{before} to {after}");
                 assert!(fake.stored.borrow().contains_key(&neighbours), "{before} to {after}");
-                assert!(fake.stored.borrow().contains_key("predictions:9:1"), "{before} to {after}");
+                assert!(fake.stored.borrow().contains_key("predictions:99:1"), "{before} to {after}");
+                assert!(!fake.stored.borrow().keys().any(|key| key.ends_with("0a0a")), "{before} to {after}");
                 assert_eq!(erase_person(&new, &settings).await, Erased::default());
             });
         }

@@ -11,8 +11,8 @@
 mod layout;
 mod redis;
 
-use layout::{HEADER_BYTES, VERSION, is_left_over, over_at};
-pub(crate) use layout::{JOB_PLACES, Kind, Layout};
+use layout::{HEADER_BYTES, VERSION, over_at};
+pub(crate) use layout::{JOB_PLACES, Kind, Layout, LeftOver};
 
 use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue, StoreError, with_timeout};
@@ -254,6 +254,12 @@ impl<P: Platform> Store<P> {
         }
     }
 
+    /// Lists the keys of the generations that somebody's predictions can have, as above.
+    pub(crate) fn generations_to_erase(&self, listed: &[String], hash: &str) -> Vec<String> {
+        let own = || vec![self.key(Kind::Generation, hash)];
+        self.layout().map_or_else(own, |layout| layout.generations_among(listed, hash))
+    }
+
     /// Deletes what is about somebody under these keys: the values in which `count` finds something, or of which it
     /// cannot say, as of those that cannot be opened. Returns the sum of counts.
     pub(crate) async fn erase(
@@ -443,12 +449,16 @@ impl<P: Platform> Uncounted<'_, P> {
         Ok(deleted)
     }
 
-    /// Deletes those of some keys that are left over of another layout; returns how many there were.
-    pub(crate) async fn delete_left_over(&self, keys: &[String]) -> Result<usize, Failure> {
-        let (values, now) = (self.get_patiently(keys).await?, Timestamp::now().as_millisecond());
-        let values = keys.iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
-        let over = values.filter(|(key, value)| is_left_over(key, value, now));
-        let over: Vec<String> = over.map(|(key, _)| key.clone()).collect();
+    /// Deletes those of some keys that are left over of another layout, if their values meet the conditions; returns
+    /// how many there were.
+    pub(crate) async fn delete_left_over(&self, some: &[(String, LeftOver)]) -> Result<usize, Failure> {
+        let keys: Vec<String> = some.iter().map(|(key, _)| key.clone()).collect();
+        let (values, now) = (self.get_patiently(&keys).await?, Timestamp::now().as_millisecond());
+        let over = some
+            .iter()
+            .zip(values)
+            .filter(|((_, condition), value)| value.as_ref().is_some_and(|value| condition.is_met(value, now)));
+        let over: Vec<String> = over.map(|((key, _), _)| key.clone()).collect();
         self.delete_all(&over).await?;
         Ok(over.len())
     }

@@ -174,6 +174,9 @@ impl<P: Platform> RateLimiter<P> {
             return Ok(values.into_iter().flatten().count());
         }
         let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else { return Ok(0) };
+        if !holds {
+            self.own.borrow_mut().forget(tag);
+        }
         let key = slot_key(slot);
         let now = Timestamp::now().as_millisecond();
         let erase = |table: Table| if holds { table.without_past(Some(tag), now) } else { table.without(tag) };
@@ -287,6 +290,13 @@ mod tests {
             let (fresh, settings) = limiter(&fake);
             block_on(fresh.erase(&settings, person, holds)).expect("the store works")
         };
+        let (reused, settings) = limiter(&fake);
+        let ask_reused =
+            || block_on(reused.check(&settings, LimitGroup::Predictions, &identity_of(person), None)).is_ok();
+        assert!((0..4).all(|_| ask_reused()) && !ask_reused());
+        assert_eq!(block_on(reused.erase(&settings, person, false)), Ok(1));
+        assert!(ask_reused(), "nothing is left of them here either");
+        assert_eq!(block_on(reused.erase(&settings, person, false)), Ok(1));
         assert!((0..4).all(|_| ask()));
         assert_eq!(erase(true), 0);
         assert!(!ask(), "the limit holds");

@@ -460,6 +460,11 @@ impl OwnCounts {
         self.counts.get(&(tag, group as u8)).map_or_else(Counts::default, |own| own.counts.moved(own.window, now.index))
     }
 
+    /// Forgets a caller.
+    pub fn forget(&mut self, tag: u64) {
+        self.counts.retain(|(other, _), _| *other != tag);
+    }
+
     /// Adds a request that is let through. An instance that remembers too many callers forgets those of past windows
     /// once a second, and remembers no other while it is full.
     pub fn add(&mut self, request: &Request) {

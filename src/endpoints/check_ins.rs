@@ -39,8 +39,6 @@ pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<
     let context = request.context;
     let asked = PredictionRequest::parse_check_ins(request.path.get("user_id"), request.query)?;
     context.timing.set_person(Some(asked.user_id));
-    // The token of one who asks for check-ins alone is kept, too.
-    retention::sweep_later(&context.instance);
     let project = context.settings.supabase.as_ref();
     let query = CheckInQuery {
         user_id: asked.user_id,
@@ -54,6 +52,8 @@ pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<
         trace: context.trace.as_ref(),
     };
     let checkins = context.instance.checkins.fetch(project.map(AsRef::as_ref), &query).await?;
+    // The token of one who asks for check-ins alone is kept, too.
+    retention::sweep_later(&context.instance);
     context.timing.lap_source(checkins::source(project));
     let window_days = asked.options.window.get();
     let age =

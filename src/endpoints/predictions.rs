@@ -222,14 +222,23 @@ async fn find<P: Platform>(context: &RequestContext<P>, request: &PredictionRequ
     })
 }
 
-/// Makes a new entry, which is written to the cache later if there is a slot for it.
+/// Makes a new entry, which is written to the cache later if there is a slot for it. Sweeps the store once in a while.
 async fn predict<P: Platform>(
     context: &RequestContext<P>,
     request: &PredictionRequest,
     slot: Option<CacheSlot>,
 ) -> Result<(Entry, CacheStatus), Problem> {
+    let predicted = make_entry(context, request, slot).await;
+    retention::sweep_later(&context.instance);
+    predicted
+}
+
+async fn make_entry<P: Platform>(
+    context: &RequestContext<P>,
+    request: &PredictionRequest,
+    slot: Option<CacheSlot>,
+) -> Result<(Entry, CacheStatus), Problem> {
     let RequestContext { instance, settings, .. } = context;
-    retention::sweep_later(instance);
     if let Some(slot) = slot.as_ref().filter(|_| settings.supabase.is_some())
         && let Some(entry) = instance.cache.share(settings, request, slot, context.deadline).await
     {

@@ -1,6 +1,7 @@
 //! The options of a question, which a query and a body have alike.
 
 use crate::ids::WindowDays;
+use crate::predict::Explain;
 use bipolar_edge_models::{MODELS, Model};
 
 /// The predictions that a request asks for.
@@ -11,8 +12,7 @@ pub(crate) struct PredictionOptions {
     pub(crate) window: WindowDays,
     /// Also predict at each of this many latest check-ins: 0 to 10.
     pub(crate) limit_checkins: u8,
-    /// Answer with the contributions.
-    pub(crate) explain: bool,
+    pub(crate) explain: Explain,
 }
 
 /// The most latest check-ins that predictions may be asked for at.
@@ -24,7 +24,7 @@ impl Default for PredictionOptions {
             types: MODELS.iter().collect(),
             window: WindowDays::DEFAULT,
             limit_checkins: 0,
-            explain: false,
+            explain: Explain::default(),
         }
     }
 }
@@ -54,10 +54,11 @@ pub(super) fn parse_limit_checkins(text: &str) -> Result<u8, String> {
     parse_whole_number(text, 0, MAX_LIMIT_CHECKINS)
 }
 
-pub(super) fn parse_flag(text: &str) -> Result<bool, String> {
+pub(super) fn parse_explain(text: &str) -> Result<Explain, String> {
     match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err("must be true or false".to_owned()),
+        "true" | "1" => Ok(Explain::Contributions),
+        "false" | "0" => Ok(Explain::Sentence),
+        "none" => Ok(Explain::None),
+        _ => Err("must be true, false or none".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
 //! Questions that come with their check-ins: the body of `POST /data/predictions`, or an item of a batch.
 
 use super::errors::Errors;
-use super::options::{PredictionOptions, parse_limit_checkins, parse_types, parse_window};
+use super::options::{PredictionOptions, parse_explain, parse_limit_checkins, parse_types, parse_window};
 use crate::checkins::checkin::{self, ParsedCheckIn};
 use crate::ids::{UserId, WindowDays};
 use crate::problem::Problem;
@@ -46,8 +46,13 @@ impl PostedRequest {
                         errors.keep(name, parse_limit_checkins(&whole_number(value))).unwrap_or_default();
                 }
                 "explain" => {
-                    let flag = value.as_bool().ok_or_else(|| "must be true or false".to_owned());
-                    options.explain = errors.keep(name, flag).unwrap_or_default();
+                    let text = match value {
+                        Value::Bool(flag) => flag.to_string(),
+                        // In JSON the flags are no texts.
+                        Value::String(text) if text == "none" => text.clone(),
+                        _ => String::new(),
+                    };
+                    options.explain = errors.keep(name, parse_explain(&text)).unwrap_or_default();
                 }
                 "user_id" => {
                     let parsed = value.as_str().and_then(UserId::parse).ok_or_else(|| "is not a UUID".to_owned());

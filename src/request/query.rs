@@ -1,7 +1,7 @@
 //! Questions about a person whose check-ins the service has: path and query.
 
 use super::errors::Errors;
-use super::options::{PredictionOptions, parse_flag, parse_limit_checkins, parse_types, parse_window};
+use super::options::{PredictionOptions, parse_explain, parse_limit_checkins, parse_types, parse_window};
 use crate::ids::{UserId, WindowDays};
 use crate::problem::Problem;
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct PredictionRequest {
 impl fmt::Display for PredictionRequest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PredictionOptions { types, window, limit_checkins, explain } = &self.options;
-        write!(out, "{} {} {limit_checkins} {explain}", self.user_id, window.get())?;
+        write!(out, "{} {} {limit_checkins} {explain:?}", self.user_id, window.get())?;
         types.iter().try_for_each(|model| write!(out, " {}", model.name))
     }
 }
@@ -73,7 +73,7 @@ impl PredictionRequest {
                     options.limit_checkins =
                         errors.keep("limit_checkins", parse_limit_checkins(&value)).unwrap_or_default();
                 }
-                Some("explain") => options.explain = errors.keep("explain", parse_flag(&value)).unwrap_or_default(),
+                Some("explain") => options.explain = errors.keep("explain", parse_explain(&value)).unwrap_or_default(),
                 _ => errors.add(&name, unknown_parameter(names)),
             }
             seen.push(name.into_owned());

@@ -6,6 +6,9 @@
 //!
 //! Redis forgets what has expired: there a hash is a key of its own.
 
+use crate::limits::CACHE_SLOTS;
+use uuid::Uuid;
+
 /// A kind of value that has slots.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -84,14 +87,32 @@ impl Layout {
 
     /// The keys that a hash chooses under this layout and under those whose keys are in a list, `places` under each.
     pub(crate) fn keys_among(self, listed: &[String], kind: Kind, hash: &str, places: u64) -> Vec<String> {
+        let places = |slots: u64| (0..places).map(move |after| key_among(kind, slots, hash, after));
+        self.numbers_among(listed, kind).into_iter().flat_map(places).collect()
+    }
+
+    /// The keys of the generations that a hash chooses for predictions under this layout and under those in a list.
+    pub(crate) fn generations_among(self, listed: &[String], hash: &str) -> Vec<String> {
+        let layouts =
+            self.numbers_among(listed, Kind::Predictions).into_iter().map(|cache_slots| Layout { cache_slots });
+        let mut keys: Vec<String> = Vec::new();
+        for key in layouts.map(|layout| layout.key(Kind::Generation, hash, 0)) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// The number of slots of this layout, and those that keys in a list say.
+    fn numbers_among(self, listed: &[String], kind: Kind) -> Vec<u64> {
         let mut numbers = vec![self.slots(kind)];
         for (_, slots) in listed.iter().filter_map(|key| parse(key)).filter(|(other, _)| *other == kind) {
             if !numbers.contains(&slots) {
                 numbers.push(slots);
             }
         }
-        let places = |slots: &u64| (0..places).map(|after| key_among(kind, *slots, hash, after)).collect::<Vec<_>>();
-        numbers.iter().flat_map(places).collect()
+        numbers
     }
 
     /// The number of slots whose values expire.
@@ -111,15 +132,51 @@ impl Layout {
         self.key_of_slot(Kind::Token, 0)
     }
 
-    /// Returns true if a key may be this service's, and is not of this layout.
-    pub(crate) fn may_be_left_over(self, key: &str) -> bool {
+    /// Returns the condition on its value under which a key is left over of another layout, or `None` if it is of this
+    /// one, or another's.
+    pub(crate) fn left_over(self, key: &str) -> Option<LeftOver> {
         match parse(key) {
-            Some((Kind::Generation, _)) => false,
-            Some((kind, slots)) => slots != self.slots(kind),
-            None => {
-                let name = key.split(':').next().unwrap_or_default();
-                Kind::named(name).is_some() || ["rate", "claim", "metrics", "key-secret"].contains(&name)
-            }
+            // To delete it could let an entry be served that it had invalidated.
+            Some((Kind::Generation, _)) => return None,
+            Some((kind, slots)) => return (slots != self.slots(kind)).then_some(LeftOver::IfOver),
+            None => {}
+        }
+        // Keys of earlier releases, which nothing reads any more.
+        let parts: Vec<&str> = key.split(':').collect();
+        let is_own = match parts[..] {
+            ["generation" | "job", hash] if is_hash(hash) => true,
+            ["generation", slot] if number(slot).is_some() => return Some(LeftOver::IfGeneration),
+            ["predictions" | "job" | "token", slot] if number(slot).is_some() => return Some(LeftOver::IfWritten),
+            ["predictions", hash, window, _] => is_hash(hash) && number(window).is_some(),
+            ["rate", "predictions" | "default", hash, window] => is_hash(hash) && number(window).is_some(),
+            ["claim", hash, _] => is_hash(hash),
+            ["metrics", "note", count] => number(count).is_some(),
+            ["metrics", "sequence" | "sum", ..] => true,
+            _ => key == "key-secret",
+        };
+        is_own.then_some(LeftOver::WhateverItHas)
+    }
+}
+
+/// The condition on its value under which a key of another layout is left over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum LeftOver {
+    WhateverItHas,
+    /// This service has written it: others may have such keys.
+    IfWritten,
+    /// It is the text of a generation.
+    IfGeneration,
+    /// This service has written it, and it is over: other instances may read it until then.
+    IfOver,
+}
+
+impl LeftOver {
+    pub(crate) fn is_met(self, value: &[u8], now: i64) -> bool {
+        match self {
+            LeftOver::WhateverItHas => true,
+            LeftOver::IfWritten => over_at(value).is_some(),
+            LeftOver::IfGeneration => Uuid::try_parse_ascii(value).is_ok(),
+            LeftOver::IfOver => over_at(value).is_some_and(|at| at <= now),
         }
     }
 }
@@ -135,28 +192,13 @@ fn parse(key: &str) -> Option<(Kind, u64)> {
     let mut parts = key.split(':');
     let kind = Kind::named(parts.next()?)?;
     let (slots, slot) = (number(parts.next()?)?, number(parts.next()?)?);
-    (slot < slots && parts.next().is_none()).then_some((kind, slots))
-}
-
-/// Returns true if nothing reads a key that [`Layout::may_be_left_over`], with its value. One of another layout may be
-/// read by other instances until it is over; those of earlier releases are not, and those of others who share the store
-/// are not this service's to judge.
-pub(crate) fn is_left_over(key: &str, value: &[u8], now: i64) -> bool {
-    if parse(key).is_some() {
-        return over_at(value).is_some_and(|at| at <= now);
-    }
-    let parts: Vec<&str> = key.split(':').collect();
-    let is_written = || over_at(value).is_some();
-    match parts[..] {
-        ["generation" | "job", hash] if is_hash(hash) => true,
-        ["predictions" | "job" | "token", slot] => number(slot).is_some() && is_written(),
-        ["predictions", hash, window, _] => is_hash(hash) && number(window).is_some(),
-        ["rate", "predictions" | "default", hash, window] => is_hash(hash) && number(window).is_some(),
-        ["claim", hash, _] => is_hash(hash),
-        ["metrics", "note", count] => number(count).is_some(),
-        ["metrics", "sequence" | "sum", ..] => true,
-        _ => key == "key-secret",
-    }
+    let is_possible = match kind {
+        Kind::Predictions => u32::try_from(slots).is_ok_and(|slots| CACHE_SLOTS.contains(&slots)),
+        Kind::Generation => [FEW_GENERATION_SLOTS, MANY_GENERATION_SLOTS].contains(&slots),
+        Kind::Job => JOB_SLOTS.contains(&slots),
+        Kind::Token => slots == TOKEN_SLOTS,
+    };
+    (is_possible && slot < slots && parts.next().is_none()).then_some((kind, slots))
 }
 
 fn is_hash(text: &str) -> bool {
@@ -218,11 +260,13 @@ mod tests {
     #[test]
     fn a_person_has_keys_under_each_layout_that_a_list_has() {
         let hash = "0123456789abcdef0123456789abcdef";
-        let listed = ["predictions:1000:7", "predictions:1000:8", "predictions:400:1", "job:50:1", "predictions:7:7"];
+        let listed = ["predictions:1000:7", "predictions:1000:8", "predictions:400:1", "job:50:1", "predictions:7:6"];
         let listed = listed.map(str::to_owned);
         let keys = Layout::new(400).keys_among(&listed, Kind::Predictions, hash, 1);
         assert_eq!(keys, [400, 1000].map(|slots| Layout::new(slots).key(Kind::Predictions, hash, 0)));
         assert_eq!(Layout::new(65_536).keys_among(&listed, Kind::Job, hash, JOB_PLACES).len(), 8);
+        assert_eq!(Layout::new(400).generations_among(&listed, hash).len(), 1);
+        assert_eq!(Layout::new(65_536).generations_among(&listed, hash).len(), 2);
     }
 
     #[test]
@@ -230,12 +274,14 @@ mod tests {
         let layout = Layout::new(400);
         let (now, hash) = (1_800_000_000_000_i64, "0123456789abcdef0123456789abcdef");
         let value = |version: u8, at: i64| [&[version][..], &at.to_le_bytes(), b"sealed"].concat();
-        let is_left_over = |key: &str, value: &[u8]| layout.may_be_left_over(key) && is_left_over(key, value, now);
+        let is_left_over =
+            |key: &str, value: &[u8]| layout.left_over(key).is_some_and(|condition| condition.is_met(value, now));
         let over = value(3, now);
         for (key, value) in [
             (format!("predictions:{hash}:3:0123"), b"{}".as_slice()),
             (format!("generation:{hash}"), b"{}"),
             (format!("job:{hash}"), b"{}"),
+            ("generation:399".to_owned(), b"11111111-1111-4111-8111-111111111111"),
             (format!("rate:predictions:{hash}:1"), b"1"),
             (format!("claim:{hash}:2"), b"1"),
             ("metrics:note:1".to_owned(), b"{}"),
@@ -273,7 +319,9 @@ mod tests {
         }
         // Of another layout, and not over; and numbers that are another's, which have other values.
         assert!(!is_left_over("predictions:1000:999", &value(3, now + 1)));
-        for (key, value) in [("job:12345", "{}"), ("token:64", "12345678901"), ("job:12:1", "{\"a\":12345678}")] {
+        for (key, value) in
+            [("job:12345", "{}"), ("token:64", "12345678901"), ("job:100:1", "{\"a\":12345678}"), ("generation:7", "8")]
+        {
             assert!(!is_left_over(key, value.as_bytes()), "{key}");
         }
         for other in [value(1, now), value(4, now), value(3, 0), value(3, i64::MAX), value(3, now)[..8].to_vec()] {

@@ -95,6 +95,24 @@ fn types_select_and_explain_adds_non_zero_contributions() {
     }
 }
 
+#[test]
+fn explain_none_leaves_out_the_sentence_and_no_more() {
+    let host = Host::demo();
+    let without = host.predictions(MANIC, "?explain=none");
+    assert_eq!(without.header("x-cache"), "MISS");
+    let without = without.json();
+    let posted = host.post("/data/predictions", &json!({ "checkins": [], "explain": "none" }));
+    assert_eq!(posted.status, 200, "{}", posted.body);
+    assert_eq!(host.post("/data/predictions", &json!({ "checkins": [], "explain": "true" })).status, 400);
+    // An entry without sentences does not serve a question for them.
+    let mut with = host.predictions(MANIC, "").json();
+    let sentences = with["predictions"].as_array_mut().expect("an array").iter_mut();
+    let sentences: Vec<_> =
+        sentences.map(|one| one.as_object_mut().expect("an object").remove("explanation")).collect();
+    assert!(sentences.iter().all(|sentence| sentence.as_ref().is_some_and(|text| text.is_string())), "{sentences:?}");
+    assert_eq!(with["predictions"], without["predictions"]);
+}
+
 /// The demo cohort as the trainer wrote it.
 fn demo(user_id: &str) -> Vec<CheckIn> {
     let text = include_str!("../../src/checkins/demo.csv");

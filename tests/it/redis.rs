@@ -108,6 +108,8 @@ mod needs_redis {
             let server = format!("Bearer {}", hs256(&claims, SECRET.as_bytes()));
             let receipt = host.request("DELETE", &path, &[("authorization", &server)]).json();
             assert_eq!(receipt["erased"]["counters"], 2, "{receipt}");
+            let left = keys();
+            assert_eq!(left.matches("}:rate:").count(), 1, "the server's own: {left}");
             assert!(left.contains("generation:"), "{left}");
         }
     }

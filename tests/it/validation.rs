@@ -27,7 +27,7 @@ fn invalid_parameter_is_named_with_its_range() {
         ("window_days=%2B3", "window_days", "must be a whole number from 1 to 30"),
         ("limit_checkins=11", "limit_checkins", "must be a whole number from 0 to 10"),
         ("limit_checkins=-1", "limit_checkins", "must be a whole number from 0 to 10"),
-        ("explain=yes", "explain", "must be true or false"),
+        ("explain=yes", "explain", "must be true, false or none"),
         ("window_days=3&window_days=4", "window_days", "is given more than once"),
         ("types=mood", "types", &types),
         ("types=", "types", &types),
