@@ -32,7 +32,7 @@ const PEOPLE_PER_CHANGE: usize = 10;
 const CONNECTIONS_OF_PEOPLE: usize = 8;
 /// The most keys of a store with the 400 slots of `spin.toml`: predictions, generations, jobs, tokens, tables of
 /// limits, and the metrics, the key set and the sweep. Here nobody has jobs, tokens or limits.
-const MAX_KEYS: usize = 400 + 400 + 50 + 64 + 4 + 3;
+const MAX_KEYS: usize = 400 + 448 + 50 + 64 + 4 + 3;
 /// So many people take all slots.
 const PEOPLE_WHO_FILL: usize = 10_000;
 /// However many more ask, the store's files become at most so many times as large.

@@ -56,8 +56,8 @@ pub(super) fn parse_limit_checkins(text: &str) -> Result<u8, String> {
 
 pub(super) fn parse_explain(text: &str) -> Result<Explain, String> {
     match text {
-        "true" | "1" => Ok(Explain::Contributions),
-        "false" | "0" => Ok(Explain::Sentence),
+        "true" => Ok(Explain::Contributions),
+        "false" => Ok(Explain::Sentence),
         "none" => Ok(Explain::None),
         _ => Err("must be true, false or none".to_owned()),
     }

@@ -21,12 +21,15 @@ pub fn output(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Returns the cargo that runs this program, without the variable that names this package. Some build scripts run again
-/// when that variable changes, and half of the host would be built anew whenever `cargo` and `cargo xtask` are used by
-/// turns.
+/// The variable that names the compiler of the workspace's own packages.
+pub const WORKSPACE_WRAPPER: &str = "RUSTC_WORKSPACE_WRAPPER";
+
+/// Returns the cargo that runs this program, with the usual compiler and without the variable that names this package.
+/// Some build scripts run again when that variable changes, and half of the host would be built anew whenever `cargo`
+/// and `cargo xtask` are used by turns.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.env_remove("CARGO_MANIFEST_DIR");
+    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove(WORKSPACE_WRAPPER);
     cargo
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run() -> Result<()> {
     other_platforms(&missing)?;
     step::run(
         "examples in the documentation",
-        cargo().args(["test", "--locked", "--profile", "native", "--workspace", "--doc"]),
+        linting(cargo()).args(["test", "--locked", "--profile", "native", "--workspace", "--doc"]),
     )?;
     if spin::is_installed(spin::MIN_RELEASE) {
         let mut on_spin = self::tests();
@@ -92,8 +92,9 @@ fn prepare(toolchain: &Toolchain) -> Result<Vec<(&'static str, &'static str)>> {
             lend_libraries()
         });
         let native = lint().and_then(|()| {
-            // With the host: cargo builds the programs of a package that has integration tests.
-            step::run("building the tests and the host", tests().args(["--workspace", "--no-run"]))
+            let mut build = linting(cargo());
+            build.args(["build", "--locked", "--profile", "native", "--workspace", "--all-targets"]);
+            step::run("clippy, and building the tests and the host", &mut build)
         });
         native?;
         let joined = |_| anyhow!("a step ended with a panic");
@@ -162,18 +163,10 @@ fn set_up_needs() -> Result<Vec<(&'static str, &'static str)>> {
     Ok(unmet)
 }
 
-/// Checks the format, and runs clippy on everything but the modules.
+/// Checks the format. Clippy comes with the tests: see [`tests`].
 fn lint() -> Result<()> {
-    step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))?;
-    let mut clippy = cargo();
-    clippy.args(["clippy", "--locked", "--profile", "native", "--workspace", "--exclude", HOST, "--all-targets"]);
-    step::run("clippy", clippy.args(["--", "-D", "warnings"]))?;
-    // `cargo clippy` would check Wasmtime, which takes minutes, and the tests would then compile it. With clippy in the
-    // place of the compiler the host is linted beside the libraries that it is built with.
-    let mut build = cargo();
-    build.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
-    build.args(["build", "--locked", "--profile", "native", "--package", HOST, "--all-targets"]);
-    step::run("clippy on the host", &mut build)
+    ensure!(on_path(CLIPPY), "there is no {CLIPPY}: rustup component add clippy");
+    step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))
 }
 
 /// Runs clippy on the Wasm modules.
@@ -218,14 +211,15 @@ fn lend_libraries() -> Result<()> {
     Ok(())
 }
 
-/// The package of the project's own host.
-const HOST: &str = "edge-host";
+/// Compiles what is ours and lints it on the way.
+const CLIPPY: &str = "clippy-driver";
 /// Where they build; the tests name it too.
 const OWN_MODELS: &str = "bring-your-own";
 
-/// All tests, run by nextest where it is installed.
+/// All tests, run by nextest where it is installed, and linted as they are compiled. `cargo clippy` would check every
+/// library first, Wasmtime too, for the tests to compile them then: that took a quarter of a run.
 fn tests() -> Command {
-    let mut command = cargo();
+    let mut command = linting(cargo());
     if on_path("cargo-nextest") {
         command.args(["nextest", "run", "--cargo-profile", "native"]);
     } else {
@@ -233,6 +227,12 @@ fn tests() -> Command {
     }
     command.arg("--locked");
     command
+}
+
+/// A cargo that has clippy compile the packages of the workspace, as `cargo clippy` does it.
+fn linting(mut cargo: Command) -> Command {
+    cargo.env(step::WORKSPACE_WRAPPER, CLIPPY).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+    cargo
 }
 
 #[cfg(test)]
