@@ -119,8 +119,9 @@ impl<P: Platform> Access<P> {
         Ok(Caller { who, token, identity })
     }
 
-    /// Deletes what the store, whose keys are listed, remembers of a person's tokens; returns how many there were.
-    pub(crate) async fn erase(&self, person: UserId, listed: &[String]) -> Result<usize, Failure> {
+    /// Deletes what is remembered of a person's tokens under this layout or, where the store's keys are listed, under
+    /// the others that those are of; returns how many there were.
+    pub(crate) async fn erase(&self, person: UserId, listed: Option<&[String]>) -> Result<usize, Failure> {
         self.tokens.erase(person, listed).await
     }
 

@@ -26,11 +26,15 @@
 //! lag, and never beyond its time to live. `cache/interleavings.rs` tries every order of the steps of readers, writers
 //! and invalidators.
 //!
+//! With `cache_memory_seconds` an instance answers from what it has read a moment ago, and for so long does not see
+//! what others have invalidated. What it invalidates or writes itself, it forgets.
+//!
 //! With Redis, requests that miss the same entry at the same time ask the database once between them, whatever instance
 //! they are in: the first takes a *lease*, and the others wait for its entry.
 
 #[cfg(test)]
 mod interleavings;
+mod memory;
 mod slot;
 
 pub use slot::Slot;
@@ -47,6 +51,7 @@ use crate::telemetry::log;
 use crate::time::{after, elapsed_since, rfc3339_seconds};
 use bipolar_edge_models::{FINGERPRINT, MODELS};
 use jiff::Timestamp;
+use memory::Memory;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::cell::Cell;
@@ -159,6 +164,7 @@ pub(crate) struct PredictionCache<P: Platform> {
     store: Rc<Store<P>>,
     /// The release that entries are of.
     release: String,
+    memory: Rc<Memory>,
 }
 
 impl<P: Platform> PredictionCache<P> {
@@ -167,7 +173,7 @@ impl<P: Platform> PredictionCache<P> {
     }
 
     fn of_release(platform: P, store: Rc<Store<P>>, release: &str) -> PredictionCache<P> {
-        PredictionCache { platform, store, release: release.to_owned() }
+        PredictionCache { platform, store, release: release.to_owned(), memory: Rc::default() }
     }
 
     /// A hash of everything but the check-ins that an answer depends on: models, code, and the words of the
@@ -185,6 +191,13 @@ impl<P: Platform> PredictionCache<P> {
         Some([Kind::Predictions, Kind::Generation].map(|kind| self.store.key(kind, &person)))
     }
 
+    /// The keys that have to be read to answer a request: those of [`PredictionCache::keys`], unless they were a moment
+    /// ago.
+    pub(crate) fn keys_to_read(&self, settings: &Settings, request: &PredictionRequest) -> Option<[String; 2]> {
+        let keys = self.keys(settings, request)?;
+        if self.memory.has(&keys[0], settings.cache_memory) { None } else { Some(keys) }
+    }
+
     /// Looks up the entry that answers a request. Reads nothing that was read along with something else.
     pub(crate) async fn look_up(
         &self,
@@ -192,21 +205,36 @@ impl<P: Platform> PredictionCache<P> {
         request: &PredictionRequest,
         read_along: Option<ReadAlong>,
     ) -> Lookup {
-        let (keys, values) = match read_along {
-            Some(ReadAlong { keys, values }) => (keys, Ok(Vec::from(values))),
-            None => {
-                let Some(keys) = self.keys(settings, request) else { return Lookup::Bypass };
-                let values = self.store.get_all(&keys.each_ref().map(String::as_str)).await;
-                (keys, values)
-            }
-        };
-        values.map_or_else(
-            |failure| {
+        if let Some(ReadAlong { keys, values }) = read_along {
+            return self.judge_and_remember(settings, request, keys, values.into());
+        }
+        let Some(keys) = self.keys(settings, request) else { return Lookup::Bypass };
+        if let Some(values) = self.memory.get(&keys[0], settings.cache_memory) {
+            return self.judge(settings, request, keys, values);
+        }
+        match self.store.get_all(&keys.each_ref().map(String::as_str)).await {
+            Ok(values) => self.judge_and_remember(settings, request, keys, values),
+            Err(failure) => {
                 failure.warn("cache_not_read", "the prediction cache could not be read");
                 Lookup::Bypass
-            },
-            |values| self.judge(settings, request, keys, values),
-        )
+            }
+        }
+    }
+
+    /// Decides as [`PredictionCache::judge`] does, and remembers values that answer, if that is wanted.
+    fn judge_and_remember(
+        &self,
+        settings: &Settings,
+        request: &PredictionRequest,
+        keys: [String; 2],
+        values: Vec<Option<Vec<u8>>>,
+    ) -> Lookup {
+        let remembered = (!settings.cache_memory.is_zero()).then(|| (keys[0].clone(), values.clone()));
+        let lookup = self.judge(settings, request, keys, values);
+        if let (Lookup::Hit(_), Some((key, values))) = (&lookup, remembered) {
+            self.memory.remember(key, values);
+        }
+        lookup
     }
 
     /// Decides if the values of a slot and its generation answer a request.
@@ -307,7 +335,9 @@ impl<P: Platform> PredictionCache<P> {
     /// store does not take the new generation.
     pub(crate) async fn invalidate(&self, user_id: UserId) -> Result<(), Problem> {
         let generation = Uuid::new_v4().to_string();
-        let key = self.store.key(Kind::Generation, &self.store.hash_person(user_id));
+        let person = self.store.hash_person(user_id);
+        self.memory.invalidate(&self.store.key(Kind::Predictions, &person));
+        let key = self.store.key(Kind::Generation, &person);
         self.store.set(&key, generation.as_bytes(), GENERATION_KEPT).await.map_err(|failure| {
             let message = "a person's predictions could not be invalidated";
             log::warning("not_invalidated", message, failure.cause());
@@ -315,12 +345,12 @@ impl<P: Platform> PredictionCache<P> {
         })
     }
 
-    /// Deletes what the store, whose keys are listed, holds of a person, who must have been invalidated before; returns
-    /// the number of entries.
-    pub(crate) async fn erase(&self, user_id: UserId, listed: &[String]) -> Result<usize, Failure> {
+    /// Deletes what the store holds of a person, who must have been invalidated before, under this layout or, where its
+    /// keys are listed, under the others that those are of; returns the number of entries.
+    pub(crate) async fn erase(&self, user_id: UserId, listed: Option<&[String]>) -> Result<usize, Failure> {
         let person = self.store.hash_person(user_id);
         // Other instances may have other generations, and write once more what they have read.
-        for key in self.store.generations_to_erase(listed, &person) {
+        for key in self.store.other_generations(listed.unwrap_or_default(), &person) {
             self.store.set(&key, Uuid::new_v4().to_string().as_bytes(), GENERATION_KEPT).await?;
         }
         let keys = self.store.keys_to_erase(listed, Kind::Predictions, &person);
@@ -337,7 +367,9 @@ impl<P: Platform> PredictionCache<P> {
         // The others expire before this one does, and are served no longer than they would have been.
         let keep = settings.cache_ttl.unwrap_or_default() + settings.cache_stale;
         let lease = slot.has_lease.take().then(|| slot.lease_key());
+        let memory = self.memory.clone();
         self.platform.spawn(async move {
+            memory.forget(&key);
             if let Err(failure) = store.set_sealed(&key, &value, keep).await {
                 failure.warn("cache_not_written", "the prediction cache could not be written");
             }
@@ -534,8 +566,36 @@ mod tests {
             assert!(ask(USER, "").await && ask(USER, "window_days=7").await);
             assert!(!ask(&neighbour, "").await, "it is another's");
             assert!(!ask(USER, "").await, "a neighbour has taken the slot");
-            assert_eq!(cache.erase(UserId::parse(USER).expect("an id"), &[]).await, Ok(1));
-            assert_eq!(cache.erase(UserId::parse(&neighbour).expect("an id"), &[]).await, Ok(0));
+            assert_eq!(cache.erase(UserId::parse(USER).expect("an id"), None).await, Ok(1));
+            assert_eq!(cache.erase(UserId::parse(&neighbour).expect("an id"), None).await, Ok(0));
+        });
+    }
+
+    #[test]
+    fn an_instance_answers_from_memory_for_as_long_as_it_may_and_sees_what_it_does_itself() {
+        let (reader, settings) = cache(&[("cache_memory_seconds", "60")], "one");
+        let other = PredictionCache::of_release(reader.platform.clone(), reader.store.clone(), "one");
+        let user_id = request("").user_id;
+        let is_hit = async || matches!(reader.look_up(&settings, &request(""), None).await, Lookup::Hit(_));
+        block_on(async {
+            let slot = miss(&reader, &settings).await;
+            assert!(reader.keys_to_read(&settings, &request("")).is_some(), "what does not answer is not remembered");
+            reader.write_later(&settings, &slot, &entry_in(&slot, ""));
+            assert!(is_hit().await);
+            assert_eq!(reader.keys_to_read(&settings, &request("")), None);
+            // Another's invalidation is not seen before its time, its own at once.
+            other.invalidate(user_id).await.expect("invalidated");
+            assert!(is_hit().await);
+            miss(&other, &settings).await;
+            reader.invalidate(user_id).await.expect("invalidated");
+            miss(&reader, &settings).await;
+        });
+        let (without, settings) = cache(&[], "one");
+        block_on(async {
+            let slot = miss(&without, &settings).await;
+            without.write_later(&settings, &slot, &entry_in(&slot, ""));
+            assert!(matches!(without.look_up(&settings, &request(""), None).await, Lookup::Hit(_)));
+            assert!(without.keys_to_read(&settings, &request("")).is_some());
         });
     }
 

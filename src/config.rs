@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) auth_mode: AuthMode,
     /// The time for which an expired prediction may stand in for one that cannot be made; zero for never.
     pub(crate) cache_stale: Duration,
+    /// The time for which an instance answers from what it has read of the cache before it reads again; zero for never.
+    pub(crate) cache_memory: Duration,
     /// The slots that a key-value store has for predictions; 0 keeps none there.
     pub(crate) cache_slots: u32,
     /// The time for which a prediction is served from the cache; `None` turns the cache off.
@@ -118,12 +120,14 @@ const MIN_JWT_SECRET_BYTES: usize = 32;
 
 /// A day: longer, and a person would be shown the mood of yesterday.
 const MAX_CACHE_SECONDS: u64 = 86_400;
+/// For longer no invalidation should go unseen.
+const MAX_MEMORY_SECONDS: u64 = 60;
 /// Below it nothing could be answered, above it no host waits.
 const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 
 /// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
 /// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
-pub(crate) const VARIABLES: [(&str, &str); 28] = [
+pub(crate) const VARIABLES: [(&str, &str); 29] = [
     ("auth_mode", ""),
     ("supabase_jwt_secret", ""),
     ("api_keys", ""),
@@ -134,6 +138,7 @@ pub(crate) const VARIABLES: [(&str, &str); 28] = [
     ("cors_origins", ""),
     ("cache_ttl_seconds", "300"),
     ("cache_stale_seconds", "3600"),
+    ("cache_memory_seconds", "0"),
     ("cache_slots", "400"),
     ("cache_key_secret", ""),
     ("cache_encryption_key", ""),
@@ -176,6 +181,7 @@ impl Settings {
         let variables = Reader::read(&combined)?;
         let cache_ttl = variables.seconds("cache_ttl_seconds", 0..=MAX_CACHE_SECONDS, "no cache")?;
         let cache_stale = variables.seconds("cache_stale_seconds", 0..=MAX_CACHE_SECONDS, "never")?;
+        let cache_memory = variables.seconds("cache_memory_seconds", 0..=MAX_MEMORY_SECONDS, "never")?;
         let cache_slots = variables.cache_slots()?;
         let job_ttl = variables.seconds("job_ttl_seconds", 1..=MAX_CACHE_SECONDS, "")?;
         let use_background_inference = variables.flag("use_background_inference")?;
@@ -189,10 +195,7 @@ impl Settings {
         let protect_operations = variables.protect_operations(&auth_mode)?;
         let rate_limit_predictions = variables.rate("rate_limit_predictions")?;
         let rate_limit_default = variables.rate("rate_limit_default")?;
-        let client_ip_header = match variables.text("client_ip_header") {
-            "" => None,
-            name => Some(name.parse().map_err(|_| invalid("client_ip_header", "must be a header's name."))?),
-        };
+        let client_ip_header = variables.client_ip_header()?;
         let cors_origins = cors_origins(variables.text("cors_origins")).ok_or_else(|| {
             invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
         })?;
@@ -205,6 +208,7 @@ impl Settings {
         let work_after_response = variables.flag("work_after_response")?;
         Ok(Settings {
             auth_mode,
+            cache_memory,
             cache_slots,
             cache_stale,
             cache_ttl: Some(cache_ttl).filter(|ttl| !ttl.is_zero()),
@@ -249,6 +253,13 @@ fn contradiction(detail: &'static str) -> Problem {
 struct Reader<'a>(Vec<&'a str>);
 
 impl<'a> Reader<'a> {
+    /// Reads the header of the caller's address, if one is named.
+    fn client_ip_header(&self) -> Result<Option<HeaderName>, Problem> {
+        let name = self.text("client_ip_header");
+        let parsed = || name.parse().map_err(|_| invalid("client_ip_header", "must be a header's name."));
+        if name.is_empty() { Ok(None) } else { parsed().map(Some) }
+    }
+
     /// Reads the one variable that has them all.
     fn read(combined: &'a str) -> Result<Reader<'a>, Problem> {
         let mut lines = combined.trim().lines();
@@ -535,6 +546,7 @@ mod tests {
         assert!(detail("webhook_secret", "short").starts_with("The variable webhook_secret"));
         for (name, values) in [
             ("cache_stale_seconds", &["-1", "86401", "an hour"][..]),
+            ("cache_memory_seconds", &["-1", "61", "long"][..]),
             ("cache_slots", &["-1", "1", "63", "1000001", "many"][..]),
             ("log_level", &["INFO", "loud"][..]),
             ("log_format", &["xml"][..]),
@@ -677,6 +689,7 @@ mod tests {
         let ranges = [
             ("cache_ttl_seconds", format!("0 (no cache) to {MAX_CACHE_SECONDS}")),
             ("cache_stale_seconds", format!("0 (never) to {MAX_CACHE_SECONDS}")),
+            ("cache_memory_seconds", format!("0 (never) to {MAX_MEMORY_SECONDS}")),
             ("cache_slots", format!("0 (none) or {} to {}", CACHE_SLOTS.start(), CACHE_SLOTS.end())),
             ("job_ttl_seconds", format!("1 to {MAX_CACHE_SECONDS}")),
             ("inference_timeout_seconds", format!("{} to {}", TIMEOUT_SECONDS.start(), TIMEOUT_SECONDS.end())),

@@ -215,9 +215,9 @@ impl<P: Platform> Jobs<P> {
         places.into_iter().filter_map(|place| place.job).find(is_found).ok_or(Problem::NoSuchJob)
     }
 
-    /// Deletes every job about a person from the store, whose keys are listed, and returns how many there were. One
-    /// that runs ends without a record.
-    pub(crate) async fn erase(&self, person: UserId, listed: &[String]) -> Result<usize, Failure> {
+    /// Deletes every job about a person under this layout or, where the store's keys are listed, under the others that
+    /// those are of; returns how many there were. One that runs ends without a record.
+    pub(crate) async fn erase(&self, person: UserId, listed: Option<&[String]>) -> Result<usize, Failure> {
         let hash = self.store.hash_person(person);
         let is_about = |job: Job| usize::from(job.id.get(..HALF) == hash.get(..HALF));
         let keys = self.store.keys_to_erase(listed, Kind::Job, hash.get(..HALF).unwrap_or_default());
@@ -409,7 +409,7 @@ mod tests {
             let (fifth, _) = start(jobs, settings, "five", "g").await;
             assert_eq!(jobs.find(settings, "three", &ended.id).await.err(), Some(Problem::NoSuchJob));
             assert!(jobs.find(settings, "five", &fifth.id).await.is_ok());
-            assert_eq!(jobs.erase(person(), &[]).await, Ok(4));
+            assert_eq!(jobs.erase(person(), None).await, Ok(4));
             assert_eq!(jobs.find(settings, "five", &fifth.id).await.err(), Some(Problem::NoSuchJob));
         });
     }

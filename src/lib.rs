@@ -173,7 +173,7 @@ impl<P: Platform> Exchange<'_, P> {
     /// The keys of the cache that a question will look up, for the limit to be asked for together with them.
     fn cache_keys(&self, settings: &Settings, caller: &Caller, asked: &PredictionRequest) -> Option<[String; 2]> {
         let is_whole = caller.visibility(settings, asked.user_id).is_ok_and(|visibility| visibility.is_whole);
-        self.instance.cache.keys(settings, asked).filter(|_| is_whole)
+        if is_whole { self.instance.cache.keys_to_read(settings, asked) } else { None }
     }
 
     /// Counts the request against the caller's limit, and reads these keys along with it.

@@ -186,10 +186,10 @@ pub(crate) async fn erase<P: Platform>(
     let counters = instance.rate_limiter.erase(settings, person, limit_holds).await?;
     let mut erased = Erased { counters, ..Erased::default() };
     // What is of this layout goes though there be no list.
-    erase_among(instance, person, &[], &mut erased).await?;
+    erase_among(instance, person, None, &mut erased).await?;
     if let Some(layout) = instance.store.layout() {
         let listed = instance.store.uncounted().keys().await?;
-        erase_among(instance, person, &listed, &mut erased).await?;
+        erase_among(instance, person, Some(&listed), &mut erased).await?;
         // Of earlier releases nothing tells whose it was.
         let mut old = left_over_keys(&listed, layout);
         old.retain(|(_, condition)| *condition != LeftOver::IfOver);
@@ -198,11 +198,12 @@ pub(crate) async fn erase<P: Platform>(
     Ok(erased)
 }
 
-/// Deletes what is about a person under this layout and those in a list, and counts it.
+/// Deletes what is about a person under this layout or, where keys are listed, under the others that those are of, and
+/// counts it.
 async fn erase_among<P: Platform>(
     instance: &Instance<P>,
     person: UserId,
-    listed: &[String],
+    listed: Option<&[String]>,
     erased: &mut Erased,
 ) -> Result<(), Failure> {
     erased.predictions += instance.cache.erase(person, listed).await?;

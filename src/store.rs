@@ -243,9 +243,9 @@ impl<P: Platform> Store<P> {
         self.configured.get()?.secrets.open(&sealed_for(key, over_at), sealed)
     }
 
-    /// Lists the keys that somebody's values can have: in a key-value store under whatever layout, by a list of its
-    /// keys.
-    pub(crate) fn keys_to_erase(&self, listed: &[String], kind: Kind, hash: &str) -> Vec<String> {
+    /// Lists the keys that somebody's values can have under this layout or, where the store's keys are listed, under
+    /// the others that those are of.
+    pub(crate) fn keys_to_erase(&self, listed: Option<&[String]>, kind: Kind, hash: &str) -> Vec<String> {
         match (self.layout(), kind) {
             (Some(layout), Kind::Job) => layout.keys_among(listed, kind, hash, JOB_PLACES),
             (Some(layout), _) => layout.keys_among(listed, kind, hash, 1),
@@ -254,10 +254,10 @@ impl<P: Platform> Store<P> {
         }
     }
 
-    /// Lists the keys of the generations that somebody's predictions can have, as above.
-    pub(crate) fn generations_to_erase(&self, listed: &[String], hash: &str) -> Vec<String> {
-        let own = || vec![self.key(Kind::Generation, hash)];
-        self.layout().map_or_else(own, |layout| layout.generations_among(listed, hash))
+    /// Lists the keys of the generations that somebody's predictions can have under the other layouts whose keys are
+    /// listed.
+    pub(crate) fn other_generations(&self, listed: &[String], hash: &str) -> Vec<String> {
+        self.layout().map_or_else(Vec::new, |layout| layout.other_generations_in(listed, hash))
     }
 
     /// Deletes what is about somebody under these keys: the values in which `count` finds something, or of which it

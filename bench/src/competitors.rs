@@ -2,13 +2,14 @@
 //! is the floor, a native server with the same forests, which is the ceiling, and the service before this one, rebuilt
 //! in Python.
 
-use crate::server::{FAST_MANIFEST, MANIFEST, OwnHost, Server};
+use crate::server::{Application, FAST_MANIFEST, Host, MANIFEST, Server};
 use crate::{PREDICTIONS, client, forest, get};
 use anyhow::Result;
 use harness::process::{Launch, Process, free_port, poll};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use xtask::benchmark::Options;
 use xtask::programs::REDIS;
 use xtask::step::{self, cargo};
 use xtask::toolchain::{Toolchain, check_rust};
@@ -58,83 +59,69 @@ impl Component {
     }
 }
 
-/// A world that components are built for.
+/// A world that components are built for: only components of one world are compared with each other.
 #[derive(Clone, Copy)]
 pub(crate) enum World {
     Portable,
     Fast,
 }
 
-/// A host that serves components.
-#[derive(Clone, Copy)]
-pub(crate) enum Host {
-    Own,
-    Spin,
-}
+impl World {
+    /// The cell of a table for a server that is no component.
+    pub(crate) const NONE: &str = "";
 
-/// A host with components of one world: only components on the same runtime are compared with each other.
-#[derive(Clone, Copy)]
-pub(crate) struct Runtime {
-    pub(crate) host: Host,
-    pub(crate) world: World,
-}
-
-impl Runtime {
-    /// The cells of a table for a server that is no component.
-    pub(crate) const NO_CELLS: &str = " | ";
-
-    /// Returns the host and the world as two cells of a table.
-    pub(crate) fn cells(self) -> String {
-        let host = match self.host {
-            Host::Own => "own host",
-            Host::Spin => "Spin",
-        };
-        let world = match self.world {
+    /// Returns the name for a table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             World::Portable => "WASI 0.2",
             World::Fast => "WASI 0.3",
-        };
-        format!("{host} | {world}")
+        }
     }
 }
 
-/// Returns the runtimes that this machine has, first the one that everything is measured on.
-fn runtimes() -> Vec<Runtime> {
-    let of_host = |host| [World::Portable, World::Fast].map(|world| Runtime { host, world });
-    let on_spin = of_host(Host::Spin).into_iter().filter(|runtime| {
-        spin::is_installed(match runtime.world {
-            World::Portable => spin::MIN_RELEASE,
-            World::Fast => spin::FAST_RELEASE,
-        })
-    });
-    of_host(Host::Own).into_iter().chain(on_spin).collect()
+/// The old stack's programs and the folder of the models that it serves.
+struct OldStackPrograms {
+    python: PathBuf,
+    models: PathBuf,
 }
 
 /// The programs of the servers, built.
 pub(crate) struct Programs {
-    host: PathBuf,
+    pub(crate) host: Host,
     native: PathBuf,
-    python: PathBuf,
-    /// The folder of the models that the old stack serves.
-    models: PathBuf,
-    /// The runtimes that components are measured on, first the one that everything is measured on.
-    pub(crate) runtimes: Vec<Runtime>,
+    /// `None` in the short form: LightGBM has models to train first.
+    old_stack: Option<OldStackPrograms>,
+    /// The worlds that the host serves, first the one that everything is measured in.
+    pub(crate) worlds: Vec<World>,
 }
 
 impl Programs {
-    pub(crate) fn build() -> Result<Programs> {
+    pub(crate) fn build(options: Options) -> Result<Programs> {
         check_rust()?;
         let toolchain = Toolchain::set_up()?;
-        REDIS.set_up()?;
-        let (models, _) = forest::models()?;
-        let python = python::environment("bench/old-stack", &OLD_STACK)?;
+        let old_stack = if options.short {
+            println!("    the short form leaves the old stack out");
+            None
+        } else {
+            REDIS.set_up()?;
+            let (models, _) = forest::models()?;
+            Some(OldStackPrograms { python: python::environment("bench/old-stack", &OLD_STACK)?, models })
+        };
         build::all(&toolchain, &["hello", "hello-fast"])?;
-        let host = build::host()?;
-        step::run(
-            "building the native server",
-            cargo().args(["build", "--locked", "--release", "--package", "native"]),
-        )?;
-        let native = build::target().join("release/native");
-        Ok(Programs { host, native, python, models, runtimes: runtimes() })
+        let host = Host::set_up(options.on)?;
+        let native = if options.short {
+            build::native("native", "building the native server")?
+        } else {
+            let release = ["build", "--locked", "--release", "--package", "native"];
+            step::run("building the native server", cargo().args(release))?;
+            build::target().join("release/native")
+        };
+        let serves = |world: &World| match (&host, world) {
+            (Host::Spin, World::Fast) => spin::is_installed(spin::FAST_RELEASE),
+            _ => true,
+        };
+        let worlds = [World::Portable, World::Fast].into_iter().filter(serves).collect();
+        Ok(Programs { host, native, old_stack, worlds })
     }
 
     /// Starts a component with an empty store and waits until its host listens. The variables are this service's, each
@@ -142,19 +129,15 @@ impl Programs {
     pub(crate) fn start(
         &self,
         component: Component,
-        runtime: Runtime,
+        world: World,
         variables: &[&str],
         flags: &[&str],
     ) -> Result<Server> {
-        let manifest = component.manifest(runtime.world);
         let variables = match component {
             Component::Service => variables,
             Component::Hello => &[],
         };
-        match runtime.host {
-            Host::Own => OwnHost { manifest, variables, flags, ..OwnHost::new(&self.host) }.start(),
-            Host::Spin => Server::spin(manifest, variables, flags),
-        }
+        Application { variables, flags, ..self.host.application(component.manifest(world)) }.start()
     }
 
     /// Starts the native server.
@@ -164,18 +147,19 @@ impl Programs {
         Server::launch(Launch::program(command))
     }
 
-    /// Starts the old stack and waits until it answers.
-    pub(crate) fn start_old_stack(&self, cached: bool) -> Result<OldStack> {
+    /// Starts the old stack and waits until it answers; `None` if it is left out.
+    pub(crate) fn start_old_stack(&self, cached: bool) -> Result<Option<OldStack>> {
+        let Some(OldStackPrograms { python, models }) = &self.old_stack else { return Ok(None) };
         let (redis_port, http) = (free_port()?.to_string(), free_port()?.to_string());
         let mut redis = Command::new("redis-server");
         redis.args(["--port", &redis_port, "--save", "", "--appendonly", "no"]);
         let redis = Launch::listening_on(redis, format!("127.0.0.1:{redis_port}")).start()?;
-        let mut uvicorn = Command::new(self.python.with_file_name("uvicorn"));
+        let mut uvicorn = Command::new(python.with_file_name("uvicorn"));
         uvicorn
             .args(["app:app", "--workers", "2", "--loop", "uvloop", "--http", "httptools", "--no-access-log"])
             .args(["--port", &http])
             .current_dir("tests/beside/old_stack")
-            .env("FOLDER", &self.models)
+            .env("FOLDER", models)
             .env("REDIS_PORT", &redis_port)
             .env("CACHE", if cached { "1" } else { "0" })
             // One thread each, so that two workers do not fight for two cores.
@@ -186,7 +170,7 @@ impl Programs {
         let server = Server::launch(launch)?;
         let request = get(PREDICTIONS);
         poll("the old stack answers", OLD_STACK_TIMEOUT, || Ok(client::once(server.address(), &request).ok()))?;
-        Ok(OldStack { server, _redis: redis })
+        Ok(Some(OldStack { server, _redis: redis }))
     }
 }
 

@@ -4,12 +4,13 @@
 use crate::client::{self, Figures, milliseconds};
 use crate::component::{self, Model};
 use crate::plot::{Plot, Scale, Series};
-use crate::server::{MANIFEST, OwnHost, Server};
+use crate::server::{Application, Host, MANIFEST, Server};
 use crate::{PLOTS, PREDICTIONS, forest, get, machine, project};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use xtask::benchmark::On;
 use xtask::toolchain::{Toolchain, check_rust};
 use xtask::{build, step};
 
@@ -35,13 +36,12 @@ const CONNECTIONS_OF_PEOPLE: usize = 8;
 const MAX_KEYS: usize = 400 + 448 + 50 + 64 + 4 + 3;
 /// So many people take all slots.
 const PEOPLE_WHO_FILL: usize = 10_000;
-/// However many more ask, the store's files become at most so many times as large.
+/// However many more ask, the store's file becomes at most so many times as large.
 const MAX_GROWTH: f64 = 1.5;
 const WEBHOOK_SECRET: &str = "a secret of the benchmarks";
 const CONNECTIONS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-/// The store's files in a host's folder.
+/// The store's file in a host's folder.
 const STORE_FILE: &str = "sqlite_key_value.db";
-const JOURNAL_FILE: &str = "sqlite_key_value.db-wal";
 const ROUNDS: usize = 3;
 const TIME: Duration = Duration::from_secs(1);
 
@@ -55,7 +55,7 @@ pub(crate) fn run() -> Result<()> {
     let toolchain = Toolchain::set_up()?;
     let (folder, python) = forest::models()?;
     build::module(&toolchain, build::PORTABLE, &[])?;
-    let program = build::host()?;
+    let host = Host::set_up(On::Own)?;
     let file = folder.join("lightgbm_large.txt");
     let models = TREES.map(|trees| Model { name: model_name(trees), file: file.clone(), rounds: Some(trees) });
     let with_trees = component::build(&toolchain, &folder, &models)?;
@@ -63,10 +63,10 @@ pub(crate) fn run() -> Result<()> {
     println!("==> measuring: leave the machine alone for seven minutes");
     println!("{}\n", machine());
     std::fs::create_dir_all(PLOTS)?;
-    let start = |manifest: &Path| OwnHost { manifest, variables: &VARIABLES, ..OwnHost::new(&program) }.start();
+    let start = |manifest: &Path| Application { variables: &VARIABLES, ..host.application(manifest) }.start();
     forest_curves(&start(&with_trees)?)?;
     request_curves(&start(MANIFEST.as_ref())?)?;
-    people_curve(&program, &python)?;
+    people_curve(&host, &python)?;
     let mut entries = Vec::new();
     for count in ENTRIES {
         let server = start(MANIFEST.as_ref())?;
@@ -99,23 +99,16 @@ fn request_curves(server: &Server) -> Result<()> {
 struct StoreSize {
     keys: usize,
     file_bytes: u64,
-    /// It stays as long as it once was.
-    journal_bytes: u64,
-}
-
-impl StoreSize {
-    fn bytes(&self) -> f64 {
-        (self.file_bytes + self.journal_bytes) as f64
-    }
 }
 
 /// Has more and more people ask, and plots the size of the store and the time of a cached answer. Errors if the store
 /// grows once its slots are taken.
-fn people_curve(program: &Path, python: &Path) -> Result<()> {
+fn people_curve(host: &Host, python: &Path) -> Result<()> {
     let project = format!("supabase_url={}", project::start()?);
     let webhook = format!("webhook_secret={WEBHOOK_SECRET}");
     let source = [&project, "supabase_anon_key=anon", "supabase_service_key=service", "auth_mode=off", &webhook];
-    let server = OwnHost { variables: &[&source[..], &VARIABLES].concat(), ..OwnHost::new(program) }.start()?;
+    let variables = [&source[..], &VARIABLES].concat();
+    let server = Application { variables: &variables, ..host.application(Path::new(MANIFEST)) }.start()?;
     let state = server.state().context("the host has a state")?;
     let (mut asked, mut answers, mut sizes) = (0, Vec::new(), Vec::new());
     for people in PEOPLE {
@@ -131,15 +124,14 @@ fn people_curve(program: &Path, python: &Path) -> Result<()> {
     println!(
         "\nThe store (SQLite) after so many people asked: at most {MAX_KEYS} keys, and flat once its slots are taken"
     );
-    println!("\n| people | keys | file, KiB | journal, KiB |\n| --- | --- | --- | --- |");
-    for (people, StoreSize { keys, file_bytes, journal_bytes }) in &sizes {
-        println!("| {people} | {keys} | {} | {} |", file_bytes / 1024, journal_bytes / 1024);
+    println!("\n| people | keys | file, KiB |\n| --- | --- | --- |");
+    for (people, StoreSize { keys, file_bytes }) in &sizes {
+        println!("| {people} | {keys} | {} |", file_bytes / 1024);
     }
     let line = |of: fn(&StoreSize) -> f64| sizes.iter().map(|(people, size)| (*people as f64, of(size))).collect();
-    let series: [Series; 3] = [
+    let series: [Series; 2] = [
         ("keys".to_owned(), line(|size| size.keys as f64)),
         ("KiB of the file".to_owned(), line(|size| size.file_bytes as f64 / 1024.0)),
-        ("KiB of its journal".to_owned(), line(|size| size.journal_bytes as f64 / 1024.0)),
     ];
     let plot = Plot {
         title: "The store after so many people asked (SQLite, 400 slots)",
@@ -150,8 +142,8 @@ fn people_curve(program: &Path, python: &Path) -> Result<()> {
     curve("people", "A cached answer after so many people asked (SQLite, 400 slots)", "people", &answers)?;
     ensure!(sizes.iter().all(|(_, size)| size.keys <= MAX_KEYS), "the store has more than {MAX_KEYS} keys");
     let full = sizes.iter().find(|(people, _)| *people == PEOPLE_WHO_FILL).context("nobody filled the slots")?;
-    let limit = full.1.bytes() * MAX_GROWTH;
-    ensure!(sizes.iter().all(|(_, size)| size.bytes() <= limit), "the store grows with the people who ask");
+    let limit = full.1.file_bytes as f64 * MAX_GROWTH;
+    ensure!(sizes.iter().all(|(_, size)| size.file_bytes as f64 <= limit), "the store grows with the people who ask");
     Ok(())
 }
 
@@ -171,8 +163,7 @@ fn store_size(python: &Path, state: &Path) -> Result<StoreSize> {
         print(store.execute('SELECT count(*) FROM spin_key_value').fetchone()[0])";
     let counted = step::output(python, &["-c", code, &state.join(STORE_FILE).display().to_string()]);
     let keys = counted.and_then(|count| count.trim().parse().ok()).context("the store's keys cannot be counted")?;
-    let bytes = |name: &str| -> Result<u64> { Ok(std::fs::metadata(state.join(name))?.len()) };
-    Ok(StoreSize { keys, file_bytes: bytes(STORE_FILE)?, journal_bytes: bytes(JOURNAL_FILE)? })
+    Ok(StoreSize { keys, file_bytes: std::fs::metadata(state.join(STORE_FILE))?.len() })
 }
 
 /// Measures at each count.
@@ -251,8 +242,7 @@ fn fill(python: &Path, file: &Path, count: usize) -> Result<()> {
         store.execute('PRAGMA synchronous = OFF')\n\
         rows = (('default', f'filler:{os.urandom(16).hex()}', bytes(size)) for _ in range(count))\n\
         store.executemany('INSERT INTO spin_key_value VALUES (?, ?, ?)', rows)\n\
-        store.commit()\n\
-        store.execute('PRAGMA wal_checkpoint(TRUNCATE)')";
+        store.commit()";
     let mut fill = Command::new(python);
     fill.args(["-c", code]).arg(file).args([count.to_string(), ENTRY_BYTES.to_string()]);
     step::run(&format!("putting {count} entries into the store"), &mut fill)

@@ -3,15 +3,16 @@
 
 use crate::client::{self, Figures, milliseconds};
 use crate::component::{self, Model};
-use crate::server::{OwnHost, Server, Store};
+use crate::server::{Application, Host, Server};
 use crate::{NO_RATE_LIMITS, forest, get, machine};
 use anyhow::{Context, Result, ensure};
 use harness::process::{Launch, Output, free_port, poll};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use xtask::benchmark::On;
+use xtask::python;
 use xtask::toolchain::{Toolchain, check_rust};
-use xtask::{build, python};
 
 /// MLServer as its documentation installs it, with the libraries of the models. uvloop 0.21 is the last that its
 /// workers start with.
@@ -40,15 +41,13 @@ pub(crate) fn run() -> Result<()> {
     let toolchain = Toolchain::set_up()?;
     let (folder, _) = forest::models()?;
     let python = python::environment("bench/mlserver", &MLSERVER)?;
-    let program = build::host()?;
+    let host = Host::set_up(On::Own)?;
     let models = MODELS.map(|(name, file, _)| Model { name: name.to_owned(), file: folder.join(file), rounds: None });
     let manifest = component::build(&toolchain, &folder, &models)?;
     let rows = rows(&folder.join("rows.csv"))?;
 
     let mlserver = start_mlserver(&python, &folder)?;
-    let host =
-        OwnHost { manifest: &manifest, store: Store::Memory, variables: &NO_RATE_LIMITS, ..OwnHost::new(&program) };
-    let service = host.start()?;
+    let service = Application { variables: &NO_RATE_LIMITS, ..host.application(&manifest) }.start()?;
 
     println!("==> measuring: leave the machine alone for three minutes");
     println!("{}; {}\n", machine(), MLSERVER.join(", "));

@@ -56,10 +56,10 @@ fn run() -> Result<ExitCode> {
         Command::Benchmark(Benchmark::Curves) => curves::run()?,
         Command::Benchmark(Benchmark::Forest) => forest::run()?,
         Command::Benchmark(Benchmark::Inference) => inference::run()?,
-        Command::Benchmark(Benchmark::Limit) => limit::run()?,
-        Command::Benchmark(Benchmark::Log) => log::run()?,
-        Command::Benchmark(Benchmark::Serve) => serve::run()?,
-        Command::Benchmark(Benchmark::Start) => start::run()?,
+        Command::Benchmark(Benchmark::Limit(options)) => limit::run(options)?,
+        Command::Benchmark(Benchmark::Log(options)) => log::run(options)?,
+        Command::Benchmark(Benchmark::Serve(options)) => serve::run(options)?,
+        Command::Benchmark(Benchmark::Start(options)) => start::run(options)?,
         Command::Simulate => {
             simulate::run()?;
             simulate_slots::run()?;

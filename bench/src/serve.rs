@@ -1,11 +1,12 @@
 //! `cargo xtask bench serve`: the time of answers beside other servers, by turns, in one run.
 
 use crate::client::{Figures, milliseconds};
-use crate::competitors::{Component, NATIVE_NAME, OLD_STACK, OLD_STACK_NAME, Programs, Runtime};
+use crate::competitors::{Component, NATIVE_NAME, OLD_STACK, OLD_STACK_NAME, Programs, World};
 use crate::server::Server;
 use crate::{PREDICTIONS, machine};
 use anyhow::Result;
 use std::time::Duration;
+use xtask::benchmark::Options;
 
 pub(crate) const CONNECTIONS: [usize; 4] = [1, 8, 32, 128];
 pub(crate) const TIME: Duration = Duration::from_millis(1500);
@@ -25,94 +26,104 @@ struct Case {
     closes: bool,
     /// Hello-worlds are asked too.
     hello: bool,
-    /// Measured on every runtime and not on the first alone: each takes two starts a round, Spin's a second and more.
-    every_runtime: bool,
+    /// Measured in every world and not in the first alone: each takes two starts a round, Spin's a second and more.
+    every_world: bool,
     /// Beyond so many connections the slowest server takes longer than a client waits.
     max_connections: usize,
 }
 
-pub(crate) fn run() -> Result<()> {
-    let programs = Programs::build()?;
+pub(crate) fn run(options: Options) -> Result<()> {
+    let programs = Programs::build(options)?;
     println!("==> measuring: leave the machine alone for a quarter of an hour");
-    println!("{}; {}\n", machine(), OLD_STACK.join(", "));
+    println!("{}; {}; {}\n", machine(), programs.host.name(), OLD_STACK.join(", "));
     println!(
-        "| asked | connections | server | host | world | p50 ms | p99 ms | p99.9 ms | requests/s \
-         | CPU us a request | memory MiB |"
+        "| asked | connections | server | world | p50 ms | p99 ms | p99.9 ms | requests/s | CPU us a request \
+         | memory MiB |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut summary = String::new();
     for case in cases() {
-        for connections in CONNECTIONS.into_iter().filter(|connections| *connections <= case.max_connections) {
-            let rows = Rows::measure(&programs, &case, connections)?;
+        let counts = options.connections(&CONNECTIONS).iter().copied();
+        for connections in counts.filter(|connections| *connections <= case.max_connections) {
+            let rows = Rows::measure(options, &programs, &case, connections)?;
             rows.print(&case, connections);
             summary += &rows.summary(&case, connections);
         }
     }
     println!(
-        "\n| asked | connections | host | world | p50 ms | times hello-world's | times native axum's | requests/s \
-         | times the old stack's | memory MiB (old stack) |"
+        "\n| asked | connections | world | p50 ms | times hello-world's | times native axum's | p99 ms | requests/s \
+         | times hello-world's | times the old stack's | memory MiB (old stack) |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{summary}");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{summary}");
     Ok(())
 }
 
 /// The figures of all servers for one case.
 struct Rows {
-    /// For each runtime a row a component, in the order of [`Component::ALL`].
-    components: Vec<(Runtime, [Row; 2])>,
+    /// For each world a row a component, in the order of [`Component::ALL`].
+    components: Vec<(World, [Row; 2])>,
     native: Row,
     old_stack: Row,
 }
 
 impl Rows {
     /// Measures all servers by turns.
-    fn measure(programs: &Programs, case: &Case, connections: usize) -> Result<Rows> {
-        let count = if case.every_runtime { programs.runtimes.len() } else { 1 };
-        let components = programs.runtimes.iter().take(count).map(|runtime| (*runtime, [Row::default(); 2])).collect();
+    fn measure(options: Options, programs: &Programs, case: &Case, connections: usize) -> Result<Rows> {
+        let count = if case.every_world { programs.worlds.len() } else { 1 };
+        let components = programs.worlds.iter().take(count).map(|world| (*world, [Row::default(); 2])).collect();
         let mut all = Rows { components, native: Row::default(), old_stack: Row::default() };
         let ttl = if case.cached { "cache_ttl_seconds=300" } else { "cache_ttl_seconds=0" };
-        let variables = [ttl, "rate_limit_predictions=off", "log_level=warn"];
-        for _ in 0..ROUNDS {
-            for (runtime, rows) in &mut all.components {
+        let variables = [ttl, "rate_limit_predictions=100000000/minute", "log_level=warn"];
+        for _ in 0..options.rounds(ROUNDS) {
+            for (world, rows) in &mut all.components {
                 for (row, component) in rows.iter_mut().zip(Component::ALL) {
                     if case.hello || matches!(component, Component::Service) {
-                        row.keep_better(&programs.start(component, *runtime, &variables, &[])?, case, connections)?;
+                        let server = programs.start(component, *world, &variables, &[])?;
+                        row.keep_better(options, &server, case, connections)?;
                     }
                 }
             }
-            all.native.keep_better(&programs.start_native(case.cached)?, case, connections)?;
-            all.old_stack.keep_better(&programs.start_old_stack(case.cached)?.server, case, connections)?;
+            all.native.keep_better(options, &programs.start_native(case.cached)?, case, connections)?;
+            if let Some(old_stack) = programs.start_old_stack(case.cached)? {
+                all.old_stack.keep_better(options, &old_stack.server, case, connections)?;
+            }
         }
         Ok(all)
     }
 
     fn print(&self, case: &Case, connections: usize) {
-        for (runtime, rows) in &self.components {
+        for (world, rows) in &self.components {
             for (row, component) in rows.iter().zip(Component::ALL) {
-                row.print(case, connections, component.name(), &runtime.cells());
+                row.print(case, connections, component.name(), world.name());
             }
         }
-        self.native.print(case, connections, NATIVE_NAME, Runtime::NO_CELLS);
-        self.old_stack.print(case, connections, OLD_STACK_NAME, Runtime::NO_CELLS);
+        self.native.print(case, connections, NATIVE_NAME, World::NONE);
+        self.old_stack.print(case, connections, OLD_STACK_NAME, World::NONE);
     }
 
-    /// Returns a row of the summary for each runtime: this service beside the others.
+    /// Returns a row of the summary for each world: this service beside the others.
     fn summary(&self, case: &Case, connections: usize) -> String {
         let p50 = |row: &Row| milliseconds(row.figures.p50);
-        let rows = self.components.iter().map(|(runtime, [ours, hello])| {
+        let rows = self.components.iter().map(|(world, [ours, hello])| {
             let times = |other: &Row| match other.figures.per_second {
                 0.0 => String::new(),
                 _ => format!("{:.2}", p50(ours) / p50(other)),
             };
+            let throughput = |other: &Row, digits: usize| match other.figures.per_second {
+                0.0 => String::new(),
+                _ => format!("{:.digits$}", ours.figures.per_second / other.figures.per_second),
+            };
             format!(
-                "| {} | {connections} | {} | {:.2} | {} | {} | {:.0} | {:.1} | {:.0} ({:.0}) |\n",
+                "| {} | {connections} | {} | {:.2} | {} | {} | {:.2} | {:.0} | {} | {} | {:.0} ({:.0}) |\n",
                 case.name,
-                runtime.cells(),
+                world.name(),
                 p50(ours),
                 times(hello),
                 times(&self.native),
+                milliseconds(ours.figures.p99),
                 ours.figures.per_second,
-                ours.figures.per_second / self.old_stack.figures.per_second,
+                throughput(hello, 2),
+                throughput(&self.old_stack, 1),
                 ours.memory_mib,
                 self.old_stack.memory_mib
             )
@@ -142,7 +153,7 @@ fn cases() -> Vec<Case> {
         body: String::new(),
         closes: false,
         hello: true,
-        every_runtime: false,
+        every_world: false,
         max_connections: 128,
     };
     let post = |name, path: &str, body| Case {
@@ -153,11 +164,11 @@ fn cases() -> Vec<Case> {
         body,
         closes: false,
         hello: true,
-        every_runtime: true,
+        every_world: true,
         max_connections: 128,
     };
     vec![
-        Case { every_runtime: true, ..get("cached", true, "") },
+        Case { every_world: true, ..get("cached", true, "") },
         Case { closes: true, ..get("cached, a connection each", true, "") },
         get("uncached", false, ""),
         get("uncached, explained", false, "?explain=true"),
@@ -166,7 +177,7 @@ fn cases() -> Vec<Case> {
         Case {
             max_connections: 8,
             hello: false,
-            every_runtime: false,
+            every_world: false,
             ..post("batch of 256", "/data/predictions/batch", batch)
         },
     ]
@@ -197,12 +208,13 @@ struct Row {
 
 impl Row {
     /// Measures a server, and replaces these figures if there are more answers a second.
-    fn keep_better(&mut self, server: &Server, case: &Case, connections: usize) -> Result<()> {
+    fn keep_better(&mut self, options: Options, server: &Server, case: &Case, connections: usize) -> Result<()> {
         let request = case.request();
-        server.repeat(&request, 1, WARM_UP)?;
+        server.repeat(&request, 1, options.time(WARM_UP))?;
         let before = server.processor_time()?;
-        let figures = server.repeat(&request, connections, TIME)?;
-        let answers = figures.per_second * TIME.as_secs_f64();
+        let time = options.time(TIME);
+        let figures = server.repeat(&request, connections, time)?;
+        let answers = figures.per_second * time.as_secs_f64();
         let processor = (server.processor_time()? - before).as_secs_f64() * 1e6 / answers;
         if figures.per_second > self.figures.per_second {
             *self = Row { figures, processor, memory_mib: server.memory_mib()? };
@@ -210,13 +222,13 @@ impl Row {
         Ok(())
     }
 
-    fn print(&self, case: &Case, connections: usize, name: &str, runtime: &str) {
+    fn print(&self, case: &Case, connections: usize, name: &str, world: &str) {
         let Figures { p50, p99, p999, per_second, .. } = self.figures;
         if per_second == 0.0 {
             return;
         }
         println!(
-            "| {} | {connections} | {name} | {runtime} | {:.2} | {:.2} | {:.2} | {per_second:.0} | {:.0} | {:.0} |",
+            "| {} | {connections} | {name} | {world} | {:.2} | {:.2} | {:.2} | {per_second:.0} | {:.0} | {:.0} |",
             case.name,
             milliseconds(p50),
             milliseconds(p99),

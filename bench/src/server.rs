@@ -1,48 +1,63 @@
 //! Hosts and other servers under load.
 
 use crate::client::{self, Figures};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use harness::process::{Launch, Output, Process};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
+use xtask::benchmark::On;
+use xtask::{build, spin};
 
 /// The manifest of this service as a component of WASI 0.2, which every platform runs.
 pub(crate) const MANIFEST: &str = "spin.toml";
 /// The manifest of this service as a component of WASI 0.3, for Spin 4.1 and later.
 pub(crate) const FAST_MANIFEST: &str = "spin-4.1.toml";
 
-/// A key-value store that the project's own host offers.
-#[derive(Clone, Copy)]
-pub(crate) enum Store {
-    Sqlite,
-    Memory,
+/// A host that serves components.
+#[derive(Clone, Debug)]
+pub(crate) enum Host {
+    /// The project's own, by its program. It is no faster than Spin.
+    Own(PathBuf),
+    /// Spin, from the path.
+    Spin,
 }
 
-impl Store {
+impl Host {
+    /// Builds the project's own host, or errors if Spin is not there.
+    pub(crate) fn set_up(on: On) -> Result<Host> {
+        match on {
+            On::Own => Ok(Host::Own(build::host()?)),
+            On::Spin => {
+                let (major, minor) = spin::MIN_RELEASE;
+                ensure!(
+                    spin::is_installed(spin::MIN_RELEASE),
+                    "there is no `spin` {major}.{minor} or later on the path: leave `--on spin` out, or install it"
+                );
+                Ok(Host::Spin)
+            }
+        }
+    }
+
     /// Returns the name for a table.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(&self) -> String {
         match self {
-            Store::Sqlite => "SQLite",
-            Store::Memory => "in memory",
+            Host::Own(_) => "own host".to_owned(),
+            Host::Spin => spin::release().map_or("Spin".to_owned(), |(major, minor)| format!("Spin {major}.{minor}")),
         }
     }
 
-    /// Returns the runtime configuration that selects the store. SQLite is the default.
-    fn runtime_config(self) -> &'static str {
-        match self {
-            Store::Sqlite => "",
-            Store::Memory => "[key_value_store.default]\ntype = \"memory\"\n",
-        }
+    /// Returns the application of a component, with an empty store in SQLite and the default variables.
+    pub(crate) fn application<'a>(&'a self, manifest: &'a Path) -> Application<'a> {
+        Application { host: self, manifest, variables: &[], flags: &[], log: None }
     }
 }
 
-/// The project's own host, as a benchmark starts it.
+/// An application, as a benchmark starts it.
 #[derive(Clone, Copy)]
-pub(crate) struct OwnHost<'a> {
-    pub(crate) program: &'a Path,
+pub(crate) struct Application<'a> {
+    pub(crate) host: &'a Host,
     pub(crate) manifest: &'a Path,
-    pub(crate) store: Store,
     /// Variables of the application, each as `name=value`.
     pub(crate) variables: &'a [&'a str],
     /// More of the host's flags.
@@ -51,24 +66,16 @@ pub(crate) struct OwnHost<'a> {
     pub(crate) log: Option<&'a Path>,
 }
 
-impl<'a> OwnHost<'a> {
-    /// Returns a host that serves this service with a store in SQLite and the default variables, and logs nothing.
-    pub(crate) fn new(program: &'a Path) -> OwnHost<'a> {
-        let manifest = Path::new(MANIFEST);
-        OwnHost { program, manifest, store: Store::Sqlite, variables: &[], flags: &[], log: None }
-    }
-
+impl Application<'_> {
     /// Starts the host with an empty store and waits until it listens.
     pub(crate) fn start(&self) -> Result<Server> {
         let state = TempDir::with_prefix("bipolar-edge-bench-")?;
-        let config = state.path().join("runtime-config.toml");
-        std::fs::write(&config, self.store.runtime_config())?;
-        let launch = Launch::own_host(self.program)
-            .manifest(self.manifest)
-            .state_dir(state.path())
-            .runtime_config(config)
-            .variables(self.variables)
-            .args(self.flags);
+        let launch = match self.host {
+            Host::Own(program) => Launch::own_host(program).args(["--like-spin"]),
+            // Spin 4.1 writes a backtrace for each idle instance when it ends: not between the tables.
+            Host::Spin => Launch::spin()?.stderr(Output::Collect),
+        };
+        let launch = launch.manifest(self.manifest).state_dir(state.path()).variables(self.variables).args(self.flags);
         let launch = match self.log {
             Some(file) => launch.stderr(Output::File(file.to_owned())),
             None => launch.quiet(),
@@ -85,20 +92,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the application of a manifest on Spin with an empty store and waits until it listens.
-    pub(crate) fn spin(manifest: &Path, variables: &[&str], flags: &[&str]) -> Result<Server> {
-        let state = TempDir::with_prefix("bipolar-edge-bench-")?;
-        let launch = Launch::spin()?
-            .manifest(manifest)
-            .state_dir(state.path())
-            .variables(variables)
-            .args(flags)
-            // Spin 4.1 writes a backtrace for each idle instance when it ends: not between the tables.
-            .stderr(Output::Collect)
-            .quiet();
-        Ok(Server { process: launch.start()?, state: Some(state) })
-    }
-
     /// Starts a server that has no store of its own.
     pub(crate) fn launch(launch: Launch) -> Result<Server> {
         Ok(Server { process: launch.start()?, state: None })

@@ -2,7 +2,7 @@
 //! stall, and the speed of the client alone.
 
 use crate::client::{self, Figures, milliseconds};
-use crate::competitors::{Component, Host, NATIVE_NAME, OLD_STACK, OLD_STACK_NAME, OldStack, Programs, Runtime, World};
+use crate::competitors::{Component, NATIVE_NAME, OLD_STACK, OLD_STACK_NAME, OldStack, Programs, World};
 use crate::serve::{CONNECTIONS, TIME, WARM_UP};
 use crate::server::Server;
 use crate::{PREDICTIONS, get, machine};
@@ -10,22 +10,23 @@ use anyhow::Result;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
+use xtask::benchmark::Options;
 
 const FIRST_ANSWERS: usize = 5;
 const ROUNDS: usize = 2;
 
-pub(crate) fn run() -> Result<()> {
-    let programs = Programs::build()?;
+pub(crate) fn run(options: Options) -> Result<()> {
+    let programs = Programs::build(options)?;
     println!("==> measuring: leave the machine alone for four minutes");
-    println!("{}; {}\n", machine(), OLD_STACK.join(", "));
-    client_alone()?;
-    first_answers(&programs)?;
-    new_instances(&programs)?;
-    stalls(&programs)
+    println!("{}; {}; {}\n", machine(), programs.host.name(), OLD_STACK.join(", "));
+    client_alone(options)?;
+    first_answers(options, &programs)?;
+    new_instances(options, &programs)?;
+    stalls(options, &programs)
 }
 
 /// Measures the client against threads that send as many bytes without reading the request.
-fn client_alone() -> Result<()> {
+fn client_alone(options: Options) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
     std::thread::spawn(move || {
@@ -42,8 +43,8 @@ fn client_alone() -> Result<()> {
     });
     println!("| the client alone, connections | p50 ms | requests/s |\n| --- | --- | --- |");
     let request = get("/");
-    for connections in CONNECTIONS {
-        let figures = client::load(&address, &|_| request.clone(), connections, TIME)?;
+    for connections in options.connections(&CONNECTIONS).iter().copied() {
+        let figures = client::load(&address, &|_| request.clone(), connections, options.time(TIME))?;
         println!("| {connections} | {:.3} | {:.0} |", milliseconds(figures.p50), figures.per_second);
     }
     Ok(())
@@ -55,84 +56,78 @@ enum Started {
     WithRedis(OldStack),
 }
 
-/// Starts a server for its first answer.
-type Start<'a> = Box<dyn Fn() -> Result<Started> + 'a>;
+/// Starts a server for its first answer; `None` if it is left out.
+type Start<'a> = Box<dyn Fn() -> Result<Option<Started>> + 'a>;
 
 /// Measures the time from starting each server to its first answer.
-fn first_answers(programs: &Programs) -> Result<()> {
-    println!("\n| from starting the server to its first answer | host | world | ms |\n| --- | --- | --- | --- |");
-    let mut starts: Vec<(&str, String, Start<'_>)> = Vec::new();
-    for runtime in programs.runtimes.iter().copied() {
+fn first_answers(options: Options, programs: &Programs) -> Result<()> {
+    println!("\n| from starting the server to its first answer | world | ms |\n| --- | --- | --- |");
+    let mut starts: Vec<(&str, &str, Start<'_>)> = Vec::new();
+    for world in programs.worlds.iter().copied() {
         for component in Component::ALL {
-            let start = move || programs.start(component, runtime, &[], &[]).map(Started::Alone);
-            starts.push((component.name(), runtime.cells(), Box::new(start)));
+            let start = move || programs.start(component, world, &[], &[]).map(|server| Some(Started::Alone(server)));
+            starts.push((component.name(), world.name(), Box::new(start)));
         }
     }
-    let native = || programs.start_native(true).map(Started::Alone);
-    starts.push((NATIVE_NAME, Runtime::NO_CELLS.to_owned(), Box::new(native)));
-    let old_stack = || programs.start_old_stack(true).map(Started::WithRedis);
-    starts.push((OLD_STACK_NAME, Runtime::NO_CELLS.to_owned(), Box::new(old_stack)));
-    for (name, runtime, start) in starts {
+    let native = || programs.start_native(true).map(|server| Some(Started::Alone(server)));
+    starts.push((NATIVE_NAME, World::NONE, Box::new(native)));
+    let old_stack = || programs.start_old_stack(true).map(|stack| stack.map(Started::WithRedis));
+    starts.push((OLD_STACK_NAME, World::NONE, Box::new(old_stack)));
+    'servers: for (name, world, start) in starts {
         let mut best = Duration::MAX;
-        for _ in 0..FIRST_ANSWERS {
+        for _ in 0..options.rounds(FIRST_ANSWERS) {
             let begin = Instant::now();
-            let started = start()?;
+            let Some(started) = start()? else { continue 'servers };
             let (Started::Alone(server) | Started::WithRedis(OldStack { server, .. })) = &started;
             client::once(server.address(), &get(PREDICTIONS))?;
             best = best.min(begin.elapsed());
         }
-        println!("| {name} | {runtime} | {:.0} |", milliseconds(best));
+        println!("| {name} | {world} | {:.0} |", milliseconds(best));
     }
     Ok(())
 }
 
 /// Measures answers of which each comes from a new instance.
-fn new_instances(programs: &Programs) -> Result<()> {
-    println!("\n| each answer by a new instance, one connection | host | world | p50 ms | times hello-world's |");
-    println!("| --- | --- | --- | --- | --- |");
+fn new_instances(options: Options, programs: &Programs) -> Result<()> {
+    println!("\n| each answer by a new instance, one connection | world | p50 ms | times hello-world's |");
+    println!("| --- | --- | --- | --- |");
     let variables = ["rate_limit_default=off", "log_level=warn"];
-    for runtime in programs.runtimes.iter().copied() {
-        let flags: &[&str] = match runtime.world {
+    for world in programs.worlds.iter().copied() {
+        let flags: &[&str] = match world {
             // Always so, and a Spin that has no other world may not know the flag.
             World::Portable => &[],
             World::Fast => &["--max-instance-reuse-count", "1"],
         };
         let mut best = [Figures::default(); 2];
-        for _ in 0..ROUNDS {
+        for _ in 0..options.rounds(ROUNDS) {
             for (best, component) in best.iter_mut().zip(Component::ALL) {
-                let server = programs.start(component, runtime, &variables, flags)?;
-                best.keep_better(server.repeat(&get("/health/live"), 1, TIME)?);
+                let server = programs.start(component, world, &variables, flags)?;
+                best.keep_better(server.repeat(&get("/health/live"), 1, options.time(TIME))?);
             }
         }
         let [service, hello] = best.map(|figures| milliseconds(figures.p50));
-        let cells = runtime.cells();
-        println!("| {}, /health/live | {cells} | {service:.2} | {:.2} |", Component::Service.name(), service / hello);
-        println!("| {} | {cells} | {hello:.2} | 1.00 |", Component::Hello.name());
+        let name = world.name();
+        println!("| {}, /health/live | {name} | {service:.2} | {:.2} |", Component::Service.name(), service / hello);
+        println!("| {} | {name} | {hello:.2} | 1.00 |", Component::Hello.name());
     }
     Ok(())
 }
 
-/// Measures, without TCP_NODELAY, as Spin serves, the share of answers that waited for the client's delayed
-/// acknowledgement.
-fn stalls(programs: &Programs) -> Result<()> {
-    println!(
-        "\n| without TCP_NODELAY, connections | host | world | stalled, this service, cached | stalled, hello-world |"
-    );
-    println!("| --- | --- | --- | --- | --- |");
+/// Measures the share of answers that waited for the client's delayed acknowledgement: Spin serves without TCP_NODELAY.
+fn stalls(options: Options, programs: &Programs) -> Result<()> {
+    println!("\n| without TCP_NODELAY, connections | world | stalled, this service, cached | stalled, hello-world |");
+    println!("| --- | --- | --- | --- |");
     let variables = ["rate_limit_predictions=off", "log_level=warn"];
-    for runtime in programs.runtimes.iter().copied() {
-        let flags: &[&str] = match runtime.host {
-            Host::Own => &["--no-tcp-nodelay"],
-            Host::Spin => &[],
-        };
-        for connections in [1, 2, 8, 32] {
+    for world in programs.worlds.iter().copied() {
+        for connections in options.connections(&[1, 2, 8, 32]).iter().copied() {
             let mut shares = Vec::new();
             for component in Component::ALL {
-                let server = programs.start(component, runtime, &variables, flags)?;
-                server.load(PREDICTIONS, 1, 1, WARM_UP)?;
-                shares.push(server.load(PREDICTIONS, 1, connections, 2 * TIME)?.stalled * 100.0);
+                let server = programs.start(component, world, &variables, &[])?;
+                server.load(PREDICTIONS, 1, 1, options.time(WARM_UP))?;
+                let figures = server.load(PREDICTIONS, 1, connections, options.time(2 * TIME))?;
+                shares.push(figures.stalled * 100.0);
             }
-            println!("| {connections} | {} | {:.2} % | {:.2} % |", runtime.cells(), shares[0], shares[1]);
+            println!("| {connections} | {} | {:.2} % | {:.2} % |", world.name(), shares[0], shares[1]);
         }
     }
     Ok(())

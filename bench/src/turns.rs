@@ -4,6 +4,7 @@ use crate::client::Figures;
 use crate::server::Server;
 use anyhow::Result;
 use std::time::Duration;
+use xtask::benchmark::Options;
 
 /// How often each server is measured, and for how long.
 const ROUNDS: usize = 4;
@@ -15,17 +16,18 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// the other in brackets, and the ratio. The better of several rounds counts: the other work of the machine slows down
 /// both alike.
 pub(crate) fn compare(
+    options: Options,
     starts: [&dyn Fn() -> Result<Server>; 2],
     path: &str,
     callers: usize,
     connections: usize,
 ) -> Result<String> {
     let mut best = [Figures::default(); 2];
-    for _ in 0..ROUNDS {
+    for _ in 0..options.rounds(ROUNDS) {
         for (best, start) in best.iter_mut().zip(starts) {
             let server = start()?;
-            server.load(path, callers, 1, WARM_UP)?;
-            best.keep_better(server.load(path, callers, connections, TIME)?);
+            server.load(path, callers, 1, options.time(WARM_UP))?;
+            best.keep_better(server.load(path, callers, connections, options.time(TIME))?);
         }
     }
     let [one, other] = best;

@@ -148,9 +148,9 @@ impl<P: Platform> VerifiedTokens<P> {
         (holder, key)
     }
 
-    /// Deletes the token of a person that is remembered in the store, whose keys are listed; returns how many there
-    /// were.
-    pub(super) async fn erase(&self, person: UserId, listed: &[String]) -> Result<usize, Failure> {
+    /// Deletes the token of a person that is remembered under this layout or, where the store's keys are listed, under
+    /// the others that those are of; returns how many there were.
+    pub(super) async fn erase(&self, person: UserId, listed: Option<&[String]>) -> Result<usize, Failure> {
         let (holder, _) = self.place(&person.to_string());
         let keys = self.store.keys_to_erase(listed, Kind::Token, &holder);
         let is_theirs = |verified: Verified| usize::from(verified.holder == holder);

@@ -177,7 +177,7 @@ impl Region {
         let (own, change) = (self.clone(), self.change(rows, person));
         let task = async move {
             change.await;
-            own.cache.erase(UserId::parse(person).expect("an id"), &[]).await.expect("deleted");
+            own.cache.erase(UserId::parse(person).expect("an id"), None).await.expect("deleted");
         };
         task.boxed_local()
     }

@@ -85,30 +85,32 @@ impl Layout {
         format!("{}:{}:{slot}", kind.name(), self.slots(kind))
     }
 
-    /// The keys that a hash chooses under this layout and under those whose keys are in a list, `places` under each.
-    pub(crate) fn keys_among(self, listed: &[String], kind: Kind, hash: &str, places: u64) -> Vec<String> {
+    /// The keys that a hash chooses under this layout or, where keys are listed, under the others that those are of;
+    /// `places` under each.
+    pub(crate) fn keys_among(self, listed: Option<&[String]>, kind: Kind, hash: &str, places: u64) -> Vec<String> {
+        let numbers = listed.map_or_else(|| vec![self.slots(kind)], |listed| self.others_in(listed, kind));
         let places = |slots: u64| (0..places).map(move |after| key_among(kind, slots, hash, after));
-        self.numbers_among(listed, kind).into_iter().flat_map(places).collect()
+        numbers.into_iter().flat_map(places).collect()
     }
 
-    /// The keys of the generations that a hash chooses for predictions under this layout and under those in a list.
-    pub(crate) fn generations_among(self, listed: &[String], hash: &str) -> Vec<String> {
-        let layouts =
-            self.numbers_among(listed, Kind::Predictions).into_iter().map(|cache_slots| Layout { cache_slots });
+    /// The keys of the generations that a hash chooses for predictions under the other layouts whose keys are listed.
+    pub(crate) fn other_generations_in(self, listed: &[String], hash: &str) -> Vec<String> {
+        let own = self.key(Kind::Generation, hash, 0);
         let mut keys: Vec<String> = Vec::new();
-        for key in layouts.map(|layout| layout.key(Kind::Generation, hash, 0)) {
-            if !keys.contains(&key) {
+        for cache_slots in self.others_in(listed, Kind::Predictions) {
+            let key = Layout { cache_slots }.key(Kind::Generation, hash, 0);
+            if key != own && !keys.contains(&key) {
                 keys.push(key);
             }
         }
         keys
     }
 
-    /// The number of slots of this layout, and those that keys in a list say.
-    fn numbers_among(self, listed: &[String], kind: Kind) -> Vec<u64> {
-        let mut numbers = vec![self.slots(kind)];
+    /// The other numbers of slots that listed keys say.
+    fn others_in(self, listed: &[String], kind: Kind) -> Vec<u64> {
+        let mut numbers = Vec::new();
         for (_, slots) in listed.iter().filter_map(|key| parse(key)).filter(|(other, _)| *other == kind) {
-            if !numbers.contains(&slots) {
+            if slots != self.slots(kind) && !numbers.contains(&slots) {
                 numbers.push(slots);
             }
         }
@@ -262,11 +264,14 @@ mod tests {
         let hash = "0123456789abcdef0123456789abcdef";
         let listed = ["predictions:1000:7", "predictions:1000:8", "predictions:400:1", "job:50:1", "predictions:7:6"];
         let listed = listed.map(str::to_owned);
-        let keys = Layout::new(400).keys_among(&listed, Kind::Predictions, hash, 1);
-        assert_eq!(keys, [400, 1000].map(|slots| Layout::new(slots).key(Kind::Predictions, hash, 0)));
-        assert_eq!(Layout::new(65_536).keys_among(&listed, Kind::Job, hash, JOB_PLACES).len(), 8);
-        assert_eq!(Layout::new(400).generations_among(&listed, hash).len(), 1);
-        assert_eq!(Layout::new(65_536).generations_among(&listed, hash).len(), 2);
+        let predictions = |slots: u32| vec![Layout::new(slots).key(Kind::Predictions, hash, 0)];
+        let keys = |listed| Layout::new(400).keys_among(listed, Kind::Predictions, hash, 1);
+        assert_eq!((keys(None), keys(Some(&listed))), (predictions(400), predictions(1000)));
+        let jobs = |listed| Layout::new(65_536).keys_among(listed, Kind::Job, hash, JOB_PLACES);
+        assert_eq!((jobs(None).len(), jobs(Some(&listed)).len()), (4, 4));
+        assert!(jobs(None).iter().all(|key| !jobs(Some(&listed)).contains(key)));
+        assert_eq!(Layout::new(400).other_generations_in(&listed, hash).len(), 0);
+        assert_eq!(Layout::new(65_536).other_generations_in(&listed, hash).len(), 1);
     }
 
     #[test]

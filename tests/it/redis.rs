@@ -5,7 +5,8 @@ mod needs_redis {
     use harness::supabase::{self, FakeSupabase, Reply};
     use harness::tokens::{SECRET, claims, hs256, token};
     use harness::{
-        DEPRESSED, EUTHYMIC, FAST, Host, MANIC, PORTABLE, Response, TYPES, runs_the_fast_module, state, wait_until,
+        DEPRESSED, EUTHYMIC, FAST, Host, MANIC, MIXED, PORTABLE, Response, TYPES, runs_the_fast_module, state,
+        wait_until,
     };
     use serde_json::json;
     use std::path::Path;
@@ -121,15 +122,27 @@ mod needs_redis {
             let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(700))]);
             let project = supabase::variables(&supabase.url);
             let host = host(start, &state, &redis, &project.each_ref().map(String::as_str));
-            let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
-            let path = format!("/data/predictions/{DEPRESSED}");
-            let ask = || host.request("GET", &path, &[("authorization", &bearer)]);
-            let answers: Vec<Response> = std::thread::scope(|scope| {
-                let asked: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
-                asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
-            });
-            assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
-            assert_eq!(supabase.requests().len(), 1, "{:?}", supabase.requests());
+            let requests_about = |person: &str| {
+                let bearer = format!("Bearer {}", token(&supabase.url, person));
+                let path = format!("/data/predictions/{person}");
+                let ask = || host.request("GET", &path, &[("authorization", &bearer)]);
+                let answers: Vec<Response> = std::thread::scope(|scope| {
+                    let asked: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+                    asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+                });
+                assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+                supabase.requests().iter().filter(|request| request.contains(person)).count()
+            };
+            // On a busy machine Redis can be too slow for an instance, which then asks the database itself.
+            let is_shared = |person: &&str| {
+                let requests = requests_about(person);
+                assert!(requests == 1 || host.log().contains("too slow"), "{requests} requests");
+                requests == 1 || {
+                    wait_until(|| host.get("/health/ready").json()["store"] != "unavailable");
+                    false
+                }
+            };
+            assert!([DEPRESSED, EUTHYMIC, MANIC, MIXED].iter().any(is_shared));
         }
     }
 

@@ -164,7 +164,7 @@ fn signal_ends_the_host_after_pending_work_is_done() {
 /// there is nothing to see. Without the component's yields 55 to 65 of 100 answers arrived in one piece, with them all.
 #[test]
 fn head_and_body_arrive_together_without_tcp_nodelay() {
-    let host = Host::with_flags(&["--no-tcp-nodelay", "--store-fault", "slow=1ms"]);
+    let host = Host::with_flags(&["--like-spin", "--store-fault", "slow=1ms"]);
     host.predictions(DEPRESSED, "");
     host.wait_for_hit(DEPRESSED, "");
     let mut connection = TcpStream::connect(&host.address).expect("connected");

@@ -14,6 +14,8 @@ pub const FAST: (&str, &str) = ("bipolar-edge-spin-4-1", "bipolar_edge_spin_4_1.
 pub const MODULES: [(&str, &str); 2] = [PORTABLE, FAST];
 /// The component that has the models alone, by package and file.
 pub const PREDICTOR: (&str, &str) = ("bipolar-edge-predictor", "bipolar_edge_predictor.wasm");
+/// The other packages that are for Wasm alone: what tests and benchmarks run beside the modules.
+pub const GUESTS: [&str; 5] = ["guest", "guest02", "hello", "hello-fast", "predictor-guest"];
 /// The maximum size of a module that serves. Every edge location fetches it before it can serve.
 const MAX_MODULE_BYTES: u64 = 2 * 1024 * 1024;
 
@@ -112,9 +114,17 @@ pub fn host() -> Result<PathBuf> {
 /// Builds a program that runs on this machine; returns its path. The whole workspace takes part, so that libraries have
 /// the features that tests build them with and are built once for both.
 pub fn native(package: &str, what: &str) -> Result<PathBuf> {
-    let one = ["build", "--locked", "--profile", "native", "--workspace", "--bin", package];
-    step::run(what, step::cargo().args(one))?;
+    let mut build = step::native_cargo();
+    build.args(["build", "--locked", "--profile", "native", "--bin", package]).args(native_packages());
+    step::run(what, &mut build)?;
     Ok(target().join("native").join(package))
+}
+
+/// Returns arguments that select every package which is not for Wasm alone. All of them, also where one is asked for:
+/// the features of libraries depend on it, and with others they are built again.
+pub fn native_packages() -> Vec<&'static str> {
+    let for_wasm = MODULES.into_iter().chain([PREDICTOR]).map(|(package, _)| package).chain(GUESTS);
+    ["--workspace"].into_iter().chain(for_wasm.flat_map(|package| ["--exclude", package])).collect()
 }
 
 /// Returns the path of a Wasm program that was built.

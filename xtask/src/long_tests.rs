@@ -28,6 +28,7 @@ fn run(binary: &str, path: &str, variable: &str, value: u32) -> Result<()> {
     build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
     build::host()?;
     let mut test = cargo();
-    test.args(["test", "--locked", "--profile", "native", "--test", binary, "--", "--nocapture", path]);
+    test.args(["test", "--locked", "--profile", "native"]).args(build::native_packages());
+    test.args(["--test", binary, "--", "--nocapture", path]);
     step::run(&format!("{path} with {variable}={value}"), test.env(variable, value.to_string()))
 }

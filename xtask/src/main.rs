@@ -39,10 +39,11 @@ fn run() -> Result<ExitCode> {
         Command::NewModel { args } => return model::add_and_build(&args),
         Command::Model { args } => return model::run(&args),
         Command::Load { on } => load::run(on)?,
-        Command::Bench { benchmark } => run_bench::run(&benchmark.name())?,
+        // Clap has read them, and the other program reads them again.
+        Command::Bench { .. } => run_bench::run(&std::env::args_os().skip(2).collect::<Vec<_>>())?,
         Command::Soak { seconds } => long_tests::soak(seconds)?,
         Command::Contract { examples } => long_tests::contract(examples)?,
-        Command::Simulate => run_bench::run("simulate")?,
+        Command::Simulate => run_bench::run(&["simulate".into()])?,
         Command::Audit => audit::run()?,
     }
     Ok(ExitCode::SUCCESS)

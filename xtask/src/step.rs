@@ -28,8 +28,16 @@ pub const WORKSPACE_WRAPPER: &str = "RUSTC_WORKSPACE_WRAPPER";
 /// Some build scripts run again when that variable changes, and half of the host would be built anew whenever `cargo`
 /// and `cargo xtask` are used by turns.
 pub fn cargo() -> Command {
+    let mut cargo = native_cargo();
+    cargo.env_remove(WORKSPACE_WRAPPER);
+    cargo
+}
+
+/// Returns that cargo with the compiler that this program was told of, so that programs which `cargo xtask test` has
+/// linted and compiled are not compiled again.
+pub fn native_cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove(WORKSPACE_WRAPPER);
+    cargo.env_remove("CARGO_MANIFEST_DIR");
     cargo
 }
 
@@ -53,7 +61,8 @@ pub fn apt_get(packages: &[&str], without_root: &str) -> Result<()> {
     run(&format!("installing {} from Debian", packages.join(", ")), install.args(packages))
 }
 
-fn command_line(command: &Command) -> String {
+/// Returns a command as it would be typed.
+pub fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }

@@ -9,6 +9,7 @@ use crate::spin;
 use crate::step::{self, apt_get, cargo, is_root, on_path};
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use anyhow::{Result, anyhow, ensure};
+use std::num::NonZero;
 use std::process::Command;
 use std::time::Instant;
 
@@ -53,7 +54,7 @@ pub(crate) fn run() -> Result<()> {
     let missing = prepare(&toolchain)?;
 
     let mut tests = tests();
-    tests.arg("--workspace");
+    tests.args(build::native_packages());
     if !missing.is_empty() {
         // `cargo test` and `cargo nextest run` both pass this on to the tests' own runner.
         tests.arg("--").args(missing.iter().flat_map(|(need, _)| ["--skip".to_owned(), module(need)]));
@@ -62,11 +63,15 @@ pub(crate) fn run() -> Result<()> {
     other_platforms(&missing)?;
     step::run(
         "examples in the documentation",
-        linting(cargo()).args(["test", "--locked", "--profile", "native", "--workspace", "--doc"]),
+        linting(cargo()).args(["test", "--locked", "--profile", "native", "--doc"]).args(build::native_packages()),
     )?;
+    for benchmark in ["limit", "log", "serve", "start"] {
+        let mut short = linting(Command::new(target().join("native/bench")));
+        step::run(&format!("benchmark `{benchmark}` in its short form"), short.args([benchmark, "--short"]))?;
+    }
     if spin::is_installed(spin::MIN_RELEASE) {
         let mut on_spin = self::tests();
-        on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(["--package", "bipolar-edge", "--test", "it"]);
+        on_spin.env("BIPOLAR_EDGE_HOST", "spin").args(build::native_packages()).args(["--test", "it"]);
         step::run("integration tests on Spin", &mut on_spin)?;
     } else {
         println!("    `spin` 3.4 or later is not on the path: integration tests ran on the project's own host only");
@@ -93,7 +98,7 @@ fn prepare(toolchain: &Toolchain) -> Result<Vec<(&'static str, &'static str)>> {
         });
         let native = lint().and_then(|()| {
             let mut build = linting(cargo());
-            build.args(["build", "--locked", "--profile", "native", "--workspace", "--all-targets"]);
+            build.args(["build", "--locked", "--profile", "native", "--all-targets"]).args(build::native_packages());
             step::run("clippy, and building the tests and the host", &mut build)
         });
         native?;
@@ -109,11 +114,11 @@ fn other_platforms(missing: &[(&str, &str)]) -> Result<()> {
     let skipped: Vec<String> = missing.iter().flat_map(|(need, _)| ["--skip".to_owned(), module(need)]).collect();
     for cloud in ["fermyon-cloud", "akamai-functions"] {
         let mut tests = tests();
-        tests.args(["--package", "bipolar-edge", "--test", "it", "--"]).args(PROMISES).args(&skipped);
+        tests.args(build::native_packages()).args(["--test", "it", "--"]).args(PROMISES).args(&skipped);
         step::run(&format!("promises on {cloud}"), tests.env("BIPOLAR_EDGE_PLATFORM", cloud))?;
     }
     let mut fast = tests();
-    fast.args(["--package", "bipolar-edge", "--test", "it", "--"]).args(BEHAVIOUR).args(&skipped);
+    fast.args(build::native_packages()).args(["--test", "it", "--"]).args(BEHAVIOUR).args(&skipped);
     step::run("tests of the module for Spin 4.1", fast.env("BIPOLAR_EDGE_MANIFEST", "spin-4.1.toml"))
 }
 
@@ -177,17 +182,13 @@ fn lint_modules(toolchain: &Toolchain) -> Result<()> {
         );
         return Ok(());
     }
-    let otel = format!("{}/otel", FAST.0);
-    let others = ["guest", "guest02", PREDICTOR.0, "predictor-guest", "hello", "hello-fast"];
-    let others = others.map(|package| ["--package", package]).concat();
-    for more in [&others[..], &["--features", &otel]] {
-        let mut clippy = cargo();
-        clippy
-            .args(["clippy", "--locked", "--release", "--target", TARGET, "--package", PORTABLE.0, "--package", FAST.0])
-            .args(more);
-        step::run("clippy on the Wasm module", clippy.args(["--", "-D", "warnings"]))?;
-    }
-    Ok(())
+    let packages = [PORTABLE.0, FAST.0, PREDICTOR.0].into_iter().chain(build::GUESTS);
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--locked", "--release", "--target", TARGET]);
+    clippy.args(packages.flat_map(|package| ["--package", package]));
+    // All that the module for Spin 4.1 has without the feature is in it with it too.
+    clippy.args(["--features", &format!("{}/otel", FAST.0), "--", "-D", "warnings"]);
+    step::run("clippy on the Wasm modules", &mut clippy)
 }
 
 /// Tests that build modules with models of their own do so in a folder of their own, and begin with the libraries that
@@ -220,6 +221,9 @@ const OWN_MODELS: &str = "bring-your-own";
 /// library first, Wasmtime too, for the tests to compile them then: that took a quarter of a run.
 fn tests() -> Command {
     let mut command = linting(cargo());
+    // Most wait for servers of theirs half of the time.
+    let threads = 2 * std::thread::available_parallelism().map_or(1, NonZero::get);
+    command.env("NEXTEST_TEST_THREADS", threads.to_string()).env("RUST_TEST_THREADS", threads.to_string());
     if on_path("cargo-nextest") {
         command.args(["nextest", "run", "--cargo-profile", "native"]);
     } else {

@@ -48,9 +48,10 @@ pub(crate) struct Args {
     /// http://127.0.0.1:4318
     #[arg(long)]
     pub(crate) otlp_endpoint: Option<String>,
-    /// Leaves TCP_NODELAY off, as Spin does.
+    /// Is no faster than Spin: TCP_NODELAY is off, and each operation of a store in SQLite is a transaction of its own,
+    /// without a write-ahead log, for which it waits as Spin does.
     #[arg(long)]
-    pub(crate) no_tcp_nodelay: bool,
+    pub(crate) like_spin: bool,
     /// Offers a component what this platform does and no more, within its limits: spin-3.1, spin-3.6, spin-4.0,
     /// spin-4.1, fermyon-cloud or akamai-functions, or @FILE to read one in the form of docs/platforms.toml. Without it
     /// every interface is offered, without limits.

@@ -37,6 +37,8 @@ pub(crate) struct StoreSettings<'a> {
     pub(crate) fault: Option<&'a Fault>,
     /// Time after which other hosts' writes are seen, if not at once.
     pub(crate) replica_lag: Option<Duration>,
+    /// SQLite is used as Spin uses it.
+    pub(crate) like_spin: bool,
     pub(crate) platform: Option<&'a Platform>,
 }
 
@@ -58,7 +60,7 @@ pub(crate) async fn open_stores(
     };
     let sqlite = |path: &Path, label: &str| match settings.replica_lag {
         Some(lag) => Backend::replica(path, label, lag),
-        None => Backend::sqlite(path, label),
+        None => Backend::sqlite(path, label, settings.like_spin),
     };
     let only_sqlite = |label: &str| {
         ensure!(settings.replica_lag.is_none(), "--replica-lag is for stores in SQLite, which {label:?} is not");

@@ -46,7 +46,7 @@ pub(crate) async fn serve(args: Args) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let connections = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &connections, &server, !args.no_tcp_nodelay) => {}
+        () = accept(&listener, &connections, &server, !args.like_spin) => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
@@ -120,6 +120,7 @@ async fn shared(args: &Args, application: &Application, state_dir: &std::path::P
         state_dir,
         fault: args.store_fault.as_ref(),
         replica_lag: args.replica_lag,
+        like_spin: args.like_spin,
         platform: args.platform.as_ref(),
     };
     let stores = open_stores(&application.key_value_stores, args.runtime_config_file.as_deref(), settings).await?;

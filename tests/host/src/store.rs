@@ -44,8 +44,8 @@ impl Backend {
         Ok(Backend::Redis(Redis::connect(url).await?))
     }
 
-    pub(crate) fn sqlite(file: &Path, label: &str) -> anyhow::Result<Backend> {
-        Ok(Backend::Sqlite(Sqlite::open(file, label)?))
+    pub(crate) fn sqlite(file: &Path, label: &str, like_spin: bool) -> anyhow::Result<Backend> {
+        Ok(Backend::Sqlite(Sqlite::open(file, label, like_spin)?))
     }
 
     /// Opens a store in SQLite that sees the writes of other hosts after a time.
@@ -190,9 +190,12 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_store_in_sqlite_behaves_and_labels_do_not_mix() {
-        let file = std::env::temp_dir().join(format!("edge-host-{}-store.db", std::process::id()));
-        behaves(Backend::sqlite(&file, "one").expect("opens")).await;
-        behaves(Backend::sqlite(&file, "two").expect("opens")).await;
-        std::fs::remove_file(&file).expect("was there");
+        for like_spin in [false, true] {
+            let file = std::env::temp_dir().join(format!("edge-host-{}-{like_spin}.db", std::process::id()));
+            for label in ["one", "two"] {
+                behaves(Backend::sqlite(&file, label, like_spin).expect("opens")).await;
+            }
+            std::fs::remove_file(&file).expect("was there");
+        }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! To commit takes five times as long as to increment. So increments are committed together, every [`FLUSH_INTERVAL`]:
 //! those of the last one are lost if the host is killed. Every other write is in the file when it is answered.
+//!
+//! Spin has neither that nor a write-ahead log, and tells its runtime that each operation may block: another thread
+//! takes over what else there is to do. A store that is `like_spin` is as slow.
 
 use super::{Result, incremented};
 use anyhow::Context;
@@ -18,6 +21,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 pub(crate) struct Sqlite {
     connection: Arc<Mutex<Connection>>,
     label: String,
+    like_spin: bool,
     /// Wakes the thread that commits increments.
     flush_request: SyncSender<()>,
 }
@@ -53,17 +57,21 @@ impl Drop for Sqlite {
 }
 
 impl Sqlite {
-    pub(super) fn open(file: &Path, label: &str) -> anyhow::Result<Sqlite> {
+    pub(super) fn open(file: &Path, label: &str, like_spin: bool) -> anyhow::Result<Sqlite> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let connection = Connection::open(file).with_context(|| format!("cannot open {}", file.display()))?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        // A write-ahead log that is not synced at every write: a cache may lose its last writes with the power. Its
-        // checkpoints come every 16 MiB, and all wait for them.
+        connection.execute_batch(if like_spin {
+            "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL"
+        } else {
+            // A write-ahead log that is not synced at every write: a cache may lose its last writes with the power. Its
+            // checkpoints come every 16 MiB, and all wait for them.
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4096"
+        })?;
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4096;
-             CREATE TABLE IF NOT EXISTS spin_key_value (
+            "CREATE TABLE IF NOT EXISTS spin_key_value (
                 store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key)
              )",
         )?;
@@ -72,12 +80,13 @@ impl Sqlite {
         let (flush_request, requests) = sync_channel(1);
         let own = connection.clone();
         std::thread::spawn(move || run_flushes(&own, &requests));
-        Ok(Sqlite { connection, label: label.to_owned(), flush_request })
+        Ok(Sqlite { connection, label: label.to_owned(), like_spin, flush_request })
     }
 
     /// Works on the connection; a write is not committed where increments are waiting to be.
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        work(&locked(&self.connection)).map_err(|error| error.to_string())
+        let work = || work(&locked(&self.connection)).map_err(|error| error.to_string());
+        if self.like_spin { tokio::task::block_in_place(work) } else { work() }
     }
 
     /// Works on the connection and commits, increments before it too.
@@ -128,16 +137,23 @@ impl Sqlite {
 
     /// Increments in a transaction that stays open, so that no other process can come between reading and writing.
     pub(super) fn increment(&self, key: &str, delta: i64) -> Result<i64> {
-        let connection = locked(&self.connection);
-        let message = |error: rusqlite::Error| error.to_string();
-        if connection.is_autocommit() {
-            connection.execute_batch("BEGIN IMMEDIATE").map_err(message)?;
-            // Full if the thread has a request already; closed only after this store is dropped.
-            let _ = self.flush_request.try_send(());
-        }
-        let sum = incremented(self.read(&connection, key).map_err(message)?.as_deref(), delta)?;
-        self.write(&connection, key, sum.to_string().as_bytes()).map_err(message)?;
-        Ok(sum)
+        self.with(|connection| {
+            if connection.is_autocommit() {
+                connection.execute_batch("BEGIN IMMEDIATE")?;
+                if !self.like_spin {
+                    // Full if the thread has a request already; closed only after this store is dropped.
+                    let _ = self.flush_request.try_send(());
+                }
+            }
+            let sum = incremented(self.read(connection, key)?.as_deref(), delta);
+            if let Ok(sum) = &sum {
+                self.write(connection, key, sum.to_string().as_bytes())?;
+            }
+            if self.like_spin {
+                commit(connection)?;
+            }
+            Ok(sum)
+        })?
     }
 
     pub(super) fn swap(&self, key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool> {
@@ -163,7 +179,7 @@ mod tests {
     #[test]
     fn increments_reach_the_file_in_a_moment_or_with_any_other_write_or_the_end() {
         let file = std::env::temp_dir().join(format!("edge-host-{}-gathered.db", std::process::id()));
-        let store = Sqlite::open(&file, "default").expect("opens");
+        let store = Sqlite::open(&file, "default", false).expect("opens");
         let other_process = Connection::open(&file).expect("opens");
         let in_file = |key: &str| -> Option<String> {
             let query = "SELECT CAST(value AS TEXT) FROM spin_key_value WHERE key = ?1";
