@@ -337,6 +337,23 @@ pub enum Link<T> {
 }
 
 impl<T: Number> Forest<'_, T> {
+    /// Returns the value of a leaf, by its index.
+    #[inline(always)]
+    pub(crate) fn leaf_value(&self, at: usize) -> Option<T> {
+        match self.parts.numbers.get(at) {
+            Some(number) => Some(*number),
+            None => Some(T::from_leaf_bits(self.parts.nodes.get(at)?.threshold())),
+        }
+    }
+
+    /// Returns the number of children of a split.
+    #[inline(always)]
+    pub(crate) fn child_count(&self, split: Node) -> u32 {
+        let exits = Reading::MissingExit.first_slot(self.parts.features);
+        let sets = Reading::SetMissingInside.first_slot(self.parts.features);
+        if (exits..sets).contains(&split.slot()) { 3 } else { 2 }
+    }
+
     /// Reads node `at` of `nodes`. `None` beyond the last.
     pub fn link(&self, at: usize) -> Option<Link<T>> {
         let node = *self.parts.nodes.get(at)?;

@@ -26,6 +26,7 @@
 
 use crate::layout::{Forest, Link};
 use crate::number::Number;
+use crate::walk::{Exact, Key, every_value_has_a_key};
 use std::ops::Range;
 
 /// Points that go through a tree side by side; more go one group after the other.
@@ -43,21 +44,30 @@ impl<T: Number> Forest<'_, T> {
         if contributions.len() != parts.features || parts.covers.len() != parts.nodes.len() {
             return None;
         }
-        let mut edges = Vec::new();
+        match self.keys::<i64, 1>([&row]) {
+            Some(keys) => self.explain_by(&keys, contributions),
+            None if every_value_has_a_key::<T>() => None,
+            None => self.explain_by(&self.keys::<Exact, 1>([&row])?, contributions),
+        }
+    }
+
+    /// Explains a row, by its keys.
+    fn explain_by<K: Key<T>>(&self, keys: &[[K; 1]], contributions: &mut [f64]) -> Option<()> {
+        let features = self.features_of_slots();
+        let mut nodes = Vec::new();
         let mut scratch = Scratch::default();
-        for tree in 0..parts.roots.len() {
-            let tree = self.tree(tree)?;
-            let on_path = self.edges(tree.clone(), &row, &mut edges)?;
-            let tree = Tree { forest: self, nodes: tree, edges: &edges };
+        for tree in 0..self.parts().roots.len() {
+            let on_path = self.decode(self.tree(tree)?, keys, &features, &mut nodes)?;
             // Half as many points as features on the longest path.
             match on_path {
                 0 => {}
-                1..=4 => tree.explain(&GAUSS_2.0, &GAUSS_2.1, &mut scratch.two, contributions)?,
-                5..=8 => tree.explain(&GAUSS_4.0, &GAUSS_4.1, &mut scratch.four, contributions)?,
-                9..=MAX_FEATURES_ON_PATH => {
-                    let points = scratch.points(on_path.div_ceil(2).next_multiple_of(AT_ONCE));
-                    for (points, weights) in points {
-                        tree.explain(&points, &weights, &mut scratch.eight, contributions)?;
+                1..=4 => explain(&nodes, &GAUSS_2, &mut scratch.two, contributions)?,
+                5..=8 => explain(&nodes, &GAUSS_4, &mut scratch.four, contributions)?,
+                9..=12 => explain(&nodes, &GAUSS_6, &mut scratch.six, contributions)?,
+                13..=MAX_FEATURES_ON_PATH => {
+                    let Scratch { gauss, eight, .. } = &mut scratch;
+                    for points in gauss_in_groups(gauss, on_path.div_ceil(2).next_multiple_of(AT_ONCE)) {
+                        explain(&nodes, points, eight, contributions)?;
                     }
                 }
                 _ => return None,
@@ -97,62 +107,87 @@ impl<T: Number> Forest<'_, T> {
     }
 }
 
-/// An edge from a split to its child, with every earlier split on the path on the same feature folded in.
+/// A node of a tree, decoded for a row, and the edge to it, with every earlier split on the path on the same feature
+/// folded in.
 #[derive(Clone, Copy, Default)]
-struct Edge {
-    /// Probability of passing when the feature is unknown.
+struct Decoded {
+    /// Probability of passing the edge when its feature is unknown.
     zero: f64,
-    /// 1 if the row passes when it is known, else 0.
-    one: f64,
+    /// 1 if the row passes when it is known, else 0; less `zero`.
+    gain: f64,
+    /// A leaf's value.
+    value: f64,
     feature: u32,
-    /// The split, from the tree's root on.
+    /// The split, from the tree's root on, as all nodes here.
     parent: u32,
     /// The node that the nearest earlier edge of the feature leads to, for which the root stands if there is none.
     earlier: u32,
+    /// The first child; for a leaf 0.
+    first: u32,
+    /// Number of children.
+    count: u32,
     /// Number of features on the path.
     on_path: u32,
     /// The features on the path, each as a bit: of several with the same bit one may be there.
     features: u64,
 }
 
-impl Edge {
-    /// The factor of its feature at a point.
+impl Decoded {
+    /// The factor of the edge's feature at a point.
     #[inline(always)]
     fn factor(&self, point: f64) -> f64 {
-        (1.0 - point) * self.zero + point * self.one
+        self.zero + point * self.gain
+    }
+
+    fn children(&self) -> Range<usize> {
+        self.first as usize..(self.first + self.count) as usize
     }
 }
 
 impl<T: Number> Forest<'_, T> {
-    /// Finds the edge to each node of a tree for a canonical row; returns the number of features on the longest path.
-    fn edges(&self, tree: Range<usize>, row: &[T], edges: &mut Vec<Edge>) -> Option<usize> {
+    /// The feature that each slot is of.
+    fn features_of_slots(&self) -> Vec<u32> {
+        let features = self.parts().features as u32;
+        let slots = (0..).flat_map(|_| 0..features);
+        std::iter::once(0).chain(slots).take(self.shape().slots(features as usize)).collect()
+    }
+
+    /// Decodes a tree for a row with these keys; returns the number of features on the longest path.
+    fn decode<K: Key<T>>(
+        &self,
+        tree: Range<usize>,
+        keys: &[[K; 1]],
+        features: &[u32],
+        nodes: &mut Vec<Decoded>,
+    ) -> Option<usize> {
         let covers = self.parts().covers.get(tree.clone())?;
-        edges.clear();
-        edges.resize(tree.len(), Edge::default());
+        nodes.clear();
+        nodes.resize(tree.len(), Decoded::default());
         let mut longest = 0;
         for at in 0..tree.len() {
-            let link = self.link(tree.start + at)?;
-            let Link::Split { feature, first, count, .. } = link else { continue };
-            let followed = self.next(link, row)??;
-            let to = *edges.get(at)?;
-            let (feature, bit) = (feature as u32, 1 << (feature % 64));
-            let earlier = if to.features & bit == 0 { 0 } else { nearest(edges, at, feature) };
-            let before = if earlier == 0 { Edge { zero: 1.0, one: 1.0, ..to } } else { *edges.get(earlier)? };
+            let (packed, followed) = self.node_and_next(tree.start + at, keys)?;
+            let own = nodes.get_mut(at)?;
+            if packed.children() == 0 {
+                own.value = self.leaf_value(tree.start + at)?.into();
+                continue;
+            }
+            (own.first, own.count) = ((at + packed.children()) as u32, self.child_count(packed));
+            let own = *own;
+            let feature = *features.get(packed.slot())?;
+            let bit = 1 << (feature % 64);
+            let earlier = if own.features & bit == 0 { 0 } else { nearest(nodes, at, feature) };
+            let before = if earlier == 0 { Decoded { zero: 1.0, gain: 0.0, ..own } } else { *nodes.get(earlier)? };
             let cover = f64::from(*covers.get(at)?);
             let zero = if cover > 0.0 { before.zero / cover } else { 0.0 };
-            let on_path = to.on_path + u32::from(earlier == 0);
+            let on_path = own.on_path + u32::from(earlier == 0);
             longest = longest.max(on_path);
-            for child in first..first + count {
-                let at_child = child - tree.start;
-                *edges.get_mut(at_child)? = Edge {
-                    zero: zero * f64::from(*covers.get(at_child)?),
-                    one: if child == followed { before.one } else { 0.0 },
-                    feature,
-                    parent: at as u32,
-                    earlier: earlier as u32,
-                    on_path,
-                    features: to.features | bit,
-                };
+            for child in own.children() {
+                let zero = zero * f64::from(*covers.get(child)?);
+                let one = if tree.start + child == followed { before.zero + before.gain } else { 0.0 };
+                let node = nodes.get_mut(child)?;
+                (node.zero, node.gain, node.feature) = (zero, one - zero, feature);
+                (node.parent, node.earlier) = (at as u32, earlier as u32);
+                (node.on_path, node.features) = (on_path, own.features | bit);
             }
         }
         Some(longest as usize)
@@ -160,99 +195,83 @@ impl<T: Number> Forest<'_, T> {
 }
 
 /// Finds the nearest edge of a feature on the way from a node up to the root, or 0 if there is none.
-fn nearest(edges: &[Edge], mut at: usize, feature: u32) -> usize {
-    while let Some(edge) = edges.get(at).filter(|edge| at > 0 && edge.feature != feature) {
-        at = edge.parent as usize;
+fn nearest(nodes: &[Decoded], mut at: usize, feature: u32) -> usize {
+    while let Some(node) = nodes.get(at).filter(|node| at > 0 && node.feature != feature) {
+        at = node.parent as usize;
     }
     at
-}
-
-/// A tree, and its edges as a row passes them.
-struct Tree<'a, T> {
-    forest: &'a Forest<'a, T>,
-    nodes: Range<usize>,
-    edges: &'a [Edge],
 }
 
 /// The quantities of a node at each of `N` points.
 #[derive(Clone, Copy)]
 struct AtPoints<const N: usize> {
-    /// The product of the factors on its path.
+    /// Of a split the product of the factors on its path, without that of an earlier split on its feature: `B`.
     product: [f64; N],
     /// The sum over the leaves below of their value times the factors between.
     below: [f64; N],
-    /// The inverse of the factor that an earlier split on its feature has.
+    /// The inverse of the factor that an earlier split on its feature has, if there is one.
     inverse: [f64; N],
 }
 
-impl<T: Number> Tree<'_, T> {
-    /// Adds the effects at these points, of these weights.
-    fn explain<const N: usize>(
-        &self,
-        points: &[f64; N],
-        weights: &[f64; N],
-        scratch: &mut Vec<AtPoints<N>>,
-        contributions: &mut [f64],
-    ) -> Option<()> {
-        let nodes = self.nodes.len();
-        scratch.clear();
-        scratch.resize(nodes, AtPoints { product: [1.0; N], below: [0.0; N], inverse: [1.0; N] });
-        // Down: `product` of a split loses the factor of an earlier one on its feature, and is `B` from then on.
-        for at in 0..nodes {
-            let Link::Split { first, count, .. } = self.forest.link(self.nodes.start + at)? else { continue };
-            let first = first - self.nodes.start;
-            let AtPoints { mut product, mut inverse, .. } = *scratch.get(at)?;
-            let earlier = self.edges.get(first)?.earlier as usize;
-            if earlier > 0 {
-                let edge = self.edges.get(earlier)?;
-                for k in 0..N {
-                    let factor = edge.factor(points[k]);
-                    // Where nothing passes, nothing below has an effect.
-                    inverse[k] = if factor > 0.0 { 1.0 / factor } else { 0.0 };
-                    product[k] *= inverse[k];
-                }
-                let node = scratch.get_mut(at)?;
-                (node.product, node.inverse) = (product, inverse);
-            }
-            for child in first..first + count {
-                let (edge, node) = (self.edges.get(child)?, scratch.get_mut(child)?);
-                for k in 0..N {
-                    node.product[k] = product[k] * edge.factor(points[k]);
-                }
-            }
-        }
-        // Up.
-        for at in (0..nodes).rev() {
-            let (first, count) = match self.forest.link(self.nodes.start + at)? {
-                Link::Leaf(value) => {
-                    scratch.get_mut(at)?.below = [value.into(); N];
-                    continue;
-                }
-                Link::Split { first, count, .. } => (first - self.nodes.start, count),
-            };
-            let AtPoints { product, inverse, .. } = *scratch.get(at)?;
-            let (mut sum, mut effect) = ([0.0; N], [0.0; N]);
-            for child in first..first + count {
-                let (edge, below) = (self.edges.get(child)?, scratch.get(child)?.below);
-                for k in 0..N {
-                    sum[k] += edge.factor(points[k]) * below[k];
-                    effect[k] += (edge.one - edge.zero) * below[k];
-                }
-            }
-            let edge = self.edges.get(first)?;
-            if edge.earlier > 0 {
-                let earlier = self.edges.get(edge.earlier as usize)?;
-                for k in 0..N {
-                    sum[k] *= inverse[k];
-                    effect[k] -= (earlier.one - earlier.zero) * sum[k];
-                }
-            }
-            let total: f64 = (0..N).map(|k| weights[k] * product[k] * effect[k]).sum();
-            *contributions.get_mut(edge.feature as usize)? += total;
-            scratch.get_mut(at)?.below = sum;
-        }
-        Some(())
+/// Adds the effects in a tree at these points, of these weights.
+fn explain<const N: usize>(
+    nodes: &[Decoded],
+    (points, weights): &Gauss<N>,
+    scratch: &mut Vec<AtPoints<N>>,
+    contributions: &mut [f64],
+) -> Option<()> {
+    if scratch.len() < nodes.len() {
+        scratch.resize(nodes.len(), AtPoints { product: [1.0; N], below: [0.0; N], inverse: [1.0; N] });
     }
+    // Down. What an earlier split has at a node is not in its `product`, and is in its children's.
+    for (at, node) in nodes.iter().enumerate() {
+        let Some(child) = nodes.get(node.first as usize).filter(|_| node.count > 0) else { continue };
+        let mut product = [1.0; N];
+        if at > 0 {
+            let above = scratch.get(node.parent as usize)?;
+            for k in 0..N {
+                product[k] = above.product[k] * node.factor(points[k]);
+            }
+        }
+        let own = scratch.get_mut(at)?;
+        if child.earlier > 0 {
+            let earlier = nodes.get(child.earlier as usize)?;
+            for k in 0..N {
+                let factor = earlier.factor(points[k]);
+                // Where nothing passes, nothing below has an effect.
+                own.inverse[k] = if factor > 0.0 { 1.0 / factor } else { 0.0 };
+                product[k] *= own.inverse[k];
+            }
+        }
+        own.product = product;
+    }
+    // Up.
+    for (at, node) in nodes.iter().enumerate().rev() {
+        let Some(first) = nodes.get(node.first as usize).filter(|_| node.count > 0) else {
+            scratch.get_mut(at)?.below = [node.value; N];
+            continue;
+        };
+        let AtPoints { product, inverse, .. } = *scratch.get(at)?;
+        let (mut sum, mut effect) = ([0.0; N], [0.0; N]);
+        for child in node.children() {
+            let (child, below) = (nodes.get(child)?, scratch.get(child)?.below);
+            for k in 0..N {
+                sum[k] += child.factor(points[k]) * below[k];
+                effect[k] += child.gain * below[k];
+            }
+        }
+        if first.earlier > 0 {
+            let earlier = nodes.get(first.earlier as usize)?;
+            for k in 0..N {
+                sum[k] *= inverse[k];
+                effect[k] -= earlier.gain * sum[k];
+            }
+        }
+        let total: f64 = (0..N).map(|k| weights[k] * product[k] * effect[k]).sum();
+        *contributions.get_mut(first.feature as usize)? += total;
+        scratch.get_mut(at)?.below = sum;
+    }
+    Some(())
 }
 
 /// Memory that is used for one tree after another.
@@ -260,24 +279,23 @@ impl<T: Number> Tree<'_, T> {
 struct Scratch {
     two: Vec<AtPoints<2>>,
     four: Vec<AtPoints<4>>,
+    six: Vec<AtPoints<6>>,
     eight: Vec<AtPoints<AT_ONCE>>,
-    /// The last points and weights of more than four.
+    /// The last points and weights of more than six.
     gauss: Vec<Gauss<AT_ONCE>>,
 }
 
 /// Points and weights.
 type Gauss<const N: usize> = ([f64; N], [f64; N]);
 
-impl Scratch {
-    /// Returns so many points and weights, in groups.
-    fn points(&mut self, count: usize) -> Vec<Gauss<AT_ONCE>> {
-        if self.gauss.len() != count / AT_ONCE {
-            let (points, weights) = gauss_legendre(count);
-            let groups = points.as_chunks().0.iter().zip(weights.as_chunks().0);
-            self.gauss = groups.map(|(points, weights)| (*points, *weights)).collect();
-        }
-        self.gauss.clone()
+/// Returns so many points and weights in groups, which `last` may have.
+fn gauss_in_groups(last: &mut Vec<Gauss<AT_ONCE>>, count: usize) -> &[Gauss<AT_ONCE>] {
+    if last.len() != count / AT_ONCE {
+        let (points, weights) = gauss_legendre(count);
+        let groups = points.as_chunks().0.iter().zip(weights.as_chunks().0);
+        *last = groups.map(|(points, weights)| (*points, *weights)).collect();
     }
+    last
 }
 
 /// The points and weights of [`gauss_legendre`] for most trees.
@@ -285,6 +303,24 @@ const GAUSS_2: Gauss<2> = ([0.7886751345948129, 0.21132486540518713], [0.5000000
 const GAUSS_4: Gauss<4> = (
     [0.9305681557970262, 0.6699905217924281, 0.33000947820757187, 0.06943184420297371],
     [0.17392742256872687, 0.32607257743127305, 0.32607257743127305, 0.17392742256872687],
+);
+const GAUSS_6: Gauss<6> = (
+    [
+        0.9662347571015759,
+        0.8306046932331322,
+        0.6193095930415985,
+        0.38069040695840156,
+        0.16939530676686776,
+        0.03376524289842403,
+    ],
+    [
+        0.08566224618958514,
+        0.18038078652406936,
+        0.23395696728634552,
+        0.23395696728634552,
+        0.18038078652406936,
+        0.08566224618958514,
+    ],
 );
 
 /// Returns points and weights of Gauss-Legendre quadrature on [0, 1]: the roots of the Legendre polynomial of degree
@@ -399,7 +435,11 @@ mod tests {
                 assert!((found - exact).abs() < 1e-14, "{count} points, degree {degree}: {found} is not {exact}");
             }
         }
-        for (constants, count) in [((&GAUSS_2.0[..], &GAUSS_2.1[..]), 2), ((&GAUSS_4.0[..], &GAUSS_4.1[..]), 4)] {
+        for (constants, count) in [
+            ((&GAUSS_2.0[..], &GAUSS_2.1[..]), 2),
+            ((&GAUSS_4.0[..], &GAUSS_4.1[..]), 4),
+            ((&GAUSS_6.0[..], &GAUSS_6.1[..]), 6),
+        ] {
             let (points, weights) = gauss_legendre(count);
             let all = constants.0.iter().zip(points).chain(constants.1.iter().zip(weights));
             assert!(all.into_iter().all(|(constant, found)| (constant - found).abs() < 1e-15));

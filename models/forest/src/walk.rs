@@ -92,7 +92,7 @@ impl<T: Number> Forest<'_, T> {
 
     /// Returns the keys of `N` canonical rows, slot by slot, for the readings that the forest has. `None` if a value
     /// has no key.
-    fn keys<K: Key<T>, const N: usize>(&self, rows: [impl AsRef<[T]>; N]) -> Option<Vec<[K; N]>> {
+    pub(crate) fn keys<K: Key<T>, const N: usize>(&self, rows: [impl AsRef<[T]>; N]) -> Option<Vec<[K; N]>> {
         let features = self.parts().features;
         let [to_left, to_right, exits, set_inside, set_outside] = self.readings();
         // Of readings that the forest does not have nobody asks.
@@ -267,6 +267,26 @@ impl<T: Number> Forest<'_, T> {
         unsafe { Cursor::at(at.add(distance)) }
     }
 
+    /// Returns a node, and the index of the next for a row with these keys: a leaf's own. `None` beyond the last node,
+    /// or if the keys are another forest's.
+    #[inline(always)]
+    pub(crate) fn node_and_next<K: Key<T>>(&self, at: usize, keys: &[[K; 1]]) -> Option<(Node, usize)> {
+        let node = *self.parts().nodes.get(at)?;
+        if keys.len() != self.shape().slots(self.parts().features) {
+            return None;
+        }
+        // SAFETY: there is such a node, and keys and shape are the forest's.
+        unsafe {
+            let from = Cursor::at(self.parts().nodes.as_ptr().add(at));
+            let next = match self.shape() {
+                Shape::Plain => self.step::<K, 1, PLAIN>(keys, 0, from),
+                Shape::Exits => self.step::<K, 1, EXITS>(keys, 0, from),
+                Shape::Sets => self.step::<K, 1, SETS>(keys, 0, from),
+            };
+            Some((node, self.index(next.at)))
+        }
+    }
+
     /// Returns the index of a node.
     ///
     /// # Safety
@@ -315,7 +335,7 @@ const NO_CATEGORY: i32 = -1;
 const MISSING_INSIDE: i32 = -2;
 
 /// A value as splits see it.
-trait Key<T>: Copy {
+pub(crate) trait Key<T>: Copy {
     /// In slots that no split reads: zero, which memory can be had full of.
     const UNREAD: Self;
     /// In slot 0: left of everything.
@@ -380,13 +400,13 @@ const fn wide(order: i32) -> i64 {
 }
 
 /// Tells if the numbers are f32s. Code for values without a key then takes no room in a module.
-const fn every_value_has_a_key<T>() -> bool {
+pub(crate) const fn every_value_has_a_key<T>() -> bool {
     size_of::<T>() == size_of::<f32>()
 }
 
 /// A value as it is, for those that no f32 is: held against the f64 thresholds.
 #[derive(Clone, Copy)]
-struct Exact(f64);
+pub(crate) struct Exact(f64);
 
 impl<T: Number> Key<T> for Exact {
     const UNREAD: Exact = Exact(0.0);
