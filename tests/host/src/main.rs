@@ -2,8 +2,8 @@
 //!
 //! It is built on the server loop that Spin 4.1 is built on, and takes Spin's own flags, so that a component cannot
 //! tell it from Spin by anything but three things: it ends a guest that never yields, it can be told to have a store
-//! that fails, and it is faster unless it is told to be `--like-spin`. It is for development and tests. It serves one component on one
-//! HTTP trigger, and refuses a manifest that asks for more rather than run a part of it.
+//! that fails, and it is faster unless it is told to be `--like-spin`. It is for development and tests. It serves one
+//! component on one HTTP trigger, and refuses a manifest that asks for more rather than run a part of it.
 //!
 //! One module implements one interface that a component imports, its functions in the order of the WIT file:
 //!
