@@ -247,7 +247,7 @@ fn model_file(folder: &Path, stem: &str) -> Result<Option<PathBuf>> {
 
 /// Reads a model file and checks it against its card.
 fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Imported> {
-    let model = read(&std::fs::read(file)?, &Options { rounds: card.rounds, covers })?;
+    let mut model = read(&std::fs::read(file)?, &Options { rounds: card.rounds, covers })?;
     ensure!(
         card.format == model.library,
         "card.toml: format is {:?}, and this is a file of {}",
@@ -263,11 +263,7 @@ fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Impo
     for (index, (own, named)) in model.feature_names.iter().zip(&card.features).enumerate() {
         ensure!(own == named, "card.toml: features[{index}] is {named:?}, and the model calls it {own:?}");
     }
-    ensure!(
-        model.transform.is_probability(),
-        "the objective {:?} gives no probability, which a prediction needs",
-        model.objective
-    );
+    model.transform = model.probabilities().map_err(anyhow::Error::msg)?;
     for warning in &model.warnings {
         println!("cargo::warning={}: {warning}", file.display());
     }

@@ -3,7 +3,8 @@
 use crate::platforms::{module_interfaces, table};
 use crate::step;
 use crate::toolchain::{TARGET, Toolchain, check_rust};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use platforms::Platform;
 use std::path::{Path, PathBuf};
 
 /// The module that runs everywhere, by package and file, which its library names.
@@ -16,8 +17,6 @@ pub const MODULES: [(&str, &str); 2] = [PORTABLE, FAST];
 pub const PREDICTOR: (&str, &str) = ("bipolar-edge-predictor", "bipolar_edge_predictor.wasm");
 /// The other packages that are for Wasm alone: what tests and benchmarks run beside the modules.
 pub const GUESTS: [&str; 5] = ["guest", "guest02", "hello", "hello-fast", "predictor-guest"];
-/// The maximum size of a module that serves. Every edge location fetches it before it can serve.
-const MAX_MODULE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Builds all modules, and also the one that exports telemetry if asked to; prints on which platforms each runs.
 pub fn run(otel: bool) -> Result<()> {
@@ -55,7 +54,7 @@ pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
 /// Builds a module together with other Wasm packages, and prints its size and its models' sizes.
 pub fn module(toolchain: &Toolchain, module: (&str, &str), others: &[&str]) -> Result<()> {
     packages(toolchain, &[&[module.0], others].concat())?;
-    check_size(&wasm_folder(&target()).join(module.1))
+    print_size(&wasm_folder(&target()).join(module.1))
 }
 
 /// Returns the module that a manifest names.
@@ -69,7 +68,7 @@ pub fn module_of(manifest: &Path) -> Result<(&'static str, &'static str)> {
 pub fn all(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
     packages(toolchain, &[&MODULES.map(|(package, _)| package)[..], &[PREDICTOR.0], others].concat())?;
     for (_, file) in MODULES {
-        check_size(&wasm_folder(&target()).join(file))?;
+        print_size(&wasm_folder(&target()).join(file))?;
     }
     let predictor = wasm_folder(&target()).join(PREDICTOR.1);
     println!("    {}: {} bytes", predictor.display(), size(&predictor)?);
@@ -89,15 +88,21 @@ fn packages(toolchain: &Toolchain, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Prints the size of a module that serves. Errors if it is too large.
-fn check_size(file: &Path) -> Result<()> {
+/// Prints the size of a module that serves, and the platforms that do not take one so large. It has the models that are
+/// in the registry, however many: a Spin of one's own takes any.
+fn print_size(file: &Path) -> Result<()> {
     let size = size(file)?;
-    println!(
-        "    {}: {size} bytes, {:.0} % of the 2 MiB that it may have",
-        file.display(),
-        size as f64 * 100.0 / MAX_MODULE_BYTES as f64
-    );
-    ensure!(size <= MAX_MODULE_BYTES, "the module has {size} bytes; it may have {MAX_MODULE_BYTES}");
+    let too_large = |platform: &Platform| platform.limits.package_bytes.filter(|limit| size > *limit);
+    let refused: Vec<String> = platforms::all()?
+        .iter()
+        .filter_map(|platform| Some(format!("{} ({} bytes at most)", platform.title, too_large(platform)?)))
+        .collect();
+    let fits = if refused.is_empty() {
+        "fits every platform".to_owned()
+    } else {
+        format!("too large for {}", refused.join(", "))
+    };
+    println!("    {}: {size} bytes, {fits}", file.display());
     Ok(())
 }
 

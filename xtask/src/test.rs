@@ -24,14 +24,16 @@ const PROGRAMS: [(&str, Program); 6] = [
     ("npm", NPM),
 ];
 
-/// Clients that must work as their makers wrote them, what asks everything that the description allows, and what drives
-/// a browser.
-pub(crate) const PYTHON_CLIENTS: [&str; 5] = [
+/// Clients that must work as their makers wrote them, what asks everything that the description allows, what drives a
+/// browser, and what models are trained with.
+pub(crate) const PYTHON_CLIENTS: [&str; 7] = [
     "tritonclient[http]==2.73.0",
     "numpy==2.4.6",
     "schemathesis==4.32.5",
     "playwright==1.65.2",
     "axe-playwright-python==0.1.8",
+    "lightgbm==4.7.0",
+    "pandas==3.1.1",
 ];
 
 /// Supabase's client, and what lints the description. What runs them comes with playwright.

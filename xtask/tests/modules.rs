@@ -36,6 +36,15 @@ fn each_module_runs_on_the_platforms_that_it_is_made_for() {
     }
 }
 
+/// Every edge location fetches it before it can serve. Whoever adds models may have more: then this says so.
+#[test]
+fn each_module_as_this_repository_ships_it_has_two_mebibytes_at_most() {
+    for (_, file) in MODULES {
+        let size = std::fs::metadata(built(file)).expect("a file").len();
+        assert!(size <= 2 << 20, "{file} has {size} bytes");
+    }
+}
+
 #[test]
 fn the_predictor_imports_what_the_standard_library_does_and_no_more() {
     let predictor = module_interfaces(&built(PREDICTOR.1)).expect("a component");

@@ -75,6 +75,15 @@ impl Transform {
         }
     }
 
+    /// Returns the function from the margins to probabilities: the library's own `predict_proba` where `predict` gives
+    /// the number of a class. `None` if there are none.
+    pub fn to_probabilities(self) -> Option<Transform> {
+        match self {
+            Transform::XgboostGreatest => Some(Transform::XgboostSoftmax),
+            transform => transform.is_probability().then_some(transform),
+        }
+    }
+
     /// Tells if every prediction is a probability.
     pub fn is_probability(self) -> bool {
         matches!(

@@ -33,7 +33,7 @@ fn line(fixture: &str, key: &str) -> String {
 #[test]
 fn lightgbm() {
     let on = |from: &str, to: &str| refused("lightgbm_binary", from, to);
-    assert_eq!(on("version=v4", "version=v9"), "header: version: \"v9\" is not known; v3 and v4 are");
+    assert_eq!(on("version=v4", "version=v9"), "header: version: \"v9\" is not known; v2, v3 and v4 are");
     assert_eq!(
         on("objective=binary sigmoid:1", "objective=magic"),
         "header: objective: \"magic\" is not known; binary, multiclass, multiclassova, cross_entropy, cross_entropy_lambda, \
@@ -42,7 +42,7 @@ fn lightgbm() {
     assert_eq!(on("sigmoid:1", "sigmoid:x"), "header: objective: \"sigmoid:x\" has no number");
     assert_eq!(
         on("sigmoid:1", "sqrt"),
-        "header: objective: sqrt with \"binary\" is not known; with \"regression\" it is"
+        "header: objective: sqrt with \"binary\" is not known; with the regression objectives it is"
     );
     assert_eq!(
         on("is_linear=0", "is_linear=1"),
@@ -75,11 +75,20 @@ fn lightgbm() {
         on(&feature, &feature.replacen(&format!("={first}"), "=6", 1)),
         "Tree=0: node 0: feature 6 is out of range: the model has 6 features"
     );
+    let categories = line("lightgbm_pandas_category", "pandas_categorical:");
+    let with = |lists: &str| refused("lightgbm_pandas_category", &categories, &format!("pandas_categorical:{lists}"));
+    let text = with("[[\"a\", \"b\"]]");
+    assert!(text.starts_with("pandas_categorical: a category is the text \"a\": train it on whole numbers"), "{text}");
+    assert!(text.contains("`categorical_feature=[...]`"), "{text}");
+    assert!(with("[[0.5, 1]]").contains("the category 0.5 cannot be told apart"));
+    assert!(with("[[-1, 1]]").contains("the category -1 cannot be told apart"));
+    assert!(with("[[7, 8]]").contains("there is no category "), "of fewer than the trees have");
     assert_eq!(
-        on("pandas_categorical:null", "pandas_categorical:[[\"a\", \"b\"]]"),
-        "pandas_categorical: the model was trained on a pandas frame whose categories are not the numbers 0, 1, 2, ...: \
-         train it on their codes (`frame[column].cat.codes`), because the file does not say which numbers callers will send"
+        with("[[7, 8], [9]]"),
+        "pandas_categorical: 2 lists of values for 1 features by category: the file does not say which is whose"
     );
+    assert!(with("[[16777216]]").contains("cannot be told apart"));
+    assert!(with("{").contains("is not JSON"));
     let harmless = String::from_utf8(bytes("lightgbm_binary")).expect("text");
     assert!(
         read(harmless.replace("categorical:null", "categorical:[[0, 1, 2]]").as_bytes(), &Options::default()).is_ok()
@@ -155,8 +164,25 @@ fn xgboost() {
 }
 
 #[test]
+fn categories_with_values_of_their_own() {
+    let text = String::from_utf8(bytes("xgboost_pandas_category")).expect("text");
+    let values = text.find("\"values\":[3,").expect("the values of categories");
+    let refused = |with: &str| {
+        let changed = format!("{}{with}{}", &text[..values], &text[values + "\"values\":[3,".len()..]);
+        read(changed.as_bytes(), &Options::default()).expect_err("refused").to_string()
+    };
+    assert!(refused("\"offsets\":[0],\"values\":[3,").contains("a category is the text"));
+    let error = refused("\"values\":[3.5,");
+    assert!(error.contains(".enc[5].values: the category 3.5 cannot be told apart"), "{error}");
+    assert!(refused("\"values\":[-3,").contains("the category -3 cannot be told apart"));
+    let warnings = |fixture: &str| read(&bytes(fixture), &Options::default()).expect("a model").warnings;
+    assert_eq!(warnings("xgboost_pandas_category"), Vec::<String>::new());
+    assert!(warnings("xgboost_2_1_4_categorical")[0].contains("the file has no values of them"));
+}
+
+#[test]
 fn no_model_at_all() {
-    for bytes in [&b""[..], b"binf", b"\x00\x01\x02", b"PK\x03\x04", b"tree", b"[1]"] {
+    for bytes in [&b"binf"[..], b"\x00\x01\x02", b"tree", b"[1]"] {
         let error = read(bytes, &Options::default()).expect_err("no model").to_string();
         assert!(error.starts_with("byte 0: this is no model file that is known"), "{error}");
     }
@@ -186,8 +212,17 @@ fn rounds_keep_the_first_and_no_more_than_there_are() {
 fn seeds() -> &'static [Vec<u8>] {
     static SEEDS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     SEEDS.get_or_init(|| {
-        let names =
-            ["lightgbm_categorical", "lightgbm_multiclass", "xgboost_onehot", "xgboost_categorical", "xgboost_dart"];
+        let names = [
+            "lightgbm_categorical",
+            "lightgbm_multiclass",
+            "lightgbm_one_leaf",
+            "lightgbm_pandas_category",
+            "xgboost_onehot",
+            "xgboost_categorical",
+            "xgboost_dart",
+            "xgboost_pandas_category",
+            "xgboost_pruned",
+        ];
         names.map(bytes).into()
     })
 }
@@ -196,7 +231,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn hostile_bytes_are_refused_or_read_and_never_panic(
-        seed in 0usize..5,
+        seed in 0usize..9,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), proptest::collection::vec(any::<u8>(), 0..6)), 1..6),
         cut in proptest::option::of(any::<prop::sample::Index>()),
     ) {

@@ -2,7 +2,7 @@
 
 use crate::card::{Card, Output, RiskLevels};
 use crate::{check_name, load, registry};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use forest::import::{FILE_ENDINGS, Imported, listed_endings};
 use std::path::PathBuf;
@@ -43,12 +43,7 @@ impl Add {
             listed_endings()
         );
         let model = load(&self.file, self.rounds)?;
-        ensure!(
-            model.transform.is_probability(),
-            "{}: the objective {:?} gives no probability, which a prediction needs",
-            self.file.display(),
-            model.objective
-        );
+        model.probabilities().map_err(|reason| anyhow!("{}: {reason}", self.file.display()))?;
         let card = self.card(name, &model)?;
         card.check()?;
 
@@ -57,7 +52,9 @@ impl Add {
         let card_file = folder.join("card.toml");
         std::fs::write(&card_file, toml::to_string(&card)?)?;
         if json {
-            let report = serde_json::json!({ "added": name, "card": card_file, "warnings": model.warnings });
+            let report = serde_json::json!({
+                "added": name, "card": card_file, "module_bytes": model.forests.bytes(), "warnings": model.warnings,
+            });
             println!("{report}");
         } else {
             println!("wrote {}: read it and put in what a file cannot know", card_file.display());
@@ -66,6 +63,7 @@ impl Add {
             for warning in &model.warnings {
                 println!("warning: {warning}");
             }
+            println!("it adds {} bytes to the module", model.forests.bytes());
             println!("then `cargo xtask build`, and the type {name} is served");
         }
         Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ mod add;
 #[path = "../../src/card.rs"]
 #[allow(unreachable_pub, reason = "the card is the registry's")]
 mod card;
+mod check;
 mod inspect;
 #[path = "../../src/label.rs"]
 #[allow(unreachable_pub, reason = "the labels are the registry's")]
@@ -37,6 +38,8 @@ struct Args {
 enum Command {
     /// Copy a model file into models/<name>/ and write a card for it.
     Add(add::Add),
+    /// Read every file of a folder, and say of each what would become of it.
+    Check(check::Check),
     /// Describe a model file.
     Inspect(inspect::Inspect),
     /// Compare a model with its library's predictions for some rows.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         Command::Add(add) => add.run(args.json),
+        Command::Check(check) => check.run(args.json),
         Command::Inspect(inspect) => inspect.run(args.json),
         Command::Verify(verify) => verify.run(args.json),
         Command::Remove(remove) => remove.run(args.json),

@@ -1,9 +1,9 @@
 //! `model verify`: compares a model here with its library's predictions in Python.
 
 use crate::inspect::feature_names;
-use crate::table::Table;
+use crate::table::{Table, match_headers};
 use crate::{check_card, find, load};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use forest::import::{Forests, Imported, OwnedForest};
 use forest::{Link, Number};
@@ -12,12 +12,17 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Trees of which the way of a row is shown: a page.
+const MAX_TREES: usize = 40;
+/// Numbers of rounds that are tried on all rows.
+const MAX_CANDIDATES: usize = 20;
+
 /// Compare a model with its library's predictions for some rows.
 #[derive(Args)]
 pub(crate) struct Verify {
     /// A model file, or a model of the registry by name.
     model: PathBuf,
-    /// CSV: one row a line, features in the model's order; a header is optional, empty or nan is missing.
+    /// CSV: one row a line, features in the model's order; a header is optional, empty, nan or NA is missing.
     #[arg(long)]
     data: PathBuf,
     /// CSV: the library's predictions, one row a row of data, one column an output.
@@ -41,27 +46,17 @@ impl Verify {
     pub(crate) fn run(&self, as_json: bool) -> Result<ExitCode> {
         let model = load(&find(&self.model)?, self.rounds)?;
         check_card(&self.model)?;
-        let data = Table::read(&self.data)?;
-        let expected = Table::read(&self.expected)?;
+        let mut data = Table::read(&self.data)?;
+        let mut expected = Table::read(&self.expected)?;
+        match_headers(&mut data, &mut expected);
+        if !as_json {
+            model.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+        }
         let features = model.forests.features();
         let width = data.rows.first().map_or(0, Vec::len);
         ensure!(width == features, "{} has {width} columns, the model {features} features", self.data.display());
         if let Some(header) = &data.header {
-            // Columns without names have any, but where they are numbered as LightGBM numbers them the order counts.
-            let names = match model.feature_names.as_slice() {
-                [] if header.iter().all(|name| name.starts_with("Column_")) => {
-                    (0..features).map(|column| format!("Column_{column}")).collect()
-                }
-                names => names.to_vec(),
-            };
-            for (column, (own, named)) in names.iter().zip(header).enumerate() {
-                ensure!(
-                    own == named,
-                    "{}: column {} is {named:?}, the model expects {own:?}",
-                    self.data.display(),
-                    column + 1
-                );
-            }
+            self.check_header(&model, header)?;
         }
         ensure!(
             data.rows.len() == expected.rows.len(),
@@ -75,7 +70,7 @@ impl Verify {
         let mut mismatches = 0;
         let mut first: Option<(usize, usize, f64, f64)> = None;
         for (index, (row, expected)) in data.rows.iter().zip(&expected.rows).enumerate() {
-            let ours = self.ours(&model, row)?;
+            let ours = self.ours(&model, row, expected.len())?;
             ensure!(
                 ours.len() == expected.len(),
                 "{} has {} columns, the model gives {}",
@@ -96,12 +91,13 @@ impl Verify {
             mismatches += usize::from(wrong);
         }
         let rows = data.rows.len();
+        let rounds_that_agree = first.and_then(|(row, ..)| self.rounds_that_agree(&model, &data, &expected, row));
         if as_json {
             let first = first.map(|(row, column, ours, theirs)| {
                 json!({ "row": row + 1, "column": column + 1, "ours": ours, "expected": theirs })
             });
             let report = json!({
-                "rows": rows, "mismatches": mismatches, "worst_difference": worst, "tolerance": self.tolerance,
+                "warnings": model.warnings, "rounds_that_agree": rounds_that_agree, "rows": rows, "mismatches": mismatches, "worst_difference": worst, "tolerance": self.tolerance,
                 "first_mismatch": first,
             });
             println!("{report:#}");
@@ -110,16 +106,52 @@ impl Verify {
             if let Some((row, column, ours, theirs)) = first {
                 println!("\nrow {}, column {}: {ours:?} here, {theirs:?} expected", row + 1, column + 1);
                 print!("{}", self.explain(&model, &data.rows[row], column));
+                if let Some(rounds) = rounds_that_agree {
+                    println!(
+                        "\nthe first {rounds} rounds agree: --rounds {rounds} uses them, as scikit-learn's wrapper does"
+                    );
+                }
+                let is_label = |x: &f64| x.fract() == 0.0;
+                if model.transform.is_probability() && !self.raw && expected.rows.iter().flatten().all(is_label) {
+                    println!("\nall that is expected are whole numbers: are they labels, in place of `predict_proba`?");
+                }
             }
         }
         Ok(if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn ours(&self, model: &Imported, row: &[f64]) -> Result<Vec<f64>> {
-        let fits = "the row fits, its width was checked";
+    /// Checks the names of columns against the model's. A library may have changed them: LightGBM writes a blank as
+    /// `_`, and those at the ends are lost in CSV.
+    fn check_header(&self, model: &Imported, header: &[String]) -> Result<()> {
+        let features = model.forests.features();
+        let is_numbered = |column: usize, name: &String| *name == column.to_string();
+        // Columns without names have any, but where they are numbered as LightGBM or pandas number them the order
+        // counts.
+        let names = match model.feature_names.as_slice() {
+            [] if header.iter().all(|name| name.starts_with("Column_")) => {
+                (0..features).map(|column| format!("Column_{column}")).collect()
+            }
+            _ if header.iter().enumerate().all(|(column, name)| is_numbered(column, name)) => return Ok(()),
+            names => names.to_vec(),
+        };
+        let plain = |name: &str| name.trim().replace(' ', "_");
+        for (column, (own, named)) in names.iter().zip(header).enumerate() {
+            ensure!(
+                plain(own) == plain(named),
+                "{}: column {} is {named:?}, the model expects {own:?}",
+                self.data.display(),
+                column + 1
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns this project's answer for a row, with as many columns as are expected where there are several ways to
+    /// give it: probabilities in place of the number of the greatest, and a risk with its complement.
+    fn ours(&self, model: &Imported, row: &[f64], columns: usize) -> Result<Vec<f64>> {
         if !self.contrib {
-            let answer = if self.raw { model.forests.margins(row) } else { model.predict(row) };
-            return answer.ok_or_else(|| anyhow::anyhow!(fits));
+            let margins = model.forests.margins(row).context("the row fits, its width was checked")?;
+            return Ok(if self.raw { margins } else { in_columns(model, margins, columns) });
         }
         let mut all = Vec::new();
         for output in 0..model.forests.len() {
@@ -130,6 +162,37 @@ impl Verify {
             all.extend(contributions);
         }
         Ok(all)
+    }
+
+    /// Returns the number of first rounds with which all rows agree, if it is not that of the file.
+    fn rounds_that_agree(&self, model: &Imported, data: &Table, expected: &Table, row: usize) -> Option<usize> {
+        if self.rounds.is_some() || self.contrib || model.divisor != 1.0 {
+            return None;
+        }
+        let agree = |ours: &[f64], theirs: &[f64]| {
+            ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|(ours, theirs)| distance(*ours, *theirs) <= self.tolerance)
+        };
+        let (row, theirs) = (data.rows.get(row)?, expected.rows.get(row)?);
+        let stages: Vec<Vec<f64>> = match &model.forests {
+            Forests::F32(forests) => forests.iter().map(|forest| stages(forest, row)).collect::<Option<_>>()?,
+            Forests::F64(forests) => forests.iter().map(|forest| stages(forest, row)).collect::<Option<_>>()?,
+        };
+        let is_candidate = |rounds: &usize| {
+            let margins: Option<Vec<f64>> = stages.iter().map(|stages| stages.get(*rounds - 1).copied()).collect();
+            margins.is_some_and(|margins| {
+                let ours = if self.raw { margins } else { in_columns(model, margins, theirs.len()) };
+                agree(&ours, theirs)
+            })
+        };
+        let candidates = (1..stages.first()?.len()).filter(is_candidate);
+        candidates.take(MAX_CANDIDATES).find(|rounds| {
+            let Ok(part) = find(&self.model).and_then(|file| load(&file, Some(*rounds))) else { return false };
+            data.rows
+                .iter()
+                .zip(&expected.rows)
+                .all(|(row, theirs)| self.ours(&part, row, theirs.len()).is_ok_and(|ours| agree(&ours, theirs)))
+        })
     }
 
     /// Describes the way of a row through every tree of the output that a column is about.
@@ -148,7 +211,8 @@ fn paths<T: Number>(forest: &OwnedForest<T>, row: &[f64], names: &[String]) -> S
     let row: Vec<T> = row.iter().map(|x| T::from_f64(*x)).collect();
     let forest = forest.forest();
     let mut out = format!("  base margin {}\n", forest.parts().base_margin);
-    for tree in 0..forest.parts().roots.len() {
+    let trees = forest.parts().roots.len();
+    for tree in 0..trees.min(MAX_TREES) {
         let _ = write!(out, "  tree {tree}:");
         forest.visit_path(tree, &row, |_, link| {
             let _ = match link {
@@ -167,7 +231,29 @@ fn paths<T: Number>(forest: &OwnedForest<T>, row: &[f64], names: &[String]) -> S
             };
         });
     }
+    if trees > MAX_TREES {
+        let _ = writeln!(out, "  and {} trees more", trees - MAX_TREES);
+    }
     out
+}
+
+/// Returns the margin of a row after each tree.
+fn stages<T: Number>(forest: &OwnedForest<T>, row: &[f64]) -> Option<Vec<f64>> {
+    let row: Vec<T> = row.iter().map(|x| T::from_f64(*x)).collect();
+    Some(forest.forest().staged_margins(&row)?.into_iter().map(Into::into).collect())
+}
+
+/// Returns the prediction of these margins, in as many columns as are expected if it can be.
+fn in_columns(model: &Imported, margins: Vec<f64>, columns: usize) -> Vec<f64> {
+    let transform = match model.transform.to_probabilities() {
+        Some(probabilities) if columns > 1 => probabilities,
+        _ => model.transform,
+    };
+    let predicted = model.transformed(transform, margins);
+    match predicted[..] {
+        [risk] if columns == 2 && transform.is_probability() => vec![1.0 - risk, risk],
+        _ => predicted,
+    }
 }
 
 /// Returns the difference: absolute below 1, relative above; 0 for NaN and NaN.

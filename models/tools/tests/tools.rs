@@ -165,3 +165,149 @@ fn add_refuses_what_could_not_be_served() {
         assert_eq!(std::fs::read_dir(registry.path()).expect("the registry").count(), 0, "nothing is left behind");
     }
 }
+
+/// The text of a fixture's file.
+fn text(name: &str, file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(fixture(name, file));
+    std::fs::read_to_string(path).expect("a fixture")
+}
+
+/// Verifies a model of the fixtures with tables as somebody has written them; returns the exit code and what was said.
+fn verify(model: &str, data: &str, expected: &str, flags: &[&str]) -> (Option<i32>, String) {
+    let registry = registry();
+    let [data_file, expected_file] = [("data.csv", data), ("expected.csv", expected)].map(|(name, text)| {
+        let file = registry.path().join(name);
+        std::fs::write(&file, text).expect("written");
+        file.display().to_string()
+    });
+    let args = [&["verify", model, "--data", &data_file, "--expected", &expected_file], flags].concat();
+    let output = run(registry.path(), &args);
+    (output.status.code(), said(&output))
+}
+
+#[test]
+fn verify_reads_tables_as_pandas_and_numpy_write_them() {
+    let model = fixture("lightgbm_binary", "model.txt");
+    let (rows, predicted) = (text("lightgbm_binary", "rows.csv"), text("lightgbm_binary", "predicted.csv"));
+    let numbered = |from: usize, text: &str| -> String {
+        text.lines().enumerate().map(|(index, line)| format!("{},{line}\n", index + from)).collect()
+    };
+    let mark = format!("\u{feff}a,b,c,d,e,f\n{rows}");
+    for (name, data, expected) in [
+        ("no header", rows.clone(), predicted.clone()),
+        ("a header of numbers over what is expected", rows.clone(), format!("0\n{predicted}")),
+        ("headers of numbers over both", format!("0,1,2,3,4,5\n{rows}"), format!("0\n{predicted}")),
+        ("one over the data alone", format!("0,1,2,3,4,5\n{rows}"), predicted.clone()),
+        (
+            "the index of a frame",
+            format!(",a,b,c,d,e,f\n{}", numbered(0, &rows)),
+            format!(",0\n{}", numbered(0, &predicted)),
+        ),
+        ("a byte order mark", mark, predicted.clone()),
+        ("semicolons", rows.replace(',', ";"), predicted.clone()),
+        ("missing values by name", rows.replace(",,", ",NA,").replace(",,", ",<NA>,"), predicted.clone()),
+    ] {
+        let (code, said) = verify(&model, &data, &expected, &[]);
+        assert_eq!(code, Some(0), "{name}: {said}");
+        assert!(said.starts_with("300 rows compared, "), "{name}: {said}");
+    }
+    // A first row that only looks like a header is a row.
+    let (code, said) = verify(&model, &format!("0,1,2,3,4,5\n{rows}"), &format!("0.5\n{predicted}"), &[]);
+    assert!(code == Some(1) && said.starts_with("301 rows compared"), "{said}");
+    let booleans = "1,0.5,0,1,0,2\n1,0.5,0,0,0,2\n";
+    let said_of = |data: &str| verify(&model, data, "0.5\n0.5\n", &[]).1;
+    assert_eq!(said_of(booleans), said_of("True,0.5,False,true,0,2\n1,0.5,0,FALSE,0,2\n"));
+}
+
+#[test]
+fn verify_takes_columns_by_the_names_that_a_library_makes_of_them() {
+    let model = text("lightgbm_binary", "model.txt");
+    let names = model.lines().find(|line| line.starts_with("feature_names=")).expect("the names");
+    let file = registry();
+    let renamed = file.path().join("renamed.txt");
+    std::fs::write(&renamed, model.replace(names, "feature_names=a b c_d e f g")).expect("written");
+    let (rows, predicted) = (text("lightgbm_binary", "rows.csv"), text("lightgbm_binary", "predicted.csv"));
+    let model = renamed.display().to_string();
+    let (code, said) = verify(&model, &format!("a, b,c d,e,f,g\n{rows}"), &predicted, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = verify(&model, &format!("b,a,c d,e,f,g\n{rows}"), &predicted, &[]);
+    assert!(code == Some(2) && said.contains("column 1 is \"b\", the model expects \"a\""), "{said}");
+}
+
+#[test]
+fn verify_takes_what_predict_proba_gives() {
+    let rows = text("xgboost_softprob", "rows.csv");
+    let softmax = fixture("xgboost_softmax", "model.json");
+    let (code, said) = verify(&softmax, &rows, &text("xgboost_softprob", "predicted.csv"), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let (rows, risks) = (text("lightgbm_binary", "rows.csv"), text("lightgbm_binary", "predicted.csv"));
+    let both = |line: &str| format!("{},{line}\n", 1.0 - line.parse::<f64>().expect("a number"));
+    let model = fixture("lightgbm_binary", "model.txt");
+    let (code, said) = verify(&model, &rows, &risks.lines().map(both).collect::<String>(), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let label = |line: &str| if line.parse::<f64>().expect("a number") > 0.5 { "1\n" } else { "0\n" };
+    let (code, said) = verify(&model, &rows, &risks.lines().map(label).collect::<String>(), &[]);
+    assert!(code == Some(1) && said.contains("are they labels, in place of `predict_proba`?"), "{said}");
+}
+
+#[test]
+fn verify_offers_the_rounds_that_agree_and_says_no_more_than_a_page() {
+    let model = fixture("lightgbm_unbalanced", "model.txt");
+    let rows = text("lightgbm_unbalanced", "rows.csv");
+    let options = forest::import::Options { rounds: Some(7), covers: None };
+    let part = forest::import::read(text("lightgbm_unbalanced", "model.txt").as_bytes(), &options).expect("a model");
+    let margin = |line: &str| {
+        let row: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+        format!("{:?}\n", part.predict(&row).expect("the row fits")[0])
+    };
+    let expected: String = rows.lines().map(margin).collect();
+    let (code, said) = verify(&model, &rows, &expected, &[]);
+    assert!(code == Some(1) && said.contains("the first 7 rounds agree: --rounds 7"), "{said}");
+    assert!(said.lines().count() < 60, "{}", said.lines().count());
+    assert_eq!(verify(&model, &rows, &expected, &["--rounds", "7"]).0, Some(0));
+    let (_, report) = verify(&model, &rows, &expected, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["rounds_that_agree"], 7);
+}
+
+#[test]
+fn add_refuses_labels_that_do_not_exclude_each_other() {
+    let registry = registry();
+    let several = text("xgboost_quantileerror_several", "model.json");
+    let file = registry.path().join("several.json");
+    let score = several.split("\"base_score\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a score");
+    let several = several.replace("\"reg:quantileerror\"", "\"binary:logistic\"").replace(score, "5E-1");
+    std::fs::write(&file, several).expect("written");
+    let output = run(registry.path(), &["add", &file.display().to_string()]);
+    let said = said(&output);
+    assert!(
+        output.status.code() == Some(2) && said.contains("the model has 3 labels, of which several can be true"),
+        "{said}"
+    );
+}
+
+#[test]
+fn check_says_of_each_file_of_a_folder_what_would_become_of_it() {
+    let folder = registry();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
+    put("a.txt", text("lightgbm_binary", "model.txt").as_bytes());
+    put("b.json", text("xgboost_squarederror", "model.json").as_bytes());
+    put("c.pkl", b"\x80\x04\x95");
+    std::fs::create_dir(folder.path().join("inner")).expect("a folder");
+    put("inner/d.txt", text("lightgbm_3_3_5_one_leaf", "model.txt").as_bytes());
+    put(".hidden", b"");
+    let output = run(folder.path(), &["check", &folder.path().display().to_string()]);
+    let said_lines = said(&output);
+    let lines: Vec<&str> = said_lines.lines().collect();
+    assert_eq!((output.status.code(), lines.len()), (Some(1), 4), "{said_lines}");
+    assert!(
+        lines[0].starts_with("a.txt: LightGBM v4, binary sigmoid:1, 20 trees, ") && lines[0].ends_with(" us a row")
+    );
+    assert!(lines[1].contains("us a row; not served: the objective \"reg:squarederror\" gives no probability"));
+    assert!(lines[2].starts_with("c.pkl: refused: byte 0: this is a Python pickle"), "{}", lines[2]);
+    assert!(lines[3].starts_with("inner/d.txt: LightGBM v3, multiclass num_class:4, "), "{}", lines[3]);
+    let output = run(folder.path(), &["check", &folder.path().join("inner").display().to_string(), "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&report[0]["file"], &report[0]["trees"]), (&"d.txt".into(), &12.into()));
+}

@@ -1,4 +1,4 @@
-//! LightGBM's text format, as 3.x and 4.x write it with `save_model`.
+//! LightGBM's text format, as 2.x to 4.x write it with `save_model`.
 //!
 //! Its rules, read from its source: a numerical node sends a value left when it is at most the threshold, which may be
 //! infinite; NaN is 0 where the missing type is not NaN; what is missing follows the default direction. A categorical
@@ -6,11 +6,13 @@
 //! order, tree `i` to class `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there
 //! is no base margin.
 
+use super::categories::{Categories, CategorySet};
 use super::tree::{Builder, Missing, Side, Source};
 use super::{Forests, ImportError, Imported, Library};
 use crate::layout::MAX_FEATURES;
 use crate::number::Number;
 use crate::transform::Transform;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::str::FromStr;
 
@@ -29,8 +31,9 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let trees: Vec<&str> = trees.split("\nTree=").filter(|tree| !tree.trim().is_empty()).collect();
 
     let version = header.text("version")?;
-    if !["v3", "v4"].contains(&version) {
-        return Err(header.refuse("version", format!("{version:?} is not known; v3 and v4 are")));
+    // v2 is LightGBM 2.x's: its trees are written as later ones are, and lack what those may lack.
+    if !["v2", "v3", "v4"].contains(&version) {
+        return Err(header.refuse("version", format!("{version:?} is not known; v2, v3 and v4 are")));
     }
     let classes: usize = header.number("num_class")?;
     let per_iteration: usize = header.optional("num_tree_per_iteration")?.unwrap_or(classes);
@@ -55,7 +58,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     }
     let objective = header.values.get("objective").copied().unwrap_or("none");
     let transform = transform(objective, per_iteration).map_err(|reason| header.refuse("objective", reason))?;
-    refuse_pandas_categories(tail)?;
+    let categories = pandas_categories(tail, &header)?;
 
     let all_rounds = trees.len() / per_iteration;
     let kept = match rounds {
@@ -66,8 +69,11 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     };
     let mut forests = vec![Builder::new(0.0, features); per_iteration];
     let mut missing_types = MissingTypes::new(features);
+    // One high category takes few bytes in a file and many in a set.
+    let mut set_words = bytes.len().saturating_mul(64);
     for (index, text) in trees[..kept].iter().enumerate() {
-        Tree::read(index, text)?.append(&mut forests[index % per_iteration], &mut missing_types)?;
+        let forest = &mut forests[index % per_iteration];
+        Tree::read(index, text)?.append(forest, &mut missing_types, (&categories, &mut set_words))?;
     }
     let forests = forests.into_iter().map(|forest| forest.finish(missing_types.zero()));
     let forests = forests.collect::<Result<_, _>>()?;
@@ -112,7 +118,9 @@ fn transform(objective: &str, outputs: usize) -> Result<Transform, String> {
         }
         "multiclass" => Transform::Softmax,
         "cross_entropy_lambda" => Transform::Log1pExp,
-        "regression" if square_root => return Ok(Transform::SignedSquare),
+        "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape" if square_root => {
+            return Ok(Transform::SignedSquare);
+        }
         "poisson" | "gamma" | "tweedie" => Transform::Exp,
         "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape" | "lambdarank" | "rank_xendcg"
         | "none" | "custom" => Transform::Identity,
@@ -124,29 +132,42 @@ fn transform(objective: &str, outputs: usize) -> Result<Transform, String> {
         }
     };
     if square_root {
-        return Err(format!("sqrt with {name:?} is not known; with \"regression\" it is"));
+        return Err(format!("sqrt with {name:?} is not known; with the regression objectives it is"));
     }
     Ok(transform)
 }
 
-/// Strings that pandas knows by number would be miscoded in silence. Lists that number themselves are harmless.
-fn refuse_pandas_categories(tail: &str) -> Result<(), ImportError> {
-    let Some(line) = tail.lines().find_map(|line| line.strip_prefix("pandas_categorical:")) else { return Ok(()) };
-    let value: serde_json::Value = serde_json::from_str(line)
-        .map_err(|error| ImportError::new("pandas_categorical", format!("is not JSON: {error}")))?;
-    let numbers_itself = |list: &serde_json::Value| {
-        list.as_array()
-            .is_some_and(|list| list.iter().enumerate().all(|(index, value)| value.as_u64() == Some(index as u64)))
+/// Reads the values of pandas' categories: a list for each column of them, in the columns' order.
+fn pandas_categories(tail: &str, header: &Section<'_>) -> Result<Categories, ImportError> {
+    const KEY: &str = "pandas_categorical";
+    let mut categories = Categories::default();
+    let Some(line) = tail.lines().find_map(|line| line.strip_prefix(KEY)?.strip_prefix(':')) else {
+        return Ok(categories);
     };
-    let harmless = value.is_null() || value.as_array().is_some_and(|lists| lists.iter().all(numbers_itself));
-    if harmless {
-        return Ok(());
+    let lists: Option<Vec<Vec<Value>>> =
+        serde_json::from_str(line).map_err(|error| ImportError::new(KEY, format!("is not JSON: {error}")))?;
+    let lists = lists.unwrap_or_default();
+    let numbers_itself =
+        |list: &Vec<Value>| list.iter().enumerate().all(|(code, value)| value.as_u64() == Some(code as u64));
+    if lists.iter().all(numbers_itself) {
+        return Ok(categories);
     }
-    Err(ImportError::new(
-        "pandas_categorical",
-        "the model was trained on a pandas frame whose categories are not the numbers 0, 1, 2, ...: train it on their \
-         codes (`frame[column].cat.codes`), because the file does not say which numbers callers will send",
-    ))
+    // Of a column by size there is a range in brackets, of one by category its codes, of one without splits `none`.
+    let by_category = |info: &&str| info.contains(':') && !info.starts_with('[');
+    let infos = header.text("feature_infos")?.split(' ').enumerate();
+    let columns: Vec<usize> = infos.filter(|(_, info)| by_category(info)).map(|(column, _)| column).collect();
+    if columns.len() != lists.len() {
+        let reason = format!(
+            "{} lists of values for {} features by category: the file does not say which is whose",
+            lists.len(),
+            columns.len()
+        );
+        return Err(ImportError::new(KEY, reason));
+    }
+    for (column, list) in columns.into_iter().zip(lists) {
+        categories.add(column, &list, KEY)?;
+    }
+    Ok(categories)
 }
 
 /// Lines of `key=value`, and lines without `=`.
@@ -245,7 +266,13 @@ impl Tree {
         }
         let words = section.list("cat_threshold", boundaries.last().copied().unwrap_or(0))?;
         let internal_counts = section.optional_list("internal_count", splits)?;
-        let leaf_counts = section.optional_list("leaf_count", leaf_count)?;
+        // LightGBM up to 4.5 leaves out the count of a tree that is a single leaf. Nobody asks for it.
+        let counts_nothing =
+            splits == 0 && section.values.get("leaf_count").is_none_or(|counts| counts.trim().is_empty());
+        let (internal_counts, leaf_counts) = match counts_nothing {
+            true => (Some(Vec::new()), Some(vec![0.0])),
+            false => (internal_counts, section.optional_list("leaf_count", leaf_count)?),
+        };
         let internal_counts = if splits == 0 { internal_counts.or(Some(Vec::new())) } else { internal_counts };
         Ok(Tree {
             number,
@@ -262,7 +289,12 @@ impl Tree {
         })
     }
 
-    fn append(&self, forest: &mut Builder<f64>, missing_types: &mut MissingTypes) -> Result<(), ImportError> {
+    fn append(
+        &self,
+        forest: &mut Builder<f64>,
+        missing_types: &mut MissingTypes,
+        (categories, set_words): (&Categories, &mut usize),
+    ) -> Result<(), ImportError> {
         let count = self.splits + self.leaves.len();
         let place = |node: usize| match node.checked_sub(self.splits) {
             Some(leaf) => format!("Tree={}: leaf {leaf}", self.number),
@@ -271,7 +303,7 @@ impl Tree {
         forest.append(count, place, |node| {
             let source = match node.checked_sub(self.splits) {
                 Some(leaf) => Ok(Source::Leaf(self.leaves[leaf])),
-                None => self.split(node, missing_types),
+                None => self.split(node, missing_types, (categories, set_words)),
             };
             let cover = self.counts.as_ref().map(|(internal, leaves)| match node.checked_sub(self.splits) {
                 Some(leaf) => leaves[leaf] as f32,
@@ -282,7 +314,12 @@ impl Tree {
         })
     }
 
-    fn split(&self, node: usize, missing_types: &mut MissingTypes) -> Result<Source<f64>, String> {
+    fn split(
+        &self,
+        node: usize,
+        missing_types: &mut MissingTypes,
+        (categories, set_words): (&Categories, &mut usize),
+    ) -> Result<Source<f64>, String> {
         let decision = self.decisions[node];
         let default = if decision & 2 != 0 { Side::First } else { Side::Second };
         let (feature, threshold) = (self.features[node], self.thresholds[node]);
@@ -295,7 +332,15 @@ impl Tree {
                 (Some(&from), Some(&to)) if threshold == set as f64 => self.words.get(from..to),
                 _ => None,
             };
-            let set = words.ok_or_else(|| format!("there is no set of categories {threshold}"))?.to_vec();
+            let mut set = words.ok_or_else(|| format!("there is no set of categories {threshold}"))?.to_vec();
+            if categories.has_values(feature) {
+                let mut values = CategorySet::default();
+                let codes = (0..32 * set.len()).filter(|code| set[code / 32] >> (code % 32) & 1 == 1);
+                for code in codes {
+                    values.insert(categories.value(feature, code)?, set_words)?;
+                }
+                set = values.0;
+            }
             return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Side::Second });
         }
         let missing_type = decision >> 2 & 3;

@@ -3,7 +3,9 @@
 //! An importer either represents a file exactly or refuses it with the place and the reason. It never panics and
 //! never allocates beyond a small multiple of the file's size.
 
+mod categories;
 mod document;
+mod foreign;
 mod gbdt;
 mod lightgbm;
 #[cfg(test)]
@@ -183,12 +185,33 @@ impl Imported {
 
     /// Returns the prediction for one row. `None` if the row does not fit.
     pub fn predict(&self, row: &[f64]) -> Option<Vec<f64>> {
-        let mut margins = self.forests.margins(row)?;
+        Some(self.transformed(self.transform, self.forests.margins(row)?))
+    }
+
+    /// Returns what these margins become by a transform.
+    pub fn transformed(&self, transform: Transform, mut margins: Vec<f64>) -> Vec<f64> {
         if self.divisor != 1.0 {
             margins.iter_mut().for_each(|margin| *margin /= self.divisor);
         }
-        self.transform.apply(&mut margins);
-        Some(margins)
+        transform.apply(&mut margins);
+        margins
+    }
+
+    /// Returns the function from margins to probabilities that a prediction type can be served by. Errors with the
+    /// reason why there is none.
+    pub fn probabilities(&self) -> Result<Transform, String> {
+        let Some(transform) = self.transform.to_probabilities() else {
+            return Err(format!("the objective {:?} gives no probability, which a prediction needs", self.objective));
+        };
+        // LightGBM's one-against-all has a sigmoid a class too, and its classes exclude each other.
+        if self.forests.len() > 1 && transform == Transform::XgboostSigmoid {
+            return Err(format!(
+                "the model has {} labels, of which several can be true at once, and classes exclude each other: train a \
+                 model for each label",
+                self.forests.len()
+            ));
+        }
+        Ok(transform)
     }
 }
 
@@ -215,6 +238,7 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
 
 fn read_any(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     let rounds = options.rounds;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let start = bytes.trim_ascii_start();
     if start.starts_with(b"tree\n") || start.starts_with(b"tree\r\n") {
         return read_lightgbm(bytes, rounds);
@@ -222,19 +246,25 @@ fn read_any(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     // A key that only XGBoost's files have, in JSON and in UBJSON alike, and that stands near their beginning.
     let head = &start[..start.len().min(64)];
     if head.starts_with(b"{") && head.windows(7).any(|window| window == b"learner") {
-        return read_xgboost(bytes, rounds);
+        return read_xgboost(start, rounds).map_err(|error| match foreign::recognize_object(start) {
+            Some(foreign::Object::Foreign(reason)) => ImportError::new("file", reason),
+            _ => error,
+        });
     }
     if head.starts_with(b"{") {
-        if rounds.is_some() {
-            return Err(ImportError::new("rounds", "a gbdt model is used whole; train it with fewer iterations"));
-        }
-        return read_gbdt(bytes, options.covers.as_deref());
+        return match foreign::recognize_object(start) {
+            Some(foreign::Object::Learner) => read_xgboost(start, rounds),
+            Some(foreign::Object::Foreign(reason)) => Err(ImportError::new("file", reason)),
+            None if rounds.is_some() => {
+                Err(ImportError::new("rounds", "a gbdt model is used whole; train it with fewer iterations"))
+            }
+            None => read_gbdt(start, options.covers.as_deref()),
+        };
     }
-    Err(ImportError::new(
-        "byte 0",
-        "this is no model file that is known: LightGBM text begins with `tree`, XGBoost's JSON and UBJSON and gbdt's JSON \
-         with `{` (XGBoost's old binary format is not read: load it in Python and save it as .json or .ubj)",
-    ))
+    let unknown = "this is no model file that is known: LightGBM text begins with `tree`, XGBoost's JSON and UBJSON and \
+                   gbdt's JSON with `{` (XGBoost's old binary format is not read: load it in Python and save it as .json \
+                   or .ubj)";
+    Err(ImportError::new("byte 0", foreign::recognize(bytes).unwrap_or(unknown)))
 }
 
 /// Reason why a file was refused, and where in it.

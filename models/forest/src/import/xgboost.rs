@@ -4,15 +4,13 @@
 //! NaN follows `default_left`. Categories in a node's set go right, all others left. The f32 sum begins at the base
 //! margin, and the trees are added to it in file order, tree `t` to output `tree_info[t]`.
 
+use super::categories::{Categories, CategorySet};
 use super::document::{self, JsonPath, float, index};
 use super::tree::{Builder, Missing, Side, Source};
 use super::{Forests, ImportError, Imported, Library};
 use crate::layout::MAX_FEATURES;
 use crate::transform::Transform;
 use serde_json::Value;
-
-/// Upper bound of categories: the next whole number is not an f32.
-const MAX_CATEGORIES: usize = 1 << 24;
 
 /// Reads an XGBoost model, or its first boosting `rounds`. Errors name the path in the file.
 pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError> {
@@ -39,7 +37,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
             return Err(booster.get("name")?.refuse(reason));
         }
     };
-    refuse_named_categories(&learner, &model)?;
+    let categories = categories(&learner, &model)?;
     let trees = model.get("trees")?.array()?;
     let tree_info: Vec<usize> = model.get("tree_info")?.numbers(trees.len(), index)?;
     let weights = match weights {
@@ -55,13 +53,18 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     }
     let objective = learner.get("objective")?.get("name")?;
     let (transform, link) = objective_of(objective.text()?).map_err(|reason| objective.refuse(reason))?;
+    // A booster that was never updated has its base score as it is.
+    let link = if trees.is_empty() { Link::Identity } else { link };
     let base_margins = base_margins(&parameters.get("base_score")?, outputs, link)?;
 
     let mut warnings = Vec::new();
     let kept = kept_trees(&model, trees.len(), outputs, rounds)?;
     let best = learner.optional("attributes").and_then(|attributes| attributes.optional("best_iteration"));
-    if let (Some(best), None) = (best, rounds) {
-        let best = best.index()? + 1;
+    let best = best.map(|best| best.index()).transpose()?.map(|best| best.saturating_add(1));
+    let leaves_some_out = |best: &usize| {
+        rounds.is_none() && kept_trees(&model, trees.len(), outputs, Some(*best)).is_ok_and(|kept| kept < trees.len())
+    };
+    if let Some(best) = best.filter(leaves_some_out) {
         warnings.push(format!(
             "training stopped early and best was round {best}: all rounds are used, as Booster.predict does; the \
              scikit-learn wrapper would use {best} (set rounds = {best} for that)"
@@ -70,10 +73,20 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let mut forests: Vec<Builder<f32>> = base_margins.iter().map(|base| Builder::new(*base, features)).collect();
     // One high category takes few bytes in a file and many in a set.
     let mut set_words = bytes.len().saturating_mul(64);
+    let mut splits_by_category = false;
     for (number, tree) in trees[..kept].iter().enumerate() {
         let forest = forests.get_mut(tree_info[number]);
         let forest = forest.ok_or_else(|| tree.refuse(format!("output {} is out of range", tree_info[number])))?;
-        Tree::read(tree, weights[number], &mut set_words)?.append(forest, tree)?;
+        let read = Tree::read(tree, weights[number], categories.as_ref(), &mut set_words)?;
+        splits_by_category |= read.by_category.contains(&true);
+        read.append(forest, tree)?;
+    }
+    if splits_by_category && categories.is_none() {
+        warnings.push(
+            "there are splits by category, and the file has no values of them: of a pandas column of categories callers \
+             have to send the codes (`frame[column].cat.codes`)"
+                .to_owned(),
+        );
     }
     let version = file.optional("version").and_then(|version| version.array().ok()).unwrap_or_default();
     let version: Vec<String> =
@@ -176,19 +189,23 @@ fn kept_trees(model: &JsonPath<'_>, trees: usize, outputs: usize, rounds: Option
     kept.ok_or_else(|| ImportError::new("rounds", format!("the file has {} rounds", starts.len().saturating_sub(1))))
 }
 
-/// Refuses categories that have names in the file: a caller sends numbers, which would be miscoded in silence.
-fn refuse_named_categories(learner: &JsonPath<'_>, model: &JsonPath<'_>) -> Result<(), ImportError> {
+/// Reads the values of categories, which files have since 3.1: for each feature that was a column of them in a frame.
+/// `None` if the file does not say whether there were any.
+fn categories(learner: &JsonPath<'_>, model: &JsonPath<'_>) -> Result<Option<Categories>, ImportError> {
+    let mut categories = None;
     for holder in [learner, model] {
-        let Some(categories) = holder.optional("cats") else { continue };
-        let Some(encoded) = categories.optional("enc") else { continue };
-        if encoded.value.as_array().is_some_and(|encoded| !encoded.is_empty()) {
-            return Err(encoded.refuse(
-                "the model was trained on a frame with named categories: train it on their codes \
-                 (`frame[column].cat.codes`), because callers send numbers",
-            ));
+        let Some(encoded) = holder.optional("cats").and_then(|categories| categories.optional("enc")) else { continue };
+        let own = categories.get_or_insert_with(Categories::default);
+        for (feature, column) in encoded.array()?.into_iter().enumerate() {
+            // Text has the offsets of its parts, and here only whether there is any is asked.
+            let is_text = column.optional("offsets").is_some();
+            let values = column.get("values")?;
+            let list = values.value.as_array().ok_or_else(|| values.refuse("is not an array"))?;
+            let as_text = [Value::String("...".to_owned())];
+            own.add(feature, if is_text && !list.is_empty() { &as_text } else { list }, values.path())?;
         }
     }
-    Ok(())
+    Ok(categories)
 }
 
 /// One tree's arrays. A left child of -1 marks a leaf, whose value stands in `conditions`.
@@ -203,10 +220,17 @@ struct Tree {
     sets: Vec<Vec<u32>>,
     covers: Option<Vec<f32>>,
     weight: f32,
+    /// The places of the nodes that are left, in the file's order; the others were pruned, and stay in the file.
+    left_over: Vec<usize>,
 }
 
 impl Tree {
-    fn read(place: &JsonPath<'_>, weight: f32, set_words: &mut usize) -> Result<Tree, ImportError> {
+    fn read(
+        place: &JsonPath<'_>,
+        weight: f32,
+        categories: Option<&Categories>,
+        set_words: &mut usize,
+    ) -> Result<Tree, ImportError> {
         let parameters = place.get("tree_param")?;
         let vector = parameters.optional("size_leaf_vector").map_or(Ok(0), |place| place.whole())?;
         let weights = place
@@ -232,13 +256,18 @@ impl Tree {
             }
             _ => vec![false; count],
         };
+        let left = place.get("left_children")?.numbers(count, Value::as_i64)?;
+        let right = place.get("right_children")?.numbers(count, Value::as_i64)?;
+        let deleted = parameters.optional("num_deleted").map_or(Ok(0), |place| place.index())?;
+        let features = place.get("split_indices")?.numbers(count, index)?;
         let tree = Tree {
-            left: place.get("left_children")?.numbers(count, Value::as_i64)?,
-            right: place.get("right_children")?.numbers(count, Value::as_i64)?,
-            features: place.get("split_indices")?.numbers(count, index)?,
+            left_over: left_over(&left, &right, deleted),
+            left,
+            right,
             conditions: place.get("split_conditions")?.numbers(count, float)?,
             default_left: place.get("default_left")?.numbers(count, answer)?,
-            sets: sets(place, count, set_words)?,
+            sets: sets(place, &features, categories, set_words)?,
+            features,
             covers: place.optional("sum_hessian").map(|covers| covers.numbers(count, float)).transpose()?,
             by_category,
             weight,
@@ -247,10 +276,11 @@ impl Tree {
     }
 
     fn append(&self, forest: &mut Builder<f32>, place: &JsonPath<'_>) -> Result<(), ImportError> {
-        let node_place = |node: usize| format!("{}, node {node}", place.path());
-        forest.append(self.left.len(), node_place, |node| {
-            let source = self.source(node).map_err(|reason| ImportError::new(node_place(node), reason))?;
-            Ok((source, self.covers.as_ref().map(|covers| covers[node])))
+        let in_file = |node: usize| self.left_over.get(node).copied().unwrap_or(node);
+        let node_place = |node: usize| format!("{}, node {}", place.path(), in_file(node));
+        forest.append(self.left_over.len(), node_place, |node| {
+            let source = self.source(in_file(node)).map_err(|reason| ImportError::new(node_place(node), reason))?;
+            Ok((source, self.covers.as_ref().map(|covers| covers[in_file(node)])))
         })
     }
 
@@ -258,7 +288,14 @@ impl Tree {
         if self.left[node] == -1 {
             return Ok(Source::Leaf(self.conditions[node] * self.weight));
         }
-        let child = |child: i64| usize::try_from(child).map_err(|_| format!("child {child} is out of range"));
+        let child = |child: i64| {
+            let child = usize::try_from(child).map_err(|_| format!("child {child} is out of range"))?;
+            // Where none was pruned a node's place is its number.
+            Ok::<usize, String>(match self.left_over.len() == self.left.len() {
+                true => child,
+                false => self.left_over.binary_search(&child).map_err(|_| format!("child {child} is not there"))?,
+            })
+        };
         let (left, right) = (child(self.left[node])?, child(self.right[node])?);
         let feature = self.features[node];
         if self.by_category[node] {
@@ -270,11 +307,37 @@ impl Tree {
     }
 }
 
+/// Finds the nodes that are left of a tree of which so many were deleted: those that the root leads to. All of them if
+/// the number is not that of the others, which is then refused where it is wrong.
+fn left_over(left: &[i64], right: &[i64], deleted: usize) -> Vec<usize> {
+    let all = || (0..left.len()).collect();
+    if deleted == 0 {
+        return all();
+    }
+    let mut is_reached = vec![false; left.len()];
+    let mut waiting = vec![0];
+    while let Some(node) = waiting.pop() {
+        match is_reached.get_mut(node) {
+            Some(reached) if !*reached => *reached = true,
+            _ => continue,
+        }
+        let children = [left.get(node), right.get(node)].into_iter().flatten();
+        waiting.extend(children.filter_map(|child| usize::try_from(*child).ok()));
+    }
+    let reached: Vec<usize> = (0..left.len()).filter(|node| is_reached[*node]).collect();
+    if reached.len() + deleted == left.len() { reached } else { all() }
+}
+
 /// Reads the sets of categories: `categories` holds all behind one another, and node `categories_nodes[i]` has
 /// `categories_sizes[i]` of them from `categories_segments[i]`.
-fn sets(place: &JsonPath<'_>, count: usize, words_left: &mut usize) -> Result<Vec<Vec<u32>>, ImportError> {
-    let mut sets = vec![Vec::new(); count];
-    let Some(nodes) = place.optional("categories_nodes") else { return Ok(sets) };
+fn sets(
+    place: &JsonPath<'_>,
+    features: &[usize],
+    values: Option<&Categories>,
+    words_left: &mut usize,
+) -> Result<Vec<Vec<u32>>, ImportError> {
+    let mut sets = vec![CategorySet::default(); features.len()];
+    let Some(nodes) = place.optional("categories_nodes") else { return Ok(vec![Vec::new(); features.len()]) };
     let nodes_count = nodes.array()?.len();
     let numbers = |key: &str, count: usize| place.get(key)?.numbers(count, index);
     let (segments, sizes) = (numbers("categories_segments", nodes_count)?, numbers("categories_sizes", nodes_count)?);
@@ -284,17 +347,10 @@ fn sets(place: &JsonPath<'_>, count: usize, words_left: &mut usize) -> Result<Ve
         let own = segment.checked_add(size).and_then(|end| categories.get(segment..end));
         let own = own.ok_or_else(|| all.refuse(format!("{size} categories from {segment} are out of range")))?;
         let set = sets.get_mut(node).ok_or_else(|| nodes.refuse(format!("node {node} is out of range")))?;
-        for &category in own {
-            if category >= MAX_CATEGORIES {
-                return Err(all.refuse(format!("category {category} is not below 2^24")));
-            }
-            let more = (category / 32 + 1).saturating_sub(set.len());
-            *words_left = words_left
-                .checked_sub(more)
-                .ok_or_else(|| all.refuse("the categories are so high that their sets would dwarf the file"))?;
-            set.resize(set.len() + more, 0);
-            set[category / 32] |= 1 << (category % 32);
+        for &code in own {
+            let category = values.map_or(Ok(code), |values| values.value(features[node], code));
+            category.and_then(|category| set.insert(category, words_left)).map_err(|reason| all.refuse(reason))?;
         }
     }
-    Ok(sets)
+    Ok(sets.into_iter().map(|set| set.0).collect())
 }
