@@ -2,7 +2,7 @@
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, token};
-use harness::{DEPRESSED, Host, MANIC, Response, demo_rows, runs_the_fast_module, state, wait_for, wait_until};
+use harness::{DEPRESSED, Host, MANIC, Response, demo_rows, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -179,32 +179,6 @@ fn stale_time_of_zero_serves_no_stale_entries() {
     assert_eq!(ask(&host, &supabase.url, "").header("x-cache"), "MISS");
     supabase.set_reply(Reply::Disconnect);
     wait_until(|| ask(&host, &supabase.url, "").status == 503);
-}
-
-/// Where an instance answers many requests at a time; where each has its own, only Redis can bring them together.
-#[test]
-fn concurrent_requests_of_one_instance_for_the_same_person_are_coalesced() {
-    if !runs_the_fast_module() {
-        return;
-    }
-    let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
-    let state = state();
-    let many_at_a_time = ["--max-instance-concurrent-reuse-count", "64"];
-    let host = Host::fast_with_supabase(&state, &supabase.url, &many_at_a_time);
-    let bodies: Vec<Value> = std::thread::scope(|scope| {
-        let ask = || scope.spawn(|| ask(&host, &supabase.url, ""));
-        let asked: Vec<_> = (0..12).map(|_| ask()).collect();
-        let answers = asked.into_iter().map(|asked| asked.join().expect("an answer"));
-        answers
-            .map(|answer| {
-                assert_eq!(answer.status, 200, "{}", answer.body);
-                answer.json()["predictions"].clone()
-            })
-            .collect()
-    });
-    assert!(bodies.iter().all(|body| *body == bodies[0]));
-    // How many instances there are is the host's affair; that one asks once is what the component's own tests say.
-    assert!(supabase.requests().len() < 12, "{}", supabase.requests().len());
 }
 
 #[test]

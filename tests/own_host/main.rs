@@ -8,6 +8,7 @@
 mod calls;
 mod faults;
 mod guest;
+mod instances;
 mod manifest;
 mod otel;
 mod platforms;

@@ -1,0 +1,28 @@
+//! An instance that answers many requests at a time. Which request an instance takes is the host's affair: Spin makes
+//! one for each that arrives while all are busy, and only Redis can bring those together.
+
+use harness::supabase::{FakeSupabase, Reply};
+use harness::tokens::token;
+use harness::{DEPRESSED, Host, Response, state};
+use std::time::Duration;
+
+#[test]
+fn concurrent_requests_of_one_instance_for_the_same_person_are_coalesced() {
+    let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
+    let state = state();
+    let many_at_a_time = ["--max-instance-concurrent-reuse-count", "64"];
+    let host = Host::fast_with_supabase(&state, &supabase.url, &many_at_a_time);
+    let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
+    let path = format!("/data/predictions/{DEPRESSED}");
+    let answers: Vec<Response> = std::thread::scope(|scope| {
+        let ask = || scope.spawn(|| host.request("GET", &path, &[("authorization", &authorization)]));
+        let asked: Vec<_> = (0..12).map(|_| ask()).collect();
+        asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+    });
+    for answer in &answers {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.json()["predictions"], answers[0].json()["predictions"]);
+    }
+    // How many instances there are is the host's affair; that one asks once is what the component's own tests say.
+    assert!(supabase.requests().len() < 12, "{}", supabase.requests().len());
+}
