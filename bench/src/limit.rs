@@ -14,7 +14,8 @@ const CALLERS: [(usize, &str); 2] = [(1, "one"), (1000, "1,000, each new to an i
 
 pub(crate) fn run(options: Options) -> Result<()> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
+    // Together, as the tests build them: one alone has libraries with other features, and is built again.
+    build::all(&Toolchain::set_up()?, &[])?;
     let host = Host::set_up(options.on)?;
     println!("==> measuring: leave the machine alone for a minute");
     println!("{}; {}\n", machine(), host.name());
