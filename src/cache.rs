@@ -205,33 +205,25 @@ impl<P: Platform> PredictionCache<P> {
         request: &PredictionRequest,
         read_along: Option<ReadAlong>,
     ) -> Lookup {
-        if let Some(ReadAlong { keys, values }) = read_along {
-            return self.judge_and_remember(settings, request, keys, values.into());
-        }
-        let Some(keys) = self.keys(settings, request) else { return Lookup::Bypass };
-        if let Some(values) = self.memory.get(&keys[0], settings.cache_memory) {
-            return self.judge(settings, request, keys, values);
-        }
-        match self.store.get_all(&keys.each_ref().map(String::as_str)).await {
-            Ok(values) => self.judge_and_remember(settings, request, keys, values),
-            Err(failure) => {
-                failure.warn("cache_not_read", "the prediction cache could not be read");
-                Lookup::Bypass
+        let (keys, values) = match read_along {
+            Some(ReadAlong { keys, values }) => (keys, values.into()),
+            None => {
+                let Some(keys) = self.keys(settings, request) else { return Lookup::Bypass };
+                if let Some(values) = self.memory.get(&keys[0], settings.cache_memory) {
+                    return self.judge(settings, request, keys, values);
+                }
+                match self.store.get_all(&keys.each_ref().map(String::as_str)).await {
+                    Ok(values) => (keys, values),
+                    Err(failure) => {
+                        failure.warn("cache_not_read", "the prediction cache could not be read");
+                        return Lookup::Bypass;
+                    }
+                }
             }
-        }
-    }
-
-    /// Decides as [`PredictionCache::judge`] does, and remembers values that answer, if that is wanted.
-    fn judge_and_remember(
-        &self,
-        settings: &Settings,
-        request: &PredictionRequest,
-        keys: [String; 2],
-        values: Vec<Option<Vec<u8>>>,
-    ) -> Lookup {
-        let remembered = (!settings.cache_memory.is_zero()).then(|| (keys[0].clone(), values.clone()));
+        };
+        let read = (!settings.cache_memory.is_zero()).then(|| (keys[0].clone(), values.clone()));
         let lookup = self.judge(settings, request, keys, values);
-        if let (Lookup::Hit(_), Some((key, values))) = (&lookup, remembered) {
+        if let (Lookup::Hit(_), Some((key, values))) = (&lookup, read) {
             self.memory.remember(key, values);
         }
         lookup

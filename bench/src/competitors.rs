@@ -80,7 +80,7 @@ impl World {
 }
 
 /// The old stack's programs and the folder of the models that it serves.
-struct OldStackPrograms {
+pub(crate) struct OldStackPrograms {
     python: PathBuf,
     models: PathBuf,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Programs {
     pub(crate) host: Host,
     native: PathBuf,
     /// `None` in the short form: LightGBM has models to train first.
-    old_stack: Option<OldStackPrograms>,
+    pub(crate) old_stack: Option<OldStackPrograms>,
     /// The worlds that the host serves, first the one that everything is measured in.
     pub(crate) worlds: Vec<World>,
 }
@@ -146,20 +146,21 @@ impl Programs {
         command.arg(if cached { "cache" } else { "no-cache" });
         Server::launch(Launch::program(command))
     }
+}
 
-    /// Starts the old stack and waits until it answers; `None` if it is left out.
-    pub(crate) fn start_old_stack(&self, cached: bool) -> Result<Option<OldStack>> {
-        let Some(OldStackPrograms { python, models }) = &self.old_stack else { return Ok(None) };
+impl OldStackPrograms {
+    /// Starts the old stack and waits until it answers.
+    pub(crate) fn start(&self, cached: bool) -> Result<OldStack> {
         let (redis_port, http) = (free_port()?.to_string(), free_port()?.to_string());
         let mut redis = Command::new("redis-server");
         redis.args(["--port", &redis_port, "--save", "", "--appendonly", "no"]);
         let redis = Launch::listening_on(redis, format!("127.0.0.1:{redis_port}")).start()?;
-        let mut uvicorn = Command::new(python.with_file_name("uvicorn"));
+        let mut uvicorn = Command::new(self.python.with_file_name("uvicorn"));
         uvicorn
             .args(["app:app", "--workers", "2", "--loop", "uvloop", "--http", "httptools", "--no-access-log"])
             .args(["--port", &http])
             .current_dir("tests/beside/old_stack")
-            .env("FOLDER", models)
+            .env("FOLDER", &self.models)
             .env("REDIS_PORT", &redis_port)
             .env("CACHE", if cached { "1" } else { "0" })
             // One thread each, so that two workers do not fight for two cores.
@@ -170,7 +171,7 @@ impl Programs {
         let server = Server::launch(launch)?;
         let request = get(PREDICTIONS);
         poll("the old stack answers", OLD_STACK_TIMEOUT, || Ok(client::once(server.address(), &request).ok()))?;
-        Ok(Some(OldStack { server, _redis: redis }))
+        Ok(OldStack { server, _redis: redis })
     }
 }
 

@@ -187,13 +187,9 @@ fn best(server: &Server, request: &[u8], connections: usize) -> Result<Figures> 
 /// Measures rows through a model, sent as the binary tensors that clients of the Open Inference Protocol send.
 fn infer(server: &Server, model: &str, rows: usize) -> Result<Figures> {
     let columns = columns(server, model)?;
-    // Noise of a linear congruential generator: each row takes a path of its own.
-    let mut state = 1_u32;
-    let numbers = (0..rows * columns).flat_map(|_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (f64::from(state) / f64::from(u32::MAX) * 10.0).to_le_bytes()
-    });
-    let numbers: Vec<u8> = numbers.collect();
+    // Each row takes a path of its own.
+    let mut noise = fastrand::Rng::with_seed(1);
+    let numbers: Vec<u8> = (0..rows * columns).flat_map(|_| (noise.f64() * 10.0).to_le_bytes()).collect();
     let head = format!(
         r#"{{"inputs":[{{"name":"input","shape":[{rows},{columns}],"datatype":"FP64","parameters":{{"binary_data_size":{}}}}}],"outputs":[{{"name":"margin","parameters":{{"binary_data":true}}}}]}}"#,
         numbers.len()

@@ -84,8 +84,8 @@ impl Rows {
                 }
             }
             all.native.keep_better(options, &programs.start_native(case.cached)?, case, connections)?;
-            if let Some(old_stack) = programs.start_old_stack(case.cached)? {
-                all.old_stack.keep_better(options, &old_stack.server, case, connections)?;
+            if let Some(old_stack) = &programs.old_stack {
+                all.old_stack.keep_better(options, &old_stack.start(case.cached)?.server, case, connections)?;
             }
         }
         Ok(all)

@@ -56,8 +56,8 @@ enum Started {
     WithRedis(OldStack),
 }
 
-/// Starts a server for its first answer; `None` if it is left out.
-type Start<'a> = Box<dyn Fn() -> Result<Option<Started>> + 'a>;
+/// Starts a server for its first answer.
+type Start<'a> = Box<dyn Fn() -> Result<Started> + 'a>;
 
 /// Measures the time from starting each server to its first answer.
 fn first_answers(options: Options, programs: &Programs) -> Result<()> {
@@ -65,19 +65,20 @@ fn first_answers(options: Options, programs: &Programs) -> Result<()> {
     let mut starts: Vec<(&str, &str, Start<'_>)> = Vec::new();
     for world in programs.worlds.iter().copied() {
         for component in Component::ALL {
-            let start = move || programs.start(component, world, &[], &[]).map(|server| Some(Started::Alone(server)));
+            let start = move || programs.start(component, world, &[], &[]).map(Started::Alone);
             starts.push((component.name(), world.name(), Box::new(start)));
         }
     }
-    let native = || programs.start_native(true).map(|server| Some(Started::Alone(server)));
+    let native = || programs.start_native(true).map(Started::Alone);
     starts.push((NATIVE_NAME, World::NONE, Box::new(native)));
-    let old_stack = || programs.start_old_stack(true).map(|stack| stack.map(Started::WithRedis));
-    starts.push((OLD_STACK_NAME, World::NONE, Box::new(old_stack)));
-    'servers: for (name, world, start) in starts {
+    if let Some(old_stack) = &programs.old_stack {
+        starts.push((OLD_STACK_NAME, World::NONE, Box::new(|| old_stack.start(true).map(Started::WithRedis))));
+    }
+    for (name, world, start) in starts {
         let mut best = Duration::MAX;
         for _ in 0..options.rounds(FIRST_ANSWERS) {
             let begin = Instant::now();
-            let Some(started) = start()? else { continue 'servers };
+            let started = start()?;
             let (Started::Alone(server) | Started::WithRedis(OldStack { server, .. })) = &started;
             client::once(server.address(), &get(PREDICTIONS))?;
             best = best.min(begin.elapsed());

@@ -1,16 +1,30 @@
 //! Two servers measured by turns.
 
 use crate::client::Figures;
-use crate::server::Server;
+use crate::machine;
+use crate::server::{Host, Server};
 use anyhow::Result;
 use std::time::Duration;
 use xtask::benchmark::Options;
+use xtask::build;
+use xtask::toolchain::{Toolchain, check_rust};
 
 /// How often each server is measured, and for how long.
 const ROUNDS: usize = 4;
 const TIME: Duration = Duration::from_secs(2);
 /// How long a server is loaded before it is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
+
+/// Builds what is measured, and says on which machine and host that is.
+pub(crate) fn set_up(options: Options) -> Result<Host> {
+    check_rust()?;
+    // Together, as the tests build them: one alone has libraries with other features, and is built again.
+    build::all(&Toolchain::set_up()?, &[])?;
+    let host = Host::set_up(options.on)?;
+    println!("==> measuring: leave the machine alone for a minute");
+    println!("{}; {}\n", machine(), host.name());
+    Ok(host)
+}
 
 /// Loads two servers by turns, and returns the cells of a table: p50 in microseconds and requests a second of one, of
 /// the other in brackets, and the ratio. The better of several rounds counts: the other work of the machine slows down

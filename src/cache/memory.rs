@@ -28,15 +28,13 @@ struct Read {
 impl Memory {
     /// Returns true if the values of a key were read less than so long ago.
     pub(super) fn has(&self, key: &str, keep: Duration) -> bool {
-        !keep.is_zero() && self.read.borrow().values.get(key).is_some_and(|(at, _)| at.elapsed() < keep)
+        self.read.borrow().values.get(key).is_some_and(|(at, _)| at.elapsed() < keep)
     }
 
     /// The values of a key, if they were read less than so long ago.
     pub(super) fn get(&self, key: &str, keep: Duration) -> Option<Values> {
-        if !self.has(key, keep) {
-            return None;
-        }
-        self.read.borrow().values.get(key).map(|(_, values)| values.clone())
+        let read = self.read.borrow();
+        read.values.get(key).filter(|(at, _)| at.elapsed() < keep).map(|(_, values)| values.clone())
     }
 
     /// Remembers the values that were read of a key just now.

@@ -5,7 +5,7 @@ use harness::tokens::{
     ANON_KEY, API_KEY, SECRET, SERVICE_KEY, claims, elliptic_point, encode_part, es256, hmac_sha256, hs256, key_set,
     rs256, seconds_from_now, sign_elliptic, sign_token, token,
 };
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, Response, WITHOUT_CHECK_INS, state, store_file, wait_until};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, Response, WITHOUT_CHECK_INS, at_once, state, store_file, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -307,11 +307,9 @@ fn instances_find_the_key_set_that_another_fetched() {
     let host = Host::with_flags(&flags);
     let token = es256("elliptic", &claims(&supabase.url, DEPRESSED));
     let ask_at_once = || {
-        std::thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| assert_eq!(ask(&host, &token, DEPRESSED).status, 200));
-            }
-        });
+        for answer in at_once(16, |_| ask(&host, &token, DEPRESSED)) {
+            assert_eq!(answer.status, 200);
+        }
         supabase.key_requests().len()
     };
     let fetched = ask_at_once();

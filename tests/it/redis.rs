@@ -5,7 +5,7 @@ mod needs_redis {
     use harness::supabase::{self, FakeSupabase, Reply};
     use harness::tokens::{SECRET, claims, hs256, token};
     use harness::{
-        DEPRESSED, EUTHYMIC, FAST, Host, MANIC, MIXED, PORTABLE, Response, TYPES, runs_the_fast_module, state,
+        DEPRESSED, EUTHYMIC, FAST, Host, MANIC, MIXED, PORTABLE, Response, TYPES, at_once, runs_the_fast_module, state,
         wait_until,
     };
     use serde_json::json;
@@ -36,11 +36,7 @@ mod needs_redis {
             let (redis, states) = (Redis::start(), [state(), state()]);
             let hosts = states.each_ref().map(|state| host(start, state, &redis, &["rate_limit_predictions=20/day"]));
             assert_eq!(hosts[0].get("/health/ready").json()["counting"], "exact");
-            let answers: Vec<Response> = std::thread::scope(|scope| {
-                let ask = |turn: usize| predictions(&hosts[turn % 2]);
-                let asked: Vec<_> = (0..60).map(|turn| scope.spawn(move || ask(turn))).collect();
-                asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
-            });
+            let answers = at_once(60, |turn| predictions(&hosts[turn % 2]));
             // A machine that is out of breath may have a store that is too slow to count: such an answer says no limit.
             let counted = answers.iter().filter(|answer| !answer.header("ratelimit-limit").is_empty());
             let statuses: Vec<u16> = counted.map(|answer| answer.status).collect();
@@ -125,11 +121,7 @@ mod needs_redis {
             let requests_about = |person: &str| {
                 let bearer = format!("Bearer {}", token(&supabase.url, person));
                 let path = format!("/data/predictions/{person}");
-                let ask = || host.request("GET", &path, &[("authorization", &bearer)]);
-                let answers: Vec<Response> = std::thread::scope(|scope| {
-                    let asked: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
-                    asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
-                });
+                let answers = at_once(12, |_| host.request("GET", &path, &[("authorization", &bearer)]));
                 assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
                 supabase.requests().iter().filter(|request| request.contains(person)).count()
             };

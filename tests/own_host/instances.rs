@@ -3,7 +3,7 @@
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::token;
-use harness::{DEPRESSED, Host, Response, state};
+use harness::{DEPRESSED, Host, at_once, state};
 use std::time::Duration;
 
 #[test]
@@ -14,11 +14,7 @@ fn concurrent_requests_of_one_instance_for_the_same_person_are_coalesced() {
     let host = Host::fast_with_supabase(&state, &supabase.url, &many_at_a_time);
     let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
     let path = format!("/data/predictions/{DEPRESSED}");
-    let answers: Vec<Response> = std::thread::scope(|scope| {
-        let ask = || scope.spawn(|| host.request("GET", &path, &[("authorization", &authorization)]));
-        let asked: Vec<_> = (0..12).map(|_| ask()).collect();
-        asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
-    });
+    let answers = at_once(12, |_| host.request("GET", &path, &[("authorization", &authorization)]));
     for answer in &answers {
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!(answer.json()["predictions"], answers[0].json()["predictions"]);

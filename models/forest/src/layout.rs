@@ -357,13 +357,12 @@ impl<T: Number> Forest<'_, T> {
     /// Reads node `at` of `nodes`. `None` beyond the last.
     pub fn link(&self, at: usize) -> Option<Link<T>> {
         let node = *self.parts.nodes.get(at)?;
-        let number = self.parts.numbers.get(at).copied();
         if node.way() == 0 {
-            return Some(Link::Leaf(number.unwrap_or(T::from_leaf_bits(node.threshold()))));
+            return self.leaf_value(at).map(Link::Leaf);
         }
         let slot = node.slot() - 1;
         let reading = *Reading::ALL.get(slot / self.parts.features)?;
-        let threshold = match number {
+        let threshold = match self.parts.numbers.get(at).copied() {
             Some(number) => number,
             None if reading.is_set() => T::from_f64(node.threshold().into()),
             None => T::from_key(node.threshold()),

@@ -119,13 +119,9 @@ impl Line {
 
 /// Returns the time that a row takes on this machine, natively: the fastest of some passes over rows of noise.
 fn microseconds_a_row(model: &Imported) -> f64 {
-    // A linear congruential generator: each row takes a path of its own.
-    let mut state = 1_u32;
-    let mut number = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        // An f32, as the service's features are.
-        f64::from((f64::from(state) / f64::from(u32::MAX) * 10.0) as f32)
-    };
+    // Each row takes a path of its own. An f32, as the service's features are.
+    let mut noise = fastrand::Rng::with_seed(1);
+    let mut number = || f64::from(noise.f32() * 10.0);
     let rows: Vec<Vec<f64>> = (0..ROWS).map(|_| (0..model.forests.features()).map(|_| number()).collect()).collect();
     let (start, mut best) = (Instant::now(), f64::INFINITY);
     while start.elapsed() < TIME {

@@ -97,8 +97,8 @@ impl Verify {
                 json!({ "row": row + 1, "column": column + 1, "ours": ours, "expected": theirs })
             });
             let report = json!({
-                "warnings": model.warnings, "rounds_that_agree": rounds_that_agree, "rows": rows, "mismatches": mismatches, "worst_difference": worst, "tolerance": self.tolerance,
-                "first_mismatch": first,
+                "rows": rows, "mismatches": mismatches, "worst_difference": worst, "tolerance": self.tolerance,
+                "first_mismatch": first, "rounds_that_agree": rounds_that_agree, "warnings": model.warnings,
             });
             println!("{report:#}");
         } else {
@@ -146,12 +146,17 @@ impl Verify {
         Ok(())
     }
 
+    /// Returns the margins themselves if those are expected, else the prediction that they make.
+    fn of_margins(&self, model: &Imported, margins: Vec<f64>, columns: usize) -> Vec<f64> {
+        if self.raw { margins } else { in_columns(model, margins, columns) }
+    }
+
     /// Returns this project's answer for a row, with as many columns as are expected where there are several ways to
     /// give it: probabilities in place of the number of the greatest, and a risk with its complement.
     fn ours(&self, model: &Imported, row: &[f64], columns: usize) -> Result<Vec<f64>> {
         if !self.contrib {
             let margins = model.forests.margins(row).context("the row fits, its width was checked")?;
-            return Ok(if self.raw { margins } else { in_columns(model, margins, columns) });
+            return Ok(self.of_margins(model, margins, columns));
         }
         let mut all = Vec::new();
         for output in 0..model.forests.len() {
@@ -180,10 +185,7 @@ impl Verify {
         };
         let is_candidate = |rounds: &usize| {
             let margins: Option<Vec<f64>> = stages.iter().map(|stages| stages.get(*rounds - 1).copied()).collect();
-            margins.is_some_and(|margins| {
-                let ours = if self.raw { margins } else { in_columns(model, margins, theirs.len()) };
-                agree(&ours, theirs)
-            })
+            margins.is_some_and(|margins| agree(&self.of_margins(model, margins, theirs.len()), theirs))
         };
         let candidates = (1..stages.first()?.len()).filter(is_candidate);
         candidates.take(MAX_CANDIDATES).find(|rounds| {

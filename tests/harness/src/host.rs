@@ -370,6 +370,15 @@ pub fn wait_until(mut is_so: impl FnMut() -> bool) {
     wait_for(|| is_so().then_some(()));
 }
 
+/// Asks so many times at once, each with its number; returns the answers in that order.
+pub fn at_once(count: usize, ask: impl Fn(usize) -> Response + Sync) -> Vec<Response> {
+    std::thread::scope(|scope| {
+        let ask = &ask;
+        let asked: Vec<_> = (0..count).map(|turn| scope.spawn(move || ask(turn))).collect();
+        asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+    })
+}
+
 /// Returns the repository's folder.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))

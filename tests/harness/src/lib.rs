@@ -20,7 +20,7 @@ pub mod tokens;
 
 #[cfg(feature = "tests")]
 pub use host::{
-    FAST, Host, PORTABLE, Response, built, free_port, root, runs_the_fast_module, state, store_file, wait_for,
+    FAST, Host, PORTABLE, Response, at_once, built, free_port, root, runs_the_fast_module, state, store_file, wait_for,
     wait_until,
 };
 #[cfg(feature = "tests")]

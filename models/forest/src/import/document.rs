@@ -6,17 +6,22 @@ use serde_json::Value;
 
 /// Reads either encoding. A number that is not finite is `null`.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, ImportError> {
-    // In JSON a key or the end follows the brace; in UBJSON its length does, whose type is a letter.
-    let second = bytes.iter().copied().skip(1).find(|byte| !byte.is_ascii_whitespace());
     if bytes.first() != Some(&b'{') {
         return Err(ImportError::new("byte 0", "an object begins with `{`"));
     }
-    if matches!(second, Some(b'"' | b'}')) {
+    if is_json(bytes) == Some(true) {
         std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
         let finite = nullify_bare_numbers(bytes);
         return serde_json::from_slice(&finite).map_err(|error| ImportError::new("JSON", error.to_string()));
     }
     ubjson::read(bytes)
+}
+
+/// Tells if an object is JSON or UBJSON; `None` if nothing follows its brace.
+pub(super) fn is_json(object: &[u8]) -> Option<bool> {
+    // In JSON a key or the end follows the brace; in UBJSON its length does, whose type is a letter.
+    let second = object.iter().copied().skip(1).find(|byte| !byte.is_ascii_whitespace())?;
+    Some(matches!(second, b'"' | b'}'))
 }
 
 /// A value and its path, so that an error can say where it is.

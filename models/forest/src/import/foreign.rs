@@ -1,5 +1,6 @@
 //! Files that people mistake for a model file, each with the sentence that helps.
 
+use super::document::is_json;
 use crate::json::nullify_bare_numbers;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -23,8 +24,7 @@ fn members(json: &str) -> Option<Members<'_>> {
 
 /// Recognizes a JSON object, whatever its first key. `None` if nothing is known of it.
 pub(super) fn recognize_object(bytes: &[u8]) -> Option<Object> {
-    let second = bytes.iter().copied().skip(1).find(|byte| !byte.is_ascii_whitespace())?;
-    if !matches!(second, b'"' | b'}') {
+    if !is_json(bytes)? {
         // UBJSON, which XGBoost alone writes.
         return Some(Object::Learner);
     }

@@ -269,10 +269,8 @@ impl Tree {
         // LightGBM up to 4.5 leaves out the count of a tree that is a single leaf. Nobody asks for it.
         let counts_nothing =
             splits == 0 && section.values.get("leaf_count").is_none_or(|counts| counts.trim().is_empty());
-        let (internal_counts, leaf_counts) = match counts_nothing {
-            true => (Some(Vec::new()), Some(vec![0.0])),
-            false => (internal_counts, section.optional_list("leaf_count", leaf_count)?),
-        };
+        let leaf_counts =
+            if counts_nothing { Some(vec![0.0]) } else { section.optional_list("leaf_count", leaf_count)? };
         let internal_counts = if splits == 0 { internal_counts.or(Some(Vec::new())) } else { internal_counts };
         Ok(Tree {
             number,

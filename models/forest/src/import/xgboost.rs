@@ -336,8 +336,8 @@ fn sets(
     values: Option<&Categories>,
     words_left: &mut usize,
 ) -> Result<Vec<Vec<u32>>, ImportError> {
-    let mut sets = vec![CategorySet::default(); features.len()];
     let Some(nodes) = place.optional("categories_nodes") else { return Ok(vec![Vec::new(); features.len()]) };
+    let mut sets = vec![CategorySet::default(); features.len()];
     let nodes_count = nodes.array()?.len();
     let numbers = |key: &str, count: usize| place.get(key)?.numbers(count, index);
     let (segments, sizes) = (numbers("categories_segments", nodes_count)?, numbers("categories_sizes", nodes_count)?);
