@@ -70,7 +70,7 @@ fn fingerprint(root: &Path, models: &[Model]) -> Result<String> {
         }
     }
     let mut sources: Vec<PathBuf> = Vec::new();
-    for folder in ["features/src", "forest/src", "forest/src/import", "src"] {
+    for folder in ["features/src", "forest/src", "forest/src/import", "forest/src/import/onnx", "src"] {
         for entry in std::fs::read_dir(root.join(folder))? {
             sources.push(entry?.path());
         }
@@ -263,7 +263,7 @@ fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Impo
     for (index, (own, named)) in model.feature_names.iter().zip(&card.features).enumerate() {
         ensure!(own == named, "card.toml: features[{index}] is {named:?}, and the model calls it {own:?}");
     }
-    model.transform = model.probabilities().map_err(anyhow::Error::msg)?;
+    model.transform = model.probabilities(card.transform).map_err(anyhow::Error::msg)?;
     for warning in &model.warnings {
         println!("cargo::warning={}: {warning}", file.display());
     }

@@ -1,7 +1,7 @@
 //! A model card, `models/<name>/card.toml`: what a model is, how its numbers are to be read, and how good it is.
 
 use crate::label::RESERVED_LABELS;
-use forest::import::Library;
+use forest::import::{Library, NamedTransform};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -15,11 +15,16 @@ pub struct Card {
     pub title: String,
     /// Position of the type in answers, smallest first.
     pub position: u32,
-    /// The library whose file stands beside the card: `gbdt`, `lightgbm` or `xgboost`.
+    /// The library whose file stands beside the card: `catboost`, `gbdt`, `lightgbm`, `onnx` or
+    /// `xgboost`.
     pub format: Library,
     /// Number of boosting rounds to use, the first ones of the file; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
+    /// The function that makes margins probabilities, for a model of an objective of its own: `sigmoid`, `softmax`, or
+    /// `identity` where they are probabilities. Refused where the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<NamedTransform>,
     /// Licence of the model and of the data it was trained on.
     pub licence: String,
     /// Warnings that everyone who uses the model must know.

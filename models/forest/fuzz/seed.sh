@@ -2,7 +2,7 @@
 # Seeds the corpora: the fixtures, and of each the first kilobytes, which mutate faster.
 set -euo pipefail
 cd "$(dirname "$0")"
-mkdir -p corpus/gbdt corpus/lightgbm corpus/xgboost
+mkdir -p corpus/catboost corpus/gbdt corpus/lightgbm corpus/onnx corpus/xgboost
 for file in ../tests/fixtures/*/model.*; do
     name=$(basename "$(dirname "$file")").${file##*.}
     target=${name%%_*}

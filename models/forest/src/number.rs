@@ -9,12 +9,14 @@ pub trait Number: Copy + PartialOrd + AddAssign + Debug + Display + Into<f64> + 
     const ZERO: Self;
     /// A missing value.
     const NAN: Self;
+    /// The threshold that every number goes left of, and only what is missing may not.
+    const ABOVE_ALL: Self;
 
     /// Converts a wider number, rounded to the nearest.
     fn from_f64(number: f64) -> Self;
 
-    /// Tells if a value goes left at a split: at most the threshold in LightGBM (`f64`), below it in the others
-    /// (`f32`). NaN never does.
+    /// Tells if a value, which is not missing, goes left at a split: at most the threshold in LightGBM (`f64`), below
+    /// it in the others (`f32`).
     fn goes_left(self, threshold: Self) -> bool;
 
     /// Returns the category that a value names, if it can name one.
@@ -24,6 +26,9 @@ pub trait Number: Copy + PartialOrd + AddAssign + Debug + Display + Into<f64> + 
 
     /// Returns the least key that does not go left of this threshold, for values that an f32 is.
     fn threshold_key(self) -> i32;
+
+    /// Tells if it can be a threshold: a number, or [`Number::ABOVE_ALL`].
+    fn is_threshold(self) -> bool;
 
     /// Returns the threshold of a key. In `f64`, of which the key is a rounding, not to be asked for.
     fn from_key(key: i32) -> Self;
@@ -58,6 +63,8 @@ pub(crate) const fn key(number: f32) -> i32 {
 impl Number for f32 {
     const ZERO: f32 = 0.0;
     const NAN: f32 = f32::NAN;
+    // No number: its key is above that of infinity. One bit tells it from what a file may have in place of a number.
+    const ABOVE_ALL: f32 = f32::from_bits(0x7fc0_0001);
 
     fn from_f64(number: f64) -> f32 {
         number as f32
@@ -65,7 +72,7 @@ impl Number for f32 {
 
     #[inline]
     fn goes_left(self, threshold: f32) -> bool {
-        self < threshold
+        self < threshold || threshold.is_missing()
     }
 
     fn category(self) -> Option<u32> {
@@ -74,7 +81,11 @@ impl Number for f32 {
     }
 
     fn threshold_key(self) -> i32 {
-        key(self)
+        if self.is_missing() { key(f32::INFINITY) + 1 } else { key(self) }
+    }
+
+    fn is_threshold(self) -> bool {
+        !self.is_missing() || self.to_bits() == f32::ABOVE_ALL.to_bits()
     }
 
     #[inline]
@@ -96,6 +107,7 @@ impl Number for f32 {
 impl Number for f64 {
     const ZERO: f64 = 0.0;
     const NAN: f64 = f64::NAN;
+    const ABOVE_ALL: f64 = f64::INFINITY;
 
     fn from_f64(number: f64) -> f64 {
         number
@@ -114,6 +126,10 @@ impl Number for f64 {
         let nearest = self as f32;
         let below = if f64::from(nearest) > self { nearest.next_down() } else { nearest };
         key(below) + 1
+    }
+
+    fn is_threshold(self) -> bool {
+        !self.is_missing()
     }
 
     fn from_key(_: i32) -> f64 {

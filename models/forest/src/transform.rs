@@ -8,10 +8,10 @@ pub enum Transform {
     Identity,
     /// `gbdt`, LogLikelyhood: `1 / (1 + exp(-2 x))` in f32. Its labels are -1 and +1.
     GbdtSigmoid,
-    /// XGBoost: `1 / (exp(min(-x, 88.7)) + 1 + 1e-16)` in f32.
-    XgboostSigmoid,
-    /// XGBoost: softmax with f32 exponentials, summed in f64.
-    XgboostSoftmax,
+    /// XGBoost: `1 / (exp(min(-x, 88.7)) + 1 + 1e-16)` in f32; ONNX Runtime's is within a last bit of it.
+    SigmoidF32,
+    /// XGBoost: softmax with f32 exponentials, summed in f64; ONNX Runtime's is within a last bit of it.
+    SoftmaxF32,
     /// XGBoost, multi:softmax: the number of the greatest margin.
     XgboostGreatest,
     /// XGBoost, binary:hinge: 1 above 0, else 0.
@@ -31,6 +31,8 @@ pub enum Transform {
     Log1pExp,
     /// LightGBM, regression with `sqrt`: `sign(x) x^2`.
     SignedSquare,
+    /// ONNX: margins that are probabilities, but for rounding.
+    Clamp,
 }
 
 impl Transform {
@@ -40,12 +42,12 @@ impl Transform {
         match self {
             Transform::Identity => {}
             Transform::GbdtSigmoid => each(margins, |x| (1.0 / (1.0 + (-2.0 * x as f32).exp())).into()),
-            Transform::XgboostSigmoid => each(margins, |x| {
+            Transform::SigmoidF32 => each(margins, |x| {
                 // 1e-16 is in the formula and vanishes in f32.
                 let exponential = (-(x as f32)).min(88.7).exp();
                 (1.0 / (exponential + 1.0 + 1e-16)).into()
             }),
-            Transform::XgboostSoftmax => {
+            Transform::SoftmaxF32 => {
                 let greatest = margins.iter().fold(f64::NEG_INFINITY, |a, b| a.max(*b)) as f32;
                 let exponentials: Vec<f32> = margins.iter().map(|x| (*x as f32 - greatest).exp()).collect();
                 let sum = exponentials.iter().map(|x| f64::from(*x)).sum::<f64>() as f32;
@@ -72,6 +74,7 @@ impl Transform {
             Transform::Exp => each(margins, f64::exp),
             Transform::Log1pExp => each(margins, |x| x.exp().ln_1p()),
             Transform::SignedSquare => each(margins, |x| x.signum() * x * x),
+            Transform::Clamp => each(margins, |x| x.clamp(0.0, 1.0)),
         }
     }
 
@@ -79,7 +82,7 @@ impl Transform {
     /// the number of a class. `None` if there are none.
     pub fn to_probabilities(self) -> Option<Transform> {
         match self {
-            Transform::XgboostGreatest => Some(Transform::XgboostSoftmax),
+            Transform::XgboostGreatest => Some(Transform::SoftmaxF32),
             transform => transform.is_probability().then_some(transform),
         }
     }
@@ -89,10 +92,11 @@ impl Transform {
         matches!(
             self,
             Transform::GbdtSigmoid
-                | Transform::XgboostSigmoid
-                | Transform::XgboostSoftmax
+                | Transform::SigmoidF32
+                | Transform::SoftmaxF32
                 | Transform::Sigmoid { .. }
                 | Transform::Softmax
+                | Transform::Clamp
         )
     }
 }
@@ -116,10 +120,11 @@ mod tests {
         for margin in [-1e30, -750.0, -89.0, 0.0, 89.0, 750.0, 1e30] {
             for transform in [
                 Transform::GbdtSigmoid,
-                Transform::XgboostSigmoid,
-                Transform::XgboostSoftmax,
+                Transform::SigmoidF32,
+                Transform::SoftmaxF32,
                 Transform::Sigmoid { scale: 2.0 },
                 Transform::Softmax,
+                Transform::Clamp,
             ] {
                 for probability in applied(transform, &[margin, 0.5]) {
                     assert!((0.0..=1.0).contains(&probability), "{transform:?} of {margin}: {probability}");

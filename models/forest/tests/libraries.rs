@@ -1,5 +1,6 @@
-//! Imported forests predict as LightGBM and XGBoost do in Python: on rows as trained on, on thresholds and
-//! their neighbours, zeros, infinities, missing values and unseen categories. `fixtures/make.py` made the files.
+//! Imported forests predict as LightGBM, XGBoost and CatBoost do in Python and ONNX Runtime does: on rows as trained
+//! on, on thresholds and their neighbours, zeros, infinities, missing values and unseen categories. `fixtures/make.py`
+//! made the files.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends there")]
 
@@ -28,7 +29,7 @@ fn fixtures(library: &str) -> Vec<Fixture> {
 }
 
 fn model_file(folder: &Path) -> PathBuf {
-    let files = ["model.txt", "model.json", "model.ubj"].map(|name| folder.join(name));
+    let files = ["model.txt", "model.json", "model.ubj", "model.onnx"].map(|name| folder.join(name));
     files.into_iter().find(|file| file.is_file()).expect("a model file")
 }
 
@@ -97,6 +98,36 @@ fn xgboost_margins_are_equal_to_the_bit() {
     }
 }
 
+/// CatBoost adds leaves up in an order of its own, and JSON has its leaves to 16 digits.
+#[test]
+fn catboost_margins_are_equal_but_for_the_order_of_sums() {
+    let fixtures = fixtures("catboost_");
+    assert!(fixtures.len() >= 18);
+    for Fixture { name, model, rows, raw, .. } in fixtures {
+        for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
+            let margins = model.forests.margins(row).expect("the row fits");
+            assert_eq!(margins.len(), raw.len(), "{name}");
+            for (ours, theirs) in margins.iter().zip(raw) {
+                assert!(distance(*ours, *theirs) < 4e-15, "{name}, row {index}: {ours} is not {theirs} for {row:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn onnx_margins_are_equal_to_the_bit_of_onnx_runtime() {
+    let fixtures = fixtures("onnx_");
+    assert!(fixtures.len() >= 19);
+    for Fixture { name, model, rows, raw, .. } in fixtures {
+        for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
+            let margins =
+                model.transformed(forest::Transform::Identity, model.forests.margins(row).expect("the row fits"));
+            let bits = |numbers: &[f64]| numbers.iter().map(|x| (*x as f32).to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&margins), bits(raw), "{name}, row {index}: {margins:?} is not {raw:?} for {row:?}");
+        }
+    }
+}
+
 #[test]
 fn predictions_are_equal_within_1e_7() {
     for Fixture { name, model, rows, predicted, .. } in fixtures("") {
@@ -107,10 +138,26 @@ fn predictions_are_equal_within_1e_7() {
                 // Beyond 1 a last bit of f32 is more than 1e-7 by itself.
                 let tolerance = match name.as_str() {
                     name if name.starts_with(SUMMED_OTHERWISE) => 1e-6,
-                    name if name.starts_with("xgboost") => 1.5e-7,
+                    name if name.starts_with("xgboost") || name.starts_with("onnx") => 1.5e-7,
                     _ => 1e-12,
                 };
                 assert!(distance(*ours, *theirs) <= tolerance, "{name}, row {index}: {ours} is not {theirs}");
+            }
+        }
+    }
+}
+
+/// Of some files the library gives no contributions, or none that are right.
+#[test]
+fn contributions_that_no_library_gives_add_up_to_the_margin() {
+    for name in ["catboost_depthwise", "catboost_lossguide", "catboost_onehot_depthwise", "xgboost_vector_leaves"] {
+        for Fixture { model, rows, .. } in fixtures(name) {
+            for row in rows {
+                let margins = model.forests.margins(&row).expect("the row fits");
+                for (output, margin) in margins.into_iter().enumerate() {
+                    let sum: f64 = model.forests.contributions(output, &row).expect("the file has covers").iter().sum();
+                    assert!(distance(sum, margin) < 2e-6, "{name}: {sum} is not {margin}");
+                }
             }
         }
     }
@@ -127,14 +174,15 @@ fn contributions_equal_the_library_s_own_and_add_up_to_the_margin() {
             for (output, theirs) in theirs.chunks(width).enumerate() {
                 let ours = model.forests.contributions(output, row).expect("the file has covers");
                 let sum: f64 = ours.iter().sum();
-                let exact = if name.starts_with("lightgbm") { 1e-9 } else { 2e-6 };
+                let is_wide = !name.starts_with("xgboost");
+                let exact = if is_wide { 1e-9 } else { 2e-6 };
                 assert!(
                     distance(sum, margins[output]) < exact,
                     "{name}, row {index}: {sum} is not {}",
                     margins[output]
                 );
                 // XGBoost sums in f32 and, from 3.3, by a quadrature: its own rows add up to within 2.4e-6.
-                let tolerance = if name.starts_with("lightgbm") { 1e-9 } else { 1e-5 };
+                let tolerance = if is_wide { 1e-9 } else { 1e-5 };
                 for (feature, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
                     let far = distance(*ours, *theirs);
                     assert!(

@@ -4,14 +4,14 @@ use crate::card::{Card, Output, RiskLevels};
 use crate::{check_name, load, registry};
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
-use forest::import::{FILE_ENDINGS, Imported, listed_endings};
+use forest::import::{FILE_ENDINGS, Imported, NamedTransform, listed_endings};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Copy a model file into models/<name>/ and write a card for it.
 #[derive(Args)]
 pub(crate) struct Add {
-    /// LightGBM's model.txt, XGBoost's model.json or model.ubj, gbdt's model.json.
+    /// LightGBM's model.txt, XGBoost's model.json or model.ubj, CatBoost's or gbdt's model.json, a model.onnx.
     file: PathBuf,
     /// The prediction type, which is the folder's name; by default the file's own.
     #[arg(long)]
@@ -25,6 +25,9 @@ pub(crate) struct Add {
     /// Use only the first boosting rounds.
     #[arg(long)]
     rounds: Option<usize>,
+    /// Make probabilities of margins so, for an objective of your own: sigmoid, softmax or identity.
+    #[arg(long)]
+    transform: Option<NamedTransform>,
 }
 
 impl Add {
@@ -43,7 +46,7 @@ impl Add {
             listed_endings()
         );
         let model = load(&self.file, self.rounds)?;
-        model.probabilities().map_err(|reason| anyhow!("{}: {reason}", self.file.display()))?;
+        model.probabilities(self.transform).map_err(|reason| anyhow!("{}: {reason}", self.file.display()))?;
         let card = self.card(name, &model)?;
         card.check()?;
 
@@ -104,6 +107,7 @@ impl Add {
             position: 100,
             format: model.library,
             rounds: self.rounds,
+            transform: self.transform,
             licence: "unknown".into(),
             warnings: Vec::new(),
             sensitive: false,

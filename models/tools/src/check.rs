@@ -62,7 +62,7 @@ impl Check {
     fn line(&self, file: &Path) -> Line {
         let name = file.strip_prefix(&self.folder).unwrap_or(file).display().to_string();
         match load(file, None) {
-            Ok(model) => Line { file: name, problem: model.probabilities().err(), model: Some(Read::of(&model)) },
+            Ok(model) => Line { file: name, problem: model.probabilities(None).err(), model: Some(Read::of(&model)) },
             // Without the file's name, which the line begins with.
             Err(error) => Line { file: name, problem: Some(error.root_cause().to_string()), model: None },
         }

@@ -95,14 +95,15 @@ fn find(model: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Checks the card of a model in the registry; a model file alone has none.
-fn check_card(model: &Path) -> Result<()> {
+/// Reads and checks the card of a model in the registry; a model file alone has none.
+fn card_of(model: &Path) -> Result<Option<Card>> {
     let file = registry().join(model).join("card.toml");
     if model.is_file() || !file.is_file() {
-        return Ok(());
+        return Ok(None);
     }
     let card: Card = toml::from_str(&std::fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
-    card.check().with_context(|| file.display().to_string())
+    card.check().with_context(|| file.display().to_string())?;
+    Ok(Some(card))
 }
 
 /// Reads a model file.

@@ -2,10 +2,10 @@
 
 use crate::inspect::feature_names;
 use crate::table::{Table, match_headers};
-use crate::{check_card, find, load};
+use crate::{card_of, find, load};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use forest::import::{Forests, Imported, OwnedForest};
+use forest::import::{Forests, Imported, NamedTransform, OwnedForest};
 use forest::{Link, Number};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -40,12 +40,18 @@ pub(crate) struct Verify {
     /// Read only the first boosting rounds.
     #[arg(long)]
     rounds: Option<usize>,
+    /// Make probabilities of margins so, for an objective of your own: sigmoid, softmax or identity.
+    #[arg(long, conflicts_with = "raw")]
+    transform: Option<NamedTransform>,
 }
 
 impl Verify {
     pub(crate) fn run(&self, as_json: bool) -> Result<ExitCode> {
-        let model = load(&find(&self.model)?, self.rounds)?;
-        check_card(&self.model)?;
+        let mut model = load(&find(&self.model)?, self.rounds)?;
+        let card = card_of(&self.model)?;
+        if let Some(named) = self.transform.or(card.and_then(|card| card.transform)) {
+            model.transform = model.probabilities(Some(named)).map_err(anyhow::Error::msg)?;
+        }
         let mut data = Table::read(&self.data)?;
         let mut expected = Table::read(&self.expected)?;
         match_headers(&mut data, &mut expected);
@@ -189,7 +195,8 @@ impl Verify {
         };
         let candidates = (1..stages.first()?.len()).filter(is_candidate);
         candidates.take(MAX_CANDIDATES).find(|rounds| {
-            let Ok(part) = find(&self.model).and_then(|file| load(&file, Some(*rounds))) else { return false };
+            let Ok(mut part) = find(&self.model).and_then(|file| load(&file, Some(*rounds))) else { return false };
+            part.transform = model.transform;
             data.rows
                 .iter()
                 .zip(&expected.rows)

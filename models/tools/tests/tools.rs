@@ -45,6 +45,43 @@ fn verify_passes_what_python_said_in_all_three_forms() {
 }
 
 #[test]
+fn verify_passes_what_each_library_said() {
+    let registry = registry();
+    for (name, model) in [("catboost_multiclass", "model.json"), ("onnx_random_forest", "model.onnx")] {
+        let (model, data, expected) = (fixture(name, model), fixture(name, "rows.csv"), fixture(name, "predicted.csv"));
+        let output = run(registry.path(), &["verify", &model, "--data", &data, "--expected", &expected]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+}
+
+#[test]
+fn objective_of_one_s_own_is_served_by_the_function_that_is_named() {
+    let registry = registry();
+    let (model, data) = (fixture("lightgbm_regression", "model.txt"), fixture("lightgbm_regression", "rows.csv"));
+    let features = "energyLevel,hoursSlept,sleepQuality,elevation,activation,libido";
+    let add = ["add", &model, "--name", "own", "--features", features];
+    let refused = run(registry.path(), &add);
+    assert!(said(&refused).contains("--transform of the tools"), "{}", said(&refused));
+    let added = run(registry.path(), &[&add[..], &["--transform", "sigmoid"]].concat());
+    assert_eq!(added.status.code(), Some(0), "{}", said(&added));
+    let card = std::fs::read_to_string(registry.path().join("own/card.toml")).expect("a card");
+    assert!(card.contains("transform = \"sigmoid\""), "{card}");
+    let raw = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(fixture("lightgbm_regression", "raw.csv"));
+    let margins = std::fs::read_to_string(raw).expect("margins");
+    let probability = |margin: &str| 1.0 / (1.0 + (-margin.parse::<f64>().expect("a number")).exp());
+    let probabilities: Vec<String> = margins.lines().map(|margin| probability(margin).to_string()).collect();
+    let expected = registry.path().join("expected.csv");
+    std::fs::write(&expected, probabilities.join("\n")).expect("written");
+    let expected = expected.display().to_string();
+    // The card of the registry's names it; of a file alone the caller does.
+    for model in [&["own"][..], &[model.as_str(), "--transform", "sigmoid"]] {
+        let verify = [&["verify"], model, &["--data", &data, "--expected", &expected]].concat();
+        let output = run(registry.path(), &verify);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+}
+
+#[test]
 fn verify_explains_the_first_mismatch_node_by_node_and_exits_with_1() {
     let registry = registry();
     let (model, data) = (fixture("lightgbm_binary", "model.txt"), fixture("lightgbm_binary", "rows.csv"));
@@ -140,7 +177,7 @@ fn add_refuses_what_could_not_be_served() {
         (vec!["add", "models/forest/tests/fixtures/lightgbm_binary/model.txt"], "name the prediction type"),
         (vec!["add", OWN, "--name", "../escape"], "cannot be a model's name"),
         (vec!["add", OWN, "--name", "train"], "is taken by the registry itself"),
-        (vec!["add", "README.md", "--name", "x"], "must end in .json, .txt or .ubj"),
+        (vec!["add", "README.md", "--name", "x"], "must end in .json, .onnx, .txt or .ubj"),
         (vec!["add", "nothing.txt", "--name", "x"], "cannot read nothing.txt"),
         (vec!["add", &named, "--name", "x"], "are no features of the service"),
         (

@@ -125,6 +125,7 @@ fn card(task: Task, output: Output, cohort: &Cohort, quality: Quality) -> Card {
         position: task.index() as u32 + 1,
         format: Library::Gbdt,
         rounds: None,
+        transform: None,
         licence: "Apache-2.0".into(),
         warnings: vec![
             "Trained on a synthetic cohort: it has never seen a person. Not a medical device.".into(),

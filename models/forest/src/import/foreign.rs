@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub(super) enum Object {
     /// XGBoost's, whose keys are in whatever order.
     Learner,
+    /// CatBoost's.
+    CatBoost,
     /// No model that can be read, for this reason.
     Foreign(&'static str),
 }
@@ -41,6 +43,9 @@ pub(super) fn recognize_object(bytes: &[u8]) -> Option<Object> {
                  with `booster.save_model(\"model.json\")`",
             ),
         });
+    }
+    if top.contains_key("features_info") && (top.contains_key("oblivious_trees") || top.contains_key("trees")) {
+        return Some(Object::CatBoost);
     }
     if top.contains_key("tree_info") && top.get("name").is_some_and(|name| name.get() == "\"tree\"") {
         return Some(Object::Foreign(
@@ -75,6 +80,9 @@ pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => PICKLE,
         _ if begins("version https://git-lfs") => "this is a Git LFS pointer in place of the file: run `git lfs pull`",
         _ if begins("<!doctype html") || begins("<html") => "this is a web page: the download went wrong",
+        _ if bytes.starts_with(b"CBM1") => {
+            "this is CatBoost's binary format: save the model with `model.save_model(\"model.json\", format=\"json\")`"
+        }
         _ if begins("booster[") => DUMP,
         _ if begins("[") && text.windows(8).take(256).any(|window| window == b"\"nodeid\"") => DUMP,
         _ => return None,
@@ -108,6 +116,7 @@ mod tests {
                 br#"{"version":[3,2,0],"learner":{"generic_param":{},"gradient_booster":{"name":"gbtree"}}}"#,
                 "save_config",
             ),
+            (b"CBM1\x10\0\0\0", "format=\"json\""),
             (b"{}", "empty object"),
         ] {
             let error = read(bytes, &Options::default()).expect_err("no model").to_string();

@@ -14,6 +14,7 @@ use crate::number::Number;
 use crate::transform::Transform;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::str::FromStr;
 
 /// Reads a LightGBM model, or its first boosting `rounds`. Errors name the line's key and, in a tree, its number.
@@ -339,7 +340,13 @@ impl Tree {
                 }
                 set = values.0;
             }
-            return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Side::Second });
+            return Ok(Source::InSet {
+                feature,
+                set: Rc::new(set),
+                inside: left,
+                outside: right,
+                missing: Side::Second,
+            });
         }
         let missing_type = decision >> 2 & 3;
         missing_types.record(feature, missing_type)?;

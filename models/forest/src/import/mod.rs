@@ -3,19 +3,23 @@
 //! An importer either represents a file exactly or refuses it with the place and the reason. It never panics and
 //! never allocates beyond a small multiple of the file's size.
 
+mod catboost;
 mod categories;
 mod document;
 mod foreign;
 mod gbdt;
 mod lightgbm;
+mod onnx;
 #[cfg(test)]
 mod random;
 mod tree;
 mod ubjson;
 mod xgboost;
 
+pub use self::catboost::read as read_catboost;
 pub use self::gbdt::read as read_gbdt;
 pub use self::lightgbm::read as read_lightgbm;
+pub use self::onnx::read as read_onnx;
 pub use self::tree::OwnedForest;
 pub use self::xgboost::read as read_xgboost;
 
@@ -25,9 +29,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The endings of model files' names, whatever library wrote them.
-pub const FILE_ENDINGS: [&str; 3] = ["json", "txt", "ubj"];
+pub const FILE_ENDINGS: [&str; 4] = ["json", "onnx", "txt", "ubj"];
 
-/// Returns the endings as a sentence lists them: `.json, .txt or .ubj`.
+/// Returns the endings as a sentence lists them: `.json, .onnx, .txt or .ubj`.
 pub fn listed_endings() -> String {
     let [others @ .., last] = FILE_ENDINGS;
     format!(".{} or .{last}", others.join(", ."))
@@ -43,6 +47,10 @@ pub enum Library {
     XgBoost,
     /// The `gbdt` crate.
     Gbdt,
+    /// CatBoost.
+    CatBoost,
+    /// Whatever wrote ONNX: scikit-learn through skl2onnx.
+    Onnx,
 }
 
 impl Library {
@@ -52,6 +60,8 @@ impl Library {
             Library::LightGbm => "LightGBM",
             Library::XgBoost => "XGBoost",
             Library::Gbdt => "gbdt",
+            Library::CatBoost => "CatBoost",
+            Library::Onnx => "ONNX",
         }
     }
 
@@ -61,6 +71,8 @@ impl Library {
             Library::LightGbm => "lightgbm",
             Library::XgBoost => "xgboost",
             Library::Gbdt => "gbdt",
+            Library::CatBoost => "catboost",
+            Library::Onnx => "onnx",
         }
     }
 }
@@ -70,7 +82,8 @@ impl Library {
 pub struct Imported {
     /// The library that wrote it.
     pub library: Library,
-    /// The version of the library or of its format that the file names: `v4` of LightGBM, `3.2.0` of XGBoost.
+    /// The version of the library or of its format that the file names: `v4` of LightGBM, `3.2.0` of XGBoost; for ONNX
+    /// who wrote it.
     pub version: Option<String>,
     /// The objective as the file names it.
     pub objective: String,
@@ -89,9 +102,9 @@ pub struct Imported {
 /// Forests in their library's precision, one an output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Forests {
-    /// XGBoost and `gbdt`.
+    /// XGBoost, `gbdt` and most of ONNX.
     F32(Vec<OwnedForest<f32>>),
-    /// LightGBM.
+    /// LightGBM, CatBoost and ONNX with thresholds in f64.
     F64(Vec<OwnedForest<f64>>),
 }
 
@@ -197,14 +210,27 @@ impl Imported {
         margins
     }
 
-    /// Returns the function from margins to probabilities that a prediction type can be served by. Errors with the
-    /// reason why there is none.
-    pub fn probabilities(&self) -> Result<Transform, String> {
+    /// Returns the function from margins to probabilities that a prediction type can be served by: that of the file, or
+    /// if it has none, the one that is named. Errors with the reason why there is none.
+    pub fn probabilities(&self, named: Option<NamedTransform>) -> Result<Transform, String> {
+        if let Some(named) = named {
+            return self.named(named);
+        }
         let Some(transform) = self.transform.to_probabilities() else {
-            return Err(format!("the objective {:?} gives no probability, which a prediction needs", self.objective));
+            let advice = match self.transform {
+                Transform::Identity => {
+                    "; if it is one of your own, name what makes its margins probabilities: transform = \
+                                        \"sigmoid\", \"softmax\" or \"identity\" in the card, --transform of the tools"
+                }
+                _ => "",
+            };
+            return Err(format!(
+                "the objective {:?} gives no probability, which a prediction needs{advice}",
+                self.objective
+            ));
         };
         // LightGBM's one-against-all has a sigmoid a class too, and its classes exclude each other.
-        if self.forests.len() > 1 && transform == Transform::XgboostSigmoid {
+        if self.forests.len() > 1 && transform == Transform::SigmoidF32 {
             return Err(format!(
                 "the model has {} labels, of which several can be true at once, and classes exclude each other: train a \
                  model for each label",
@@ -212,6 +238,49 @@ impl Imported {
             ));
         }
         Ok(transform)
+    }
+
+    fn named(&self, named: NamedTransform) -> Result<Transform, String> {
+        if self.transform != Transform::Identity {
+            return Err(format!("the objective {:?} has a function of its own, and none can be named", self.objective));
+        }
+        let is_wide = matches!(self.forests, Forests::F64(_));
+        match (named, self.forests.len(), is_wide) {
+            (NamedTransform::Sigmoid, 1, true) => Ok(Transform::Sigmoid { scale: 1.0 }),
+            (NamedTransform::Sigmoid, 1, false) => Ok(Transform::SigmoidF32),
+            (NamedTransform::Sigmoid, outputs, _) => {
+                Err(format!("a sigmoid is of one output, and the model has {outputs}"))
+            }
+            (NamedTransform::Softmax, 1, _) => Err("a softmax is of several outputs, and the model has one".to_owned()),
+            (NamedTransform::Softmax, _, true) => Ok(Transform::Softmax),
+            (NamedTransform::Softmax, _, false) => Ok(Transform::SoftmaxF32),
+            (NamedTransform::Identity, ..) => Ok(Transform::Clamp),
+        }
+    }
+}
+
+/// A function from margins to probabilities, for a file that names none: of an objective of one's own.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamedTransform {
+    /// `1 / (1 + exp(-x))`, of one output.
+    Sigmoid,
+    /// `exp(x)`, divided by the sum over the outputs.
+    Softmax,
+    /// The margins are probabilities. What is beyond 0 or 1 is kept there.
+    Identity,
+}
+
+impl std::str::FromStr for NamedTransform {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<NamedTransform, &'static str> {
+        match name {
+            "sigmoid" => Ok(NamedTransform::Sigmoid),
+            "softmax" => Ok(NamedTransform::Softmax),
+            "identity" => Ok(NamedTransform::Identity),
+            _ => Err("is neither sigmoid, softmax nor identity"),
+        }
     }
 }
 
@@ -226,7 +295,8 @@ pub struct Options {
     pub covers: Option<Vec<f32>>,
 }
 
-/// Reads a model file of whatever library wrote it: LightGBM text, XGBoost JSON or UBJSON, `gbdt` JSON.
+/// Reads a model file of whatever library wrote it: LightGBM text, XGBoost JSON or UBJSON, CatBoost JSON, ONNX, `gbdt`
+/// JSON.
 pub fn read(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     let imported = read_any(bytes, options)?;
     if options.covers.is_some() && imported.library != Library::Gbdt {
@@ -254,6 +324,7 @@ fn read_any(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     if head.starts_with(b"{") {
         return match foreign::recognize_object(start) {
             Some(foreign::Object::Learner) => read_xgboost(start, rounds),
+            Some(foreign::Object::CatBoost) => read_catboost(start, rounds),
             Some(foreign::Object::Foreign(reason)) => Err(ImportError::new("file", reason)),
             None if rounds.is_some() => {
                 Err(ImportError::new("rounds", "a gbdt model is used whole; train it with fewer iterations"))
@@ -261,8 +332,15 @@ fn read_any(bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
             None => read_gbdt(start, options.covers.as_deref()),
         };
     }
-    let unknown = "this is no model file that is known: LightGBM text begins with `tree`, XGBoost's JSON and UBJSON and \
-                   gbdt's JSON with `{` (XGBoost's old binary format is not read: load it in Python and save it as .json \
+    // A protocol buffer's first field is the version of ONNX, a number.
+    if let [0x08, 1..=0x7f, ..] = bytes {
+        return match rounds {
+            Some(_) => Err(ImportError::new("rounds", "an ONNX file does not say which trees are of one round")),
+            None => read_onnx(bytes),
+        };
+    }
+    let unknown = "this is no model file that is known: LightGBM text begins with `tree`, the JSON of XGBoost, CatBoost and \
+                   gbdt and XGBoost's UBJSON with `{`, ONNX with its version (XGBoost's old binary format is not read: load it in Python and save it as .json \
                    or .ubj)";
     Err(ImportError::new("byte 0", foreign::recognize(bytes).unwrap_or(unknown)))
 }
@@ -294,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_format_has_the_same_name_in_cards_and_in_messages() {
-        for library in [Library::LightGbm, Library::XgBoost, Library::Gbdt] {
+        for library in [Library::LightGbm, Library::XgBoost, Library::Gbdt, Library::CatBoost, Library::Onnx] {
             assert_eq!(serde_json::to_value(library).ok(), Some(library.format().into()));
             assert_eq!(library.format(), library.name().to_lowercase());
         }
@@ -302,6 +380,6 @@ mod tests {
 
     #[test]
     fn endings_are_listed_as_a_sentence_lists_them() {
-        assert_eq!(listed_endings(), ".json, .txt or .ubj");
+        assert_eq!(listed_endings(), ".json, .onnx, .txt or .ubj");
     }
 }

@@ -3,6 +3,7 @@
 use super::tree::{Builder, Missing, OwnedForest, Side, Source};
 use crate::number::Number;
 use proptest::prelude::*;
+use std::rc::Rc;
 
 const FEATURES: usize = 5;
 /// Features from here on are categories.
@@ -112,7 +113,7 @@ impl Tree {
             Tree::InSet { set, missing_inside, children: both } => {
                 let (inside, outside) = children(both);
                 let missing = if *missing_inside { Side::First } else { Side::Second };
-                Source::InSet { feature: CATEGORICAL, set: set.clone(), inside, outside, missing }
+                Source::InSet { feature: CATEGORICAL, set: Rc::new(set.clone()), inside, outside, missing }
             }
         };
         at

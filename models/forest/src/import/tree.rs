@@ -3,12 +3,27 @@
 use super::ImportError;
 use crate::layout::{Forest, MAX_FEATURES, Node, Parts, Reading, Readings};
 use crate::number::Number;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// A node as a file describes it, children by the file's own numbers.
 pub(super) enum Source<T> {
     Leaf(T),
-    Split { feature: usize, threshold: T, left: usize, right: usize, missing: Missing<T> },
-    InSet { feature: usize, set: Vec<u32>, inside: usize, outside: usize, missing: Side },
+    Split {
+        feature: usize,
+        threshold: T,
+        left: usize,
+        right: usize,
+        missing: Missing<T>,
+    },
+    /// The set is shared by the splits that have the same.
+    InSet {
+        feature: usize,
+        set: Rc<Vec<u32>>,
+        inside: usize,
+        outside: usize,
+        missing: Side,
+    },
 }
 
 /// Destination of a missing value at a split by size.
@@ -40,12 +55,12 @@ pub struct OwnedForest<T> {
     covers: Vec<f32>,
     set_starts: Vec<u32>,
     set_words: Vec<u32>,
-    /// Each node's number in the file, counted over all trees; [`EXIT`] for an exit, which is no node there.
+    /// Each node's number in the file, counted over all trees; [`EXIT`] for what is no node there.
     origins: Vec<u32>,
     readings: Readings,
 }
 
-/// The origin of an exit.
+/// The origin of an exit, and of a constant.
 const EXIT: u32 = u32::MAX;
 
 impl<T: Number> OwnedForest<T> {
@@ -103,6 +118,8 @@ impl<T: Number> OwnedForest<T> {
 #[derive(Clone)]
 pub(super) struct Builder<T> {
     forest: OwnedForest<T>,
+    /// The numbers of the sets that are in it.
+    sets: HashMap<Rc<Vec<u32>>, i32>,
     /// Number of the file's nodes that are in it.
     file_nodes: usize,
 }
@@ -124,7 +141,7 @@ impl<T: Number> Builder<T> {
             origins: Vec::new(),
             readings: [false; 5],
         };
-        Builder { forest, file_nodes: 0 }
+        Builder { forest, sets: HashMap::new(), file_nodes: 0 }
     }
 
     /// Returns the forest, with the features of which zero means missing.
@@ -178,6 +195,19 @@ impl<T: Number> Builder<T> {
         self.lay_out(tree).or_else(|index| refuse(index, "a tree of more than 65,535 nodes".to_owned()))
     }
 
+    /// Adds a number to every row's sum, after the trees so far; `place` names it. Errors if it is not finite.
+    pub(super) fn append_constant(&mut self, value: T, place: &str) -> Result<(), ImportError> {
+        self.check(&Source::Leaf(value), None).map_err(|reason| ImportError::new(place, reason))?;
+        if value != T::ZERO {
+            let at = self.forest.nodes.len();
+            self.forest.roots.push(at as u32);
+            self.forest.reserve(1);
+            // No row of the training data is known to have come here, and nothing is asked of it.
+            self.forest.put(at, Node::new(value.leaf_bits(), 0, 0), value, Some(0.0));
+        }
+        Ok(())
+    }
+
     fn check(&self, source: &Source<T>, cover: Option<f32>) -> Result<(), String> {
         if let Some(cover) = cover.filter(|cover| !cover.is_finite() || *cover < 0.0) {
             return Err(format!("the cover {cover} is not a finite number from 0"));
@@ -188,7 +218,7 @@ impl<T: Number> Builder<T> {
             }
             Source::Leaf(_) => return Ok(()),
             // An infinite one parts what is missing from what is not, and is written by LightGBM.
-            Source::Split { threshold, .. } if threshold.into().is_nan() => {
+            Source::Split { threshold, .. } if !threshold.is_threshold() => {
                 return Err("the threshold is not a number".to_owned());
             }
             Source::Split { missing: Missing::Value(value), .. } if !value.into().is_finite() => {
@@ -241,12 +271,7 @@ impl<T: Number> Builder<T> {
                         Side::First => Reading::SetMissingInside,
                         Side::Second => Reading::SetMissingOutside,
                     };
-                    if forest.set_starts.is_empty() {
-                        forest.set_starts.push(0);
-                    }
-                    let number = forest.set_starts.len() as i32 - 1;
-                    forest.set_words.extend(set);
-                    forest.set_starts.push(forest.set_words.len() as u32);
+                    let number = *self.sets.entry(set).or_insert_with_key(|set| forest.add_set(set));
                     forest.reserve(2);
                     (feature, reading, number, T::from_f64(number.into()), [inside, outside])
                 }
@@ -274,6 +299,16 @@ impl<T: Number> OwnedForest<T> {
         self.origins.resize(nodes, EXIT);
         self.covers.resize(nodes, NO_COVER);
         self.numbers.resize(if size_of::<T>() == 8 { nodes } else { 0 }, T::ZERO);
+    }
+
+    /// Adds a set of categories; returns its number.
+    fn add_set(&mut self, set: &[u32]) -> i32 {
+        if self.set_starts.is_empty() {
+            self.set_starts.push(0);
+        }
+        self.set_words.extend(set);
+        self.set_starts.push(self.set_words.len() as u32);
+        self.set_starts.len() as i32 - 2
     }
 
     fn put(&mut self, at: usize, node: Node, number: T, cover: Option<f32>) {

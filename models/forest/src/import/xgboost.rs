@@ -11,6 +11,7 @@ use super::{Forests, ImportError, Imported, Library};
 use crate::layout::MAX_FEATURES;
 use crate::transform::Transform;
 use serde_json::Value;
+use std::rc::Rc;
 
 /// Reads an XGBoost model, or its first boosting `rounds`. Errors name the path in the file.
 pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError> {
@@ -47,8 +48,9 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let classes = parameters.optional("num_class").map_or(Ok(0), |place| place.index())?.max(1);
     let targets = parameters.optional("num_target").map_or(Ok(1), |place| place.index())?.max(1);
     let outputs = classes.saturating_mul(targets);
-    // As many forests are made as this says, so it may not exceed what the file has trees for.
-    if outputs > trees.len().max(1) {
+    // As many forests are made as this says, so it may not exceed what the file has trees for, or leaves' parts.
+    let parts = trees.first().and_then(|tree| tree.optional("base_weights")?.value.as_array()).map_or(0, Vec::len);
+    if outputs > trees.len().max(parts).max(1) {
         return Err(parameters.refuse(format!("{outputs} outputs, and {} trees", trees.len())));
     }
     let objective = learner.get("objective")?.get("name")?;
@@ -75,11 +77,20 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let mut set_words = bytes.len().saturating_mul(64);
     let mut splits_by_category = false;
     for (number, tree) in trees[..kept].iter().enumerate() {
-        let forest = forests.get_mut(tree_info[number]);
-        let forest = forest.ok_or_else(|| tree.refuse(format!("output {} is out of range", tree_info[number])))?;
         let read = Tree::read(tree, weights[number], categories.as_ref(), &mut set_words)?;
         splits_by_category |= read.by_category.contains(&true);
-        read.append(forest, tree)?;
+        let own = match &read.vectors {
+            Some(vectors) if vectors.size == outputs => 0..outputs,
+            Some(vectors) => {
+                return Err(tree.refuse(format!("leaves of {} numbers for {outputs} outputs", vectors.size)));
+            }
+            None => tree_info[number]..tree_info[number].saturating_add(1),
+        };
+        for output in own {
+            let forest = forests.get_mut(output);
+            let forest = forest.ok_or_else(|| tree.refuse(format!("output {output} is out of range")))?;
+            read.append(forest, tree, output)?;
+        }
     }
     if splits_by_category && categories.is_none() {
         warnings.push(
@@ -118,10 +129,10 @@ enum Link {
 
 fn objective_of(name: &str) -> Result<(Transform, Link), String> {
     Ok(match name {
-        "binary:logistic" | "reg:logistic" => (Transform::XgboostSigmoid, Link::Logit),
+        "binary:logistic" | "reg:logistic" => (Transform::SigmoidF32, Link::Logit),
         "binary:logitraw" => (Transform::Identity, Link::Identity),
         "binary:hinge" => (Transform::XgboostHinge, Link::Identity),
-        "multi:softprob" => (Transform::XgboostSoftmax, Link::Identity),
+        "multi:softprob" => (Transform::SoftmaxF32, Link::Identity),
         "multi:softmax" => (Transform::XgboostGreatest, Link::Identity),
         "reg:squarederror"
         | "reg:linear"
@@ -220,6 +231,8 @@ struct Tree {
     sets: Vec<Vec<u32>>,
     covers: Option<Vec<f32>>,
     weight: f32,
+    /// The leaves' values, if each is of all outputs.
+    vectors: Option<LeafVectors>,
     /// The places of the nodes that are left, in the file's order; the others were pruned, and stay in the file.
     left_over: Vec<usize>,
 }
@@ -232,15 +245,6 @@ impl Tree {
         set_words: &mut usize,
     ) -> Result<Tree, ImportError> {
         let parameters = place.get("tree_param")?;
-        let vector = parameters.optional("size_leaf_vector").map_or(Ok(0), |place| place.whole())?;
-        let weights = place
-            .optional("leaf_weights")
-            .is_some_and(|weights| weights.value.as_array().is_some_and(|all| !all.is_empty()));
-        if vector > 1 || weights {
-            return Err(place.refuse(
-                "leaves that are vectors cannot be represented; train with multi_strategy=one_output_per_tree",
-            ));
-        }
         if !weight.is_finite() {
             return Err(place.refuse("its weight_drop is not a finite number"));
         }
@@ -260,7 +264,9 @@ impl Tree {
         let right = place.get("right_children")?.numbers(count, Value::as_i64)?;
         let deleted = parameters.optional("num_deleted").map_or(Ok(0), |place| place.index())?;
         let features = place.get("split_indices")?.numbers(count, index)?;
+        let size = parameters.optional("size_leaf_vector").map_or(Ok(0), |place| place.index())?;
         let tree = Tree {
+            vectors: if size > 1 { Some(LeafVectors::read(place, size, &left, &right)?) } else { None },
             left_over: left_over(&left, &right, deleted),
             left,
             right,
@@ -275,18 +281,24 @@ impl Tree {
         Ok(tree)
     }
 
-    fn append(&self, forest: &mut Builder<f32>, place: &JsonPath<'_>) -> Result<(), ImportError> {
+    /// Adds the tree to the forest of an output.
+    fn append(&self, forest: &mut Builder<f32>, place: &JsonPath<'_>, output: usize) -> Result<(), ImportError> {
         let in_file = |node: usize| self.left_over.get(node).copied().unwrap_or(node);
         let node_place = |node: usize| format!("{}, node {}", place.path(), in_file(node));
         forest.append(self.left_over.len(), node_place, |node| {
-            let source = self.source(in_file(node)).map_err(|reason| ImportError::new(node_place(node), reason))?;
+            let source =
+                self.source(in_file(node), output).map_err(|reason| ImportError::new(node_place(node), reason))?;
             Ok((source, self.covers.as_ref().map(|covers| covers[in_file(node)])))
         })
     }
 
-    fn source(&self, node: usize) -> Result<Source<f32>, String> {
+    fn source(&self, node: usize, output: usize) -> Result<Source<f32>, String> {
         if self.left[node] == -1 {
-            return Ok(Source::Leaf(self.conditions[node] * self.weight));
+            let value = match &self.vectors {
+                Some(vectors) => vectors.value(node, output)?,
+                None => self.conditions[node],
+            };
+            return Ok(Source::Leaf(value * self.weight));
         }
         let child = |child: i64| {
             let child = usize::try_from(child).map_err(|_| format!("child {child} is out of range"))?;
@@ -300,10 +312,50 @@ impl Tree {
         let feature = self.features[node];
         if self.by_category[node] {
             let missing = if self.default_left[node] { Side::Second } else { Side::First };
-            return Ok(Source::InSet { feature, set: self.sets[node].clone(), inside: right, outside: left, missing });
+            return Ok(Source::InSet {
+                feature,
+                set: Rc::new(self.sets[node].clone()),
+                inside: right,
+                outside: left,
+                missing,
+            });
         }
         let missing = Missing::To(if self.default_left[node] { Side::First } else { Side::Second });
         Ok(Source::Split { feature, threshold: self.conditions[node], left, right, missing })
+    }
+}
+
+/// The values of leaves that are of all outputs.
+struct LeafVectors {
+    /// The number of outputs.
+    size: usize,
+    values: Vec<f32>,
+    /// The place of each node's values; of splits none is asked for.
+    places: Vec<usize>,
+}
+
+impl LeafVectors {
+    fn read(place: &JsonPath<'_>, size: usize, left: &[i64], right: &[i64]) -> Result<LeafVectors, ImportError> {
+        // Since 3.2 leaves have values of their own, at the number in place of a right child; before, every node had.
+        let leaves =
+            place.optional("leaf_weights").filter(|own| own.value.as_array().is_some_and(|own| !own.is_empty()));
+        let (own, places) = match leaves {
+            Some(own) => {
+                let leaf = |(left, right): (&i64, &i64)| {
+                    if *left == -1 { usize::try_from(*right).unwrap_or(usize::MAX) } else { 0 }
+                };
+                (own, left.iter().zip(right).map(leaf).collect())
+            }
+            None => (place.get("base_weights")?, (0..left.len()).collect()),
+        };
+        let values = own.numbers(own.array()?.len(), float)?;
+        Ok(LeafVectors { size, values, places })
+    }
+
+    fn value(&self, node: usize, output: usize) -> Result<f32, String> {
+        let place = self.places[node].checked_mul(self.size).and_then(|start| start.checked_add(output));
+        let value = place.and_then(|place| self.values.get(place)).copied();
+        value.ok_or_else(|| "the leaf's values are not there".to_owned())
     }
 }
 
