@@ -270,37 +270,42 @@ fn read_model(card: &Card, file: &Path, covers: Option<Vec<f32>>) -> Result<Impo
     Ok(model)
 }
 
-/// Writes a forest as static data, which the compiler checks. `{:?}` prints the shortest text that reads back to the
-/// same bits.
+/// Writes a forest as static data, which the compiler checks. Numbers stand in files of their own, as bytes: as source
+/// text the compiler takes minutes for what a thousand trees have.
 fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest: &OwnedForest<T>) -> Result<()> {
     let forest = forest.forest();
     let parts = forest.parts();
-    writeln!(out, "static {name}_NODES: [Node; {}] = [", parts.nodes.len())?;
-    for node in parts.nodes {
-        let (threshold, slot, children) = node.parts();
-        writeln!(out, "Node::new({threshold}, {slot}, {children}),")?;
+    let nodes = parts.nodes.iter().flat_map(|node| node.to_bits().to_le_bytes());
+    write_numbers(out, name, "NODES", "Node", 8, nodes.collect())?;
+    // Empty in f32.
+    let numbers = parts.numbers.iter().flat_map(|number| Into::<f64>::into(*number).to_le_bytes());
+    write_numbers(out, name, "NUMBERS", precision, 8, numbers.collect())?;
+    let covers = parts.covers.iter().flat_map(|cover| cover.to_le_bytes());
+    write_numbers(out, name, "COVERS", "f32", 4, covers.collect())?;
+    for (part, numbers) in [("ROOTS", parts.roots), ("SET_STARTS", parts.set_starts), ("SET_WORDS", parts.set_words)] {
+        write_numbers(out, name, part, "u32", 4, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())?;
     }
-    let number = |number: &T| match (*number).into() {
-        infinite if infinite == f64::INFINITY => format!("{precision}::INFINITY"),
-        infinite if infinite == f64::NEG_INFINITY => format!("{precision}::NEG_INFINITY"),
-        _ => format!("{number:?}"),
-    };
-    let numbers: Vec<String> = parts.numbers.iter().map(number).collect();
     writeln!(
         out,
-        "];\n#[allow(long_running_const_eval)]\nstatic {name}: Forest<'static, {precision}> = match Forest::new(Parts {{ \
-         base_margin: {:?}, features: {}, depth: {}, zero_is_missing: &{:?}, roots: &{:?}, nodes: &{name}_NODES, \
-         numbers: &[{}], covers: &{:?}, set_starts: &{:?}, set_words: &{:?} }}) {{ Ok(forest) => forest, \
-         Err(reason) => panic!(\"{{}}\", reason) }};",
-        parts.base_margin,
-        parts.features,
-        parts.depth,
-        parts.zero_is_missing,
-        parts.roots,
-        numbers.join(", "),
-        parts.covers,
-        parts.set_starts,
-        parts.set_words,
+        "#[allow(long_running_const_eval)]\nstatic {name}: Forest<'static, {precision}> = match Forest::new(Parts {{ \
+         base_margin: {:?}, features: {}, depth: {}, zero_is_missing: &{:?}, roots: &{name}_ROOTS, nodes: &{name}_NODES, \
+         numbers: &{name}_NUMBERS, covers: &{name}_COVERS, set_starts: &{name}_SET_STARTS, set_words: &{name}_SET_WORDS \
+         }}) {{ Ok(forest) => forest, Err(reason) => panic!(\"{{}}\", reason) }};",
+        parts.base_margin, parts.features, parts.depth, parts.zero_is_missing,
+    )?;
+    Ok(())
+}
+
+/// Writes numbers of so many bytes each to a file, and a static array of them.
+fn write_numbers(out: &mut String, name: &str, part: &str, kind: &str, size: usize, bytes: Vec<u8>) -> Result<()> {
+    let file = format!("{name}_{part}");
+    let count = bytes.len() / size;
+    std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join(&file), bytes)?;
+    writeln!(
+        out,
+        "#[allow(unsafe_code, reason = \"any bits are such a number, and the array has as many bytes\")]\n\
+         static {file}: [{kind}; {count}] = unsafe {{ \
+         std::mem::transmute(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))) }};"
     )?;
     Ok(())
 }

@@ -14,6 +14,8 @@ use features::{FEATURES, Row};
 #[allow(unused_imports, reason = "a registry without models has no nodes")]
 use forest::{Forest, Node, Parts, Transform};
 
+// The build writes numbers with their lowest byte first.
+const _: () = assert!(cfg!(target_endian = "little"));
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
 /// One model.

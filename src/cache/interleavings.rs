@@ -94,8 +94,7 @@ type Rows = Rc<Cell<u32>>;
 
 impl Region {
     fn new(gate: &Rc<Gate>) -> Region {
-        let mut fake = Fake::with_variable("cache_slots", "64");
-        let settings = Rc::new(block_on(Settings::read(&fake)).expect("valid"));
+        let (mut fake, settings) = (Fake::default(), with_slots("64"));
         let own = gate.clone();
         fake.before_operation = Some(Rc::new(move || own.clone().pass().boxed_local()));
         Region::of(fake, settings, gate)
@@ -184,10 +183,7 @@ impl Region {
 
     /// A region with the same store, whose instances were given another number of slots.
     fn with_slots(&self, slots: &str) -> Region {
-        let mut fake = self.fake.clone();
-        fake.set_variable("cache_slots", slots);
-        let settings = Rc::new(block_on(Settings::read(&fake)).expect("valid"));
-        Region { told: self.told.clone(), ..Region::of(fake, settings, &self.gate) }
+        Region { told: self.told.clone(), ..Region::of(self.fake.clone(), with_slots(slots), &self.gate) }
     }
 
     /// A change of a person's check-ins, and the invalidation that follows it.
@@ -205,7 +201,16 @@ impl Region {
     }
 }
 
+/// Returns the settings with a number of slots: the same ones in a hundred thousand runs.
+fn with_slots(slots: &str) -> Rc<Settings> {
+    SETTINGS.with_borrow_mut(|known| {
+        let read = || Rc::new(block_on(Settings::read(&Fake::with_variable("cache_slots", slots))).expect("valid"));
+        known.entry(slots.to_owned()).or_insert_with(read).clone()
+    })
+}
+
 thread_local! {
+    static SETTINGS: RefCell<HashMap<String, Rc<Settings>>> = RefCell::default();
     /// The version that the latest change has made.
     static VERSION_WRITTEN: Cell<u32> = const { Cell::new(0) };
 }

@@ -2,23 +2,45 @@
 //! Python gave. `fixtures/bring_your_own/make.py` made the files.
 
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, built, state};
+use serde_json::json;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output};
+use tempfile::TempDir;
 
 const FIXTURES: &str = "tests/fixtures/bring_your_own";
 
 /// Runs `cargo xtask` for another registry, and with a target folder of its own, so that the shipped module stays.
 fn xtask(registry: &Path, args: &[&str]) -> Output {
+    let output = try_xtask(registry, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn try_xtask(registry: &Path, args: &[&str]) -> Output {
     let xtask = built("debug/xtask");
     let mut command = Command::new(xtask);
     command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env("BIPOLAR_EDGE_REGISTRY", registry);
     if args[0] == "build" {
         command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bring-your-own"));
     }
-    let output = command.output().expect("xtask runs");
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
+    command.output().expect("xtask runs")
+}
+
+/// Builds a registry, and starts a host with its module.
+fn build_and_start(registry: &Path, state: &TempDir) -> Host {
+    // The module has one place, so one is built and read after the other.
+    let built = File::create("target/bring-your-own.lock").expect("a file");
+    built.lock().expect("the others end");
+    xtask(registry, &["build"]);
+    let module = state.path().join("bipolar_edge.wasm");
+    std::fs::copy("target/bring-your-own/wasm32-wasip2/release/bipolar_edge.wasm", &module).expect("a module");
+    let manifest = std::fs::read_to_string("spin.toml").expect("the manifest");
+    let manifest = manifest.replace("target/wasm32-wasip2/release/bipolar_edge.wasm", &module.display().to_string());
+    let own_manifest = state.path().join("spin.toml");
+    std::fs::write(&own_manifest, manifest).expect("written");
+    Host::start_manifest(&own_manifest, state, &[])
 }
 
 #[test]
@@ -30,15 +52,8 @@ fn models_trained_in_python_are_served_with_python_s_numbers() {
     let card = registry.path().join("low_energy/card.toml");
     let text = std::fs::read_to_string(&card).expect("a card");
     std::fs::write(&card, text.replace("event = \"event\"", "event = \"low\"")).expect("written");
-    xtask(registry.path(), &["build"]);
-
     let state = state();
-    let manifest = std::fs::read_to_string("spin.toml").expect("the manifest");
-    let module = std::path::absolute("target/bring-your-own/wasm32-wasip2/release/bipolar_edge.wasm").expect("a path");
-    let manifest = manifest.replace("target/wasm32-wasip2/release/bipolar_edge.wasm", &module.display().to_string());
-    let own_manifest = state.path().join("spin.toml");
-    std::fs::write(&own_manifest, manifest).expect("written");
-    let host = Host::start_manifest(&own_manifest, &state, &[]);
+    let host = build_and_start(registry.path(), &state);
 
     let inventory = host.get("/models").json();
     assert_eq!(inventory["models"][0]["library"], "LightGBM v4");
@@ -85,22 +100,26 @@ fn rows_of_their_own_features_get_the_numbers_that_python_got(host: &Host) {
         let number = |cell: &str| cell.parse::<f64>().ok().filter(|number| !number.is_nan());
         let rows: Vec<Vec<Option<f64>>> =
             lines.iter().map(|line| places.iter().map(|place| number(line[*place])).collect()).collect();
-        let input = serde_json::json!({
-            "name": "input", "shape": [rows.len(), places.len()], "datatype": "FP64", "data": rows
-        });
-        let answer = host.post(&format!("/v2/models/{model}/infer"), &serde_json::json!({ "inputs": [input] }));
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let output = &answer.json()["outputs"][0];
-        assert_eq!(output["shape"], serde_json::json!([lines.len(), columns.len()]));
-        let data = output["data"].as_array().expect("numbers");
-        for (line, probabilities) in lines.iter().zip(data.chunks(columns.len())) {
+        let answers = infer(host, model, &rows);
+        for (line, probabilities) in lines.iter().zip(answers.chunks(columns.len())) {
             let expected = &expected[&(line[0].to_owned(), line[1].to_owned())][columns.clone()];
             for (probability, expected) in probabilities.iter().zip(expected) {
-                let probability = probability.as_f64().expect("a number");
                 assert!((probability - expected).abs() <= tolerance, "{model}: {probability} is not {expected}");
             }
         }
     }
+}
+
+/// Asks a model through the Open Inference Protocol; returns its outputs, row after row.
+fn infer(host: &Host, model: &str, rows: &[Vec<Option<f64>>]) -> Vec<f64> {
+    let input = json!({ "name": "input", "shape": [rows.len(), rows[0].len()], "datatype": "FP64", "data": rows });
+    let answer = host.post(&format!("/v2/models/{model}/infer"), &json!({ "inputs": [input] }));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let output = &answer.json()["outputs"][0];
+    let data = output["data"].as_array().expect("numbers").iter();
+    let data: Vec<f64> = data.map(|number| number.as_f64().expect("a number")).collect();
+    assert_eq!(output["shape"], json!([rows.len(), data.len() / rows.len()]));
+    data
 }
 
 /// Python's predictions, by person and day.
@@ -164,23 +183,86 @@ fn class_files_of_different_objectives_fail_the_build() {
 
 /// Builds a registry that must not build, and returns the error.
 fn refused_by_the_build(registry: &Path) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "check",
-            "--locked",
-            "--profile",
-            "native",
-            "--package",
-            "bipolar-edge-models",
-            "--target-dir",
-            "target/bring-your-own",
-        ])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("BIPOLAR_EDGE_REGISTRY", registry)
-        // Tests may be compiled by clippy; what they build is not.
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .output()
-        .expect("cargo runs");
+    let output = try_xtask(registry, &["build"]);
     assert!(!output.status.success());
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The commands and the Python of docs/MODELS.md, from check-ins to an answer, for every library.
+mod needs_python {
+    use super::*;
+
+    /// The files that the Python saves, with what it expects and the arguments that the documentation gives besides.
+    const LIBRARIES: [(&str, &str, &str); 4] = [
+        ("low_energy.txt", "expected.csv", ""),
+        ("low_energy_xgboost.json", "expected_xgboost.csv", ""),
+        ("low_energy_catboost.json", "expected_catboost.csv", ""),
+        (
+            "low_energy_sklearn.onnx",
+            "expected_sklearn.csv",
+            " --features depressedMood,hoursSlept_mean,motivationToStart_trend",
+        ),
+    ];
+
+    #[test]
+    fn documented_way_of_a_model_ends_in_python_s_numbers() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let registry = folder.path().join("models");
+        std::fs::create_dir(&registry).expect("a folder");
+        let docs = std::fs::read_to_string("docs/MODELS.md").expect("the documentation");
+        let checkins = std::fs::canonicalize("src/checkins/demo.csv").expect("check-ins");
+        let run = |args: &str| {
+            let mut command = Command::new(built("debug/xtask"));
+            command.args(
+                args.split(' ').map(|arg| if arg == "checkins.csv" { checkins.to_str().expect("UTF-8") } else { arg }),
+            );
+            command.env("PWD", folder.path()).env("BIPOLAR_EDGE_REGISTRY", &registry);
+            let output = command.output().expect("xtask runs");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{args}: {said}{}", String::from_utf8_lossy(&output.stderr));
+            said
+        };
+        let documented = |args: &str| {
+            assert!(docs.contains(&format!("cargo xtask {args}")), "{args}");
+            run(args)
+        };
+        let features = documented("model features --checkins checkins.csv --window-days 3");
+        std::fs::write(folder.path().join("features.csv"), features).expect("written");
+
+        let blocks = docs.split("```python\n").skip(1).filter_map(|rest| rest.split("```").next());
+        // Labels are the reader's own.
+        let python: String = blocks.take(LIBRARIES.len()).collect();
+        let (table, rest) = python.split_once("inputs = ").expect("its inputs");
+        let python = format!("{table}labels = (table[\"energyLevel\"].fillna(5) < 4).astype(int)\ninputs = {rest}");
+        let trained = Command::new(built("python/bin/python")).args(["-c", &python]).current_dir(&folder).output();
+        let trained = trained.expect("Python runs");
+        assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+
+        for (file, expected, more) in LIBRARIES {
+            let verified = run(&format!("model verify {file} --data rows.csv --expected {expected}"));
+            if file == "low_energy.txt" {
+                assert!(docs.contains(verified.trim()), "{verified}");
+            }
+            run(&format!("model add {file}{more}"));
+            assert!(docs.contains(&format!("\"{file}\"")), "{file}");
+        }
+        assert!(docs.contains("cargo xtask model add low_energy.txt\n"));
+        assert!(docs.contains(&format!("cargo xtask model add {}{}", LIBRARIES[3].0, LIBRARIES[3].2)));
+
+        let state = state();
+        let host = build_and_start(&registry, &state);
+        let table = |file: &str| -> Vec<Vec<Option<f64>>> {
+            let text = std::fs::read_to_string(folder.path().join(file)).expect("a table");
+            text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().ok()).collect()).collect()
+        };
+        let rows = table("rows.csv");
+        for (file, expected, _) in LIBRARIES {
+            let (name, _) = file.split_once('.').expect("an ending");
+            let answers = infer(&host, name, &rows);
+            for (answer, expected) in answers.iter().zip(table(expected)) {
+                let expected = expected.last().copied().flatten().expect("a probability");
+                assert!((answer - expected).abs() <= 1e-6, "{name}: {answer} is not {expected}");
+            }
+        }
+    }
 }

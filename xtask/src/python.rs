@@ -25,7 +25,7 @@ pub fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
     ensure!(is_installed(), "python3 with venv is needed: sudo apt-get install -y python3-venv");
     step::run("making a Python environment", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]).args(packages);
     step::run(&format!("installing {} from PyPI", packages.join(", ")), &mut install)?;
     std::fs::write(installed, wanted)?;
     Ok(python)

@@ -26,7 +26,7 @@ const PROGRAMS: [(&str, Program); 6] = [
 
 /// Clients that must work as their makers wrote them, what asks everything that the description allows, what drives a
 /// browser, and what models are trained with.
-pub(crate) const PYTHON_CLIENTS: [&str; 7] = [
+pub(crate) const PYTHON_CLIENTS: [&str; 12] = [
     "tritonclient[http]==2.73.0",
     "numpy==2.4.6",
     "schemathesis==4.32.5",
@@ -34,6 +34,12 @@ pub(crate) const PYTHON_CLIENTS: [&str; 7] = [
     "axe-playwright-python==0.1.8",
     "lightgbm==4.7.0",
     "pandas==3.1.1",
+    "xgboost-cpu==3.2.0",
+    "catboost==1.2.10",
+    "scikit-learn==1.9.1",
+    "skl2onnx==1.20.0",
+    // With the one after it skl2onnx cannot write boosters of histograms.
+    "protobuf==6.33.0",
 ];
 
 /// Supabase's client, and what lints the description. What runs them comes with playwright.

@@ -50,6 +50,11 @@ impl Node {
         Node((threshold as u32 as u64) << 32 | (children as u64) << 16 | slot as u64)
     }
 
+    /// Returns the one number that it is.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
     /// Returns threshold, slot and distance to the first child.
     pub const fn parts(self) -> (i32, u16, u16) {
         (self.threshold(), self.0 as u16, (self.0 >> 16) as u16)

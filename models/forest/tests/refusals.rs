@@ -269,6 +269,8 @@ fn categories_with_values_of_their_own() {
     assert!(refused("\"values\":[-3,").contains("the category -3 cannot be told apart"));
     let warnings = |fixture: &str| read(&bytes(fixture), &Options::default()).expect("a model").warnings;
     assert_eq!(warnings("xgboost_pandas_category"), Vec::<String>::new());
+    assert!(warnings("onnx_random_forest")[0].contains("no branch says where what is missing goes"));
+    assert_eq!(warnings("onnx_hist_gradient_boosting"), Vec::<String>::new());
     assert!(warnings("xgboost_2_1_4_categorical")[0].contains("the file has no values of them"));
 }
 

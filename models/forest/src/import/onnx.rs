@@ -62,6 +62,13 @@ pub fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
     if !(1..=MAX_FEATURES).contains(&ensemble.features) {
         return refuse(&format!("{} features are not between 1 and {MAX_FEATURES}", ensemble.features));
     }
+    if model.producer_name == "skl2onnx" && !ensemble.sends_missing_somewhere() {
+        warnings.push(
+            "no branch says where what is missing goes, so it goes where the comparison is false: scikit-learn's forests may \
+             send it the other way, which skl2onnx does not write (for boosters of histograms it does)"
+                .to_owned(),
+        );
+    }
     let divisor = if is_average { ensemble.roots.len().max(1) as f64 } else { 1.0 };
     if is_average && ensemble.base.iter().any(|base| *base != 0.0) {
         return Err(attributes.refuse("base_values", "beside an average cannot be represented"));

@@ -87,6 +87,11 @@ impl Ensemble {
         })
     }
 
+    /// Tells if a branch says that a missing value goes where its rule is true.
+    pub(super) fn sends_missing_somewhere(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node, Node::Branch { missing_is_true: true, .. }))
+    }
+
     /// Errors if a leaf adds to an output that is not there, or twice to one.
     pub(super) fn check_targets(&self, targets: usize) -> Result<(), String> {
         for node in &self.nodes {
