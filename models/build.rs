@@ -282,15 +282,29 @@ fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest
     write_numbers(out, name, "NUMBERS", precision, 8, numbers.collect())?;
     let covers = parts.covers.iter().flat_map(|cover| cover.to_le_bytes());
     write_numbers(out, name, "COVERS", "f32", 4, covers.collect())?;
-    for (part, numbers) in [("ROOTS", parts.roots), ("SET_STARTS", parts.set_starts), ("SET_WORDS", parts.set_words)] {
+    let linear = parts.linear;
+    let wide = |numbers: &[T]| numbers.iter().flat_map(|number| Into::<f64>::into(*number).to_le_bytes()).collect();
+    // A forest in f32 has none of them.
+    write_numbers(out, name, "CONSTANTS", precision, 8, wide(linear.constants))?;
+    write_numbers(out, name, "COEFFICIENTS", precision, 8, wide(linear.coefficients))?;
+    let features = linear.features.iter().flat_map(|feature| feature.to_le_bytes());
+    write_numbers(out, name, "TERMS", "u16", 2, features.collect())?;
+    for (part, numbers) in [
+        ("ROOTS", parts.roots),
+        ("SET_STARTS", parts.set_starts),
+        ("SET_WORDS", parts.set_words),
+        ("LINEAR", linear.leaves),
+        ("STARTS", linear.starts),
+    ] {
         write_numbers(out, name, part, "u32", 4, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())?;
     }
     writeln!(
         out,
         "#[allow(long_running_const_eval)]\nstatic {name}: Forest<'static, {precision}> = match Forest::new(Parts {{ \
          base_margin: {:?}, features: {}, depth: {}, zero_is_missing: &{:?}, roots: &{name}_ROOTS, nodes: &{name}_NODES, \
-         numbers: &{name}_NUMBERS, covers: &{name}_COVERS, set_starts: &{name}_SET_STARTS, set_words: &{name}_SET_WORDS \
-         }}) {{ Ok(forest) => forest, Err(reason) => panic!(\"{{}}\", reason) }};",
+         numbers: &{name}_NUMBERS, covers: &{name}_COVERS, set_starts: &{name}_SET_STARTS, set_words: &{name}_SET_WORDS, \
+         linear: Linear {{ leaves: &{name}_LINEAR, constants: &{name}_CONSTANTS, starts: &{name}_STARTS, \
+         features: &{name}_TERMS, coefficients: &{name}_COEFFICIENTS }} }}) {{ Ok(forest) => forest, Err(reason) => panic!(\"{{}}\", reason) }};",
         parts.base_margin, parts.features, parts.depth, parts.zero_is_missing,
     )?;
     Ok(())

@@ -97,11 +97,13 @@ pub struct Entry {
     pub(crate) per_checkin: Vec<CheckInEntry>,
 }
 
-/// The prediction of the day: a label and its probability.
+/// The prediction of the day: a label, its probability, and the day that it is about.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct DayPrediction {
     pub(crate) label: String,
     pub(crate) probability: Option<f64>,
+    /// The day of the latest check-in.
+    pub(crate) as_of: Option<String>,
 }
 
 /// The predictions at one check-in.

@@ -132,8 +132,8 @@ pub(crate) const VARIABLES: [(&str, &str); 29] = [
     ("supabase_jwt_secret", ""),
     ("api_keys", ""),
     ("protect_operations", ""),
-    ("rate_limit_predictions", "60/minute"),
-    ("rate_limit_default", "120/minute"),
+    ("rate_limit_predictions", ""),
+    ("rate_limit_default", ""),
     ("client_ip_header", ""),
     ("cors_origins", ""),
     ("cache_ttl_seconds", "300"),
@@ -193,8 +193,10 @@ impl Settings {
         let supabase = variables.project()?;
         let auth_mode = variables.auth_mode(supabase.as_ref())?;
         let protect_operations = variables.protect_operations(&auth_mode)?;
-        let rate_limit_predictions = variables.rate("rate_limit_predictions")?;
-        let rate_limit_default = variables.rate("rate_limit_default")?;
+        // Demo data is nobody's, and whoever tries the service out asks it often.
+        let is_demo = supabase.is_none() && matches!(auth_mode, AuthMode::Off);
+        let rate_limit_predictions = variables.rate("rate_limit_predictions", "60/minute", is_demo)?;
+        let rate_limit_default = variables.rate("rate_limit_default", "120/minute", is_demo)?;
         let client_ip_header = variables.client_ip_header()?;
         let cors_origins = cors_origins(variables.text("cors_origins")).ok_or_else(|| {
             invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
@@ -335,10 +337,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn rate(&self, name: &'static str) -> Result<Option<Rate>, Problem> {
-        let default = VARIABLES.iter().find(|(other, _)| *other == name).map_or("", |(_, default)| default);
-        let rule = || format!("must be like {default} (second, hour, day), or off.");
-        Rate::parse(self.text(name)).ok_or_else(|| invalid(name, &rule()))
+    /// A rate; if the variable is empty, `otherwise`, or none for the demo.
+    fn rate(&self, name: &'static str, otherwise: &str, is_demo: bool) -> Result<Option<Rate>, Problem> {
+        let text = match self.text(name) {
+            "" if is_demo => return Ok(None),
+            "" => otherwise,
+            text => text,
+        };
+        Rate::parse(text).ok_or_else(|| invalid(name, "must be like 60/minute (second, hour, day), or off."))
     }
 
     /// A secret that is long enough, or `None` if it is empty.
@@ -657,8 +663,28 @@ mod tests {
         assert_eq!(said("cache_slots", "63"), "be 0 (none) or a whole number from 64 to 1000000.");
         assert_eq!(said("job_ttl_seconds", "0"), "be a whole number from 1 to 86400.");
         assert_eq!(said("inference_timeout_seconds", "x"), "be a number from 0.05 to 120.");
-        assert_eq!(said("rate_limit_default", "x"), "be like 120/minute (second, hour, day), or off.");
+        assert_eq!(said("rate_limit_default", "x"), "be like 60/minute (second, hour, day), or off.");
         assert_eq!(said("webhook_secret", "x"), "have at least 16 bytes.");
+    }
+
+    #[test]
+    fn callers_are_limited_unless_all_that_there_is_is_demo_data() {
+        let limits = |fake: &Fake| {
+            let settings = block_on(Settings::read(fake)).expect("valid");
+            [settings.rate_limit_predictions, settings.rate_limit_default].map(|rate| rate.map(|rate| rate.requests))
+        };
+        let demo = Fake::with_variable("auth_mode", "off");
+        assert_eq!(limits(&demo), [None, None]);
+        assert_eq!(limits(&Fake::with_variable("rate_limit_default", "7/day")), [None, Some(7)]);
+        let mut with_keys = Fake::with_variable("auth_mode", "api_key");
+        with_keys.set_variable("api_keys", "a-key-that-nobody-will-ever-guess");
+        assert_eq!(limits(&with_keys), [Some(60), Some(120)]);
+        with_keys.set_variable("rate_limit_predictions", "off");
+        assert_eq!(limits(&with_keys), [None, Some(120)]);
+        let mut open_project = Fake::with_variable("supabase_url", "https://project.supabase.co");
+        open_project.set_variable("supabase_anon_key", "a-key-of-the-project");
+        open_project.set_variable("auth_mode", "off");
+        assert_eq!(limits(&open_project), [Some(60), Some(120)]);
     }
 
     /// The manifest and the README say what the code does: the same variables, defaults and ranges.

@@ -2,10 +2,11 @@
 
 use crate::deadline::Deadline;
 use bipolar_edge_models::{INSUFFICIENT_DATA_LABEL, MODELS, Model, Output, RiskLevel, TIMEOUT_LABEL};
-use features::Row;
+use features::{Coverage, Row};
+use jiff::Span;
+use jiff::civil::Date;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// How many contributions the explanation in words names.
@@ -20,6 +21,10 @@ pub(crate) struct Prediction<'a> {
     pub(crate) model: &'static Model,
     pub(crate) outcome: Outcome,
     basis: Basis,
+    /// The days that it rests on; `None` without check-ins.
+    coverage: Option<Coverage>,
+    /// The share of the model's inputs that are known.
+    answered: f64,
     /// The time that it took.
     pub(crate) duration: Duration,
     crisis_resources: &'a [String],
@@ -103,7 +108,7 @@ pub(crate) enum Basis {
 /// Predicts with every model, in the registry's order. `row` is `None` without check-ins. A model whose turn comes
 /// after the deadline is out of time.
 pub(crate) fn predict_all<'a>(
-    row: Option<&Row>,
+    row: Option<(&Row, Coverage)>,
     basis: Basis,
     explain: Explain,
     crisis_resources: &'a [String],
@@ -113,11 +118,20 @@ pub(crate) fn predict_all<'a>(
         let start = Instant::now();
         let outcome = match deadline.has_passed_at(start) {
             true => Outcome::OutOfTime,
-            false => predict(model, row, explain),
+            false => predict(model, row.map(|(row, _)| row), explain),
         };
-        Prediction { model, outcome, basis, duration: start.elapsed(), crisis_resources }
+        let answered = row.map_or(0.0, |(row, _)| answered(model, row));
+        let coverage = row.map(|(_, coverage)| coverage);
+        Prediction { model, outcome, basis, coverage, answered, duration: start.elapsed(), crisis_resources }
     };
     MODELS.iter().map(predict).collect()
+}
+
+/// Returns the share of a model's inputs that are known, to two digits.
+fn answered(model: &Model, row: &Row) -> f64 {
+    let inputs = model.inputs(row);
+    let known = inputs.iter().filter(|input| !input.is_nan()).count();
+    (100.0 * known as f64 / inputs.len().max(1) as f64).round() / 100.0
 }
 
 fn predict(model: &'static Model, row: Option<&Row>, explain: Explain) -> Outcome {
@@ -162,6 +176,34 @@ impl Prediction<'_> {
         if let Outcome::Predicted(predicted) = &self.outcome { predicted.risk_level.as_str() } else { "unknown" }
     }
 
+    /// The day of the latest check-in that it rests on.
+    pub(crate) fn as_of(&self) -> Option<Date> {
+        self.coverage.map(|coverage| coverage.as_of)
+    }
+
+    /// The last day that it speaks of: of a risk the end of the horizon, of classes the day of the latest check-in.
+    fn valid_until(&self) -> Option<Date> {
+        let days = if let Output::Risk { horizon_days, .. } = self.model.output { horizon_days } else { 0 };
+        self.as_of()?.checked_add(Span::new().try_days(days).ok()?).ok()
+    }
+
+    /// The reason why there is no prediction, if there is none.
+    fn reason(&self) -> Option<Reason<'_>> {
+        let (code, detail, missing) = match &self.outcome {
+            Outcome::Predicted(_) => return None,
+            Outcome::Insufficient { missing } if missing.is_empty() => {
+                ("no_checkins", "There are no check-ins to predict from".to_owned(), &missing[..])
+            }
+            Outcome::Insufficient { missing } => {
+                ("missing_answers", format!("Not enough answers: {} missing", missing.join(", ")), &missing[..])
+            }
+            Outcome::OutOfTime => {
+                ("out_of_time", "There was no time left for this prediction: ask again".to_owned(), &[][..])
+            }
+        };
+        Some(Reason { code, detail, missing })
+    }
+
     pub(crate) fn is_out_of_time(&self) -> bool {
         matches!(self.outcome, Outcome::OutOfTime)
     }
@@ -177,8 +219,13 @@ struct Body<'a> {
     risk_level: &'static str,
     details: DetailsBody<'a>,
     model_version: &'static str,
+    as_of: Option<String>,
+    valid_until: Option<String>,
+    data: Data,
     #[serde(skip_serializing_if = "Option::is_none")]
-    explanation: Option<Cow<'a, str>>,
+    reason: Option<Reason<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contributions: Option<&'a [Contribution]>,
     source: &'static str,
@@ -190,7 +237,23 @@ struct Body<'a> {
 #[serde(untagged)]
 enum DetailsBody<'a> {
     Predicted(&'a Details),
-    Missing { missing: &'a [&'static str] },
+    None {},
+}
+
+/// How much a prediction rests on.
+#[derive(Serialize)]
+struct Data {
+    checkins: usize,
+    days_covered: usize,
+    answered: f64,
+}
+
+/// The reason why there is no prediction. The codes are a closed set, which the OpenAPI description lists.
+#[derive(Serialize)]
+struct Reason<'a> {
+    code: &'static str,
+    detail: String,
+    missing: &'a [&'static str],
 }
 
 /// The words that must stand beside a prediction that could do harm.
@@ -203,24 +266,8 @@ struct Sensitive<'a> {
 
 impl Serialize for Prediction<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (details, explanation, contributions) = match &self.outcome {
-            Outcome::Predicted(predicted) => (
-                DetailsBody::Predicted(&predicted.details),
-                predicted.explanation.as_deref().map(Cow::Borrowed),
-                predicted.contributions.as_deref(),
-            ),
-            Outcome::Insufficient { missing } => {
-                let explanation = match missing.as_slice() {
-                    [] => "There are no check-ins to predict from".into(),
-                    missing => format!("Not enough answers: {} missing", missing.join(", ")).into(),
-                };
-                (DetailsBody::Missing { missing }, Some(explanation), None)
-            }
-            Outcome::OutOfTime => {
-                let explanation = "There was no time left for this prediction: ask again".into();
-                (DetailsBody::Missing { missing: &[] }, Some(explanation), None)
-            }
-        };
+        let predicted = if let Outcome::Predicted(predicted) = &self.outcome { Some(predicted) } else { None };
+        let day = |date: Option<Date>| date.map(|date| date.to_string());
         let source = match self.basis {
             _ if self.is_out_of_time() => "error",
             Basis::LatestCheckIn => "aggregated_last_checkin",
@@ -231,10 +278,18 @@ impl Serialize for Prediction<'_> {
             label: self.label(),
             probability: self.probability(),
             risk_level: self.risk_level(),
-            details,
+            details: predicted.map_or(DetailsBody::None {}, |predicted| DetailsBody::Predicted(&predicted.details)),
             model_version: self.model.version,
-            explanation,
-            contributions,
+            as_of: day(self.as_of()),
+            valid_until: day(self.valid_until()),
+            data: Data {
+                checkins: self.coverage.map_or(0, |coverage| coverage.checkins),
+                days_covered: self.coverage.map_or(0, |coverage| coverage.days),
+                answered: self.answered,
+            },
+            reason: self.reason(),
+            explanation: predicted.and_then(|predicted| predicted.explanation.as_deref()),
+            contributions: predicted.and_then(|predicted| predicted.contributions.as_deref()),
             source,
             sensitive: self.model.sensitive.then_some(Sensitive {
                 sensitive: true,
@@ -308,14 +363,14 @@ fn explain_in_words(contributions: &[Contribution]) -> String {
     if contributions.is_empty() {
         return "This model's file does not say what its trees were trained on, so there is no explanation".to_owned();
     }
-    let named: Vec<String> = contributions
-        .iter()
-        .take(NAMED_CONTRIBUTIONS)
-        .map(|contribution| match contribution.value {
-            Some(value) => format!("{}={}", contribution.feature, (value * 100.0).round() / 100.0),
-            None => format!("{} missing", contribution.feature),
-        })
-        .collect();
+    // What was not answered moves a prediction, and is no reason for it.
+    let answered = contributions.iter().filter_map(|contribution| Some((contribution.feature, contribution.value?)));
+    let named = answered.take(NAMED_CONTRIBUTIONS);
+    let named: Vec<String> =
+        named.map(|(feature, value)| format!("{feature}={}", (value * 100.0).round() / 100.0)).collect();
+    if named.is_empty() {
+        return "No answer moved this prediction".to_owned();
+    }
     format!("Mostly: {}", named.join(", "))
 }
 
@@ -327,18 +382,40 @@ mod tests {
     fn a_prediction_that_was_not_made_says_why() {
         let resources = ["CVV 188".to_owned()];
         let body = |outcome| {
-            let (basis, duration) = (Basis::LatestCheckIn, Duration::ZERO);
-            let prediction = Prediction { model: &MODELS[0], outcome, basis, duration, crisis_resources: &resources };
+            let prediction = Prediction {
+                model: &MODELS[0],
+                outcome,
+                basis: Basis::LatestCheckIn,
+                coverage: None,
+                answered: 0.0,
+                duration: Duration::ZERO,
+                crisis_resources: &resources,
+            };
             serde_json::to_value(prediction).expect("JSON")
         };
         let late = body(Outcome::OutOfTime);
         assert_eq!((&late["label"], &late["source"]), (&"timeout".into(), &"error".into()));
         let none = body(Outcome::Insufficient { missing: Vec::new() });
         assert_eq!((&none["label"], &none["risk_level"]), (&"insufficient_data".into(), &"unknown".into()));
-        assert_eq!(none["explanation"], "There are no check-ins to predict from");
+        assert_eq!(late["reason"]["code"], "out_of_time");
+        let no_checkins = serde_json::json!({
+            "code": "no_checkins", "detail": "There are no check-ins to predict from", "missing": []
+        });
+        assert_eq!(none["reason"], no_checkins);
         let some = body(Outcome::Insufficient { missing: vec!["a", "b"] });
-        assert_eq!(some["details"], serde_json::json!({ "missing": ["a", "b"] }));
-        assert_eq!(some["explanation"], "Not enough answers: a, b missing");
-        assert_eq!(some["probability"], serde_json::Value::Null);
+        let missing = serde_json::json!({
+            "code": "missing_answers", "detail": "Not enough answers: a, b missing", "missing": ["a", "b"]
+        });
+        assert_eq!(some["reason"], missing);
+        assert_eq!((&some["probability"], &some["as_of"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert!(some.get("explanation").is_none());
+    }
+
+    #[test]
+    fn what_was_not_answered_is_no_reason() {
+        let of = |feature, value| Contribution { feature, value, impact: 1.0 };
+        let some = [of("a", None), of("b", Some(6.333)), of("c", None), of("d", Some(1.0))];
+        assert_eq!(explain_in_words(&some), "Mostly: b=6.33, d=1");
+        assert_eq!(explain_in_words(&some[..1]), "No answer moved this prediction");
     }
 }

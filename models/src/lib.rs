@@ -12,7 +12,7 @@ pub use label::{INSUFFICIENT_DATA_LABEL, RESERVED_LABELS, TIMEOUT_LABEL};
 
 use features::{FEATURES, Row};
 #[allow(unused_imports, reason = "a registry without models has no nodes")]
-use forest::{Forest, Node, Parts, Transform};
+use forest::{Forest, Linear, Node, Parts, Transform};
 
 // The build writes numbers with their lowest byte first.
 const _: () = assert!(cfg!(target_endian = "little"));

@@ -1,4 +1,4 @@
-//! `GET /data/prediction_of_day/{user_id}`: the person's mood state in three fields.
+//! `GET /data/prediction_of_day/{user_id}`: the person's mood state in four fields.
 
 use super::predictions::{DAY_TYPE, find_or_predict};
 use crate::context::EndpointRequest;
@@ -15,6 +15,7 @@ struct Body<'a> {
     prediction_type: &'static str,
     label: &'a str,
     probability: Option<f64>,
+    as_of: Option<&'a str>,
 }
 
 /// The question of a path and query.
@@ -32,6 +33,7 @@ pub(super) async fn get<P: Platform>(
         .day
         .as_ref()
         .ok_or_else(|| Problem::not_configured(format!("This deployment has no model for {DAY_TYPE}.")))?;
-    let body = Body { prediction_type: DAY_TYPE, label: &day.label, probability: day.probability };
+    let as_of = day.as_of.as_deref();
+    let body = Body { prediction_type: DAY_TYPE, label: &day.label, probability: day.probability, as_of };
     Ok(Response::json(200, &body).with_cache_status(cache_status))
 }

@@ -301,12 +301,14 @@ pub(super) async fn predict_all<P: Platform>(
 ) -> PredictionSet {
     let mut set = PredictionSet { day: None, predictions: Vec::new(), per_checkin: Vec::new(), is_complete: true };
     let mut predict_at = |checkins: &[CheckIn], basis| {
-        let row = features::row(checkins, options.window.get());
+        let window = options.window.get();
+        let row = features::row(checkins, window).zip(features::coverage(checkins, window));
         context.timing.lap("features");
         let resources = &context.settings.crisis_resources;
-        let predictions = predict::predict_all(row.as_ref(), basis, options.explain, resources, context.deadline);
+        let covered = row.as_ref().map(|(row, coverage)| (row, *coverage));
+        let predictions = predict::predict_all(covered, basis, options.explain, resources, context.deadline);
         set.is_complete &= !predictions.iter().any(Prediction::is_out_of_time);
-        metrics::observe_predictions(row.as_ref(), &predictions);
+        metrics::observe_predictions(row.as_ref().map(|(row, _)| row), &predictions);
         for prediction in predictions.iter().filter(|prediction| !matches!(prediction.outcome, Outcome::OutOfTime)) {
             context.timing.add_inference(prediction.model.name, prediction.duration);
         }
@@ -332,5 +334,6 @@ pub(super) async fn predict_all<P: Platform>(
 }
 
 fn day_prediction(prediction: &Prediction<'_>) -> DayPrediction {
-    DayPrediction { label: prediction.label().to_owned(), probability: prediction.probability() }
+    let as_of = prediction.as_of().map(|as_of| as_of.to_string());
+    DayPrediction { label: prediction.label().to_owned(), probability: prediction.probability(), as_of }
 }

@@ -3,8 +3,7 @@
 use harness::{Host, built};
 use std::process::Command;
 
-fn passes(script: &str) {
-    let host = Host::demo();
+fn passes(script: &str, host: &Host) {
     let on_path = Command::new("k6").arg("version").output().is_ok();
     let output = Command::new(if on_path { "k6".into() } else { built("k6/bin/k6") })
         .args(["run", "--quiet", "--no-usage-report", script])
@@ -19,10 +18,12 @@ fn passes(script: &str) {
 
 #[test]
 fn predictions_script_passes() {
-    passes("tests/load/predictions.js");
+    passes("tests/load/predictions.js", &Host::demo());
 }
 
 #[test]
 fn old_service_script_passes() {
-    passes("tests/load/old_service.js");
+    // With the limits that there are by default.
+    let host = Host::with_flags(&["--variable", "rate_limit_predictions=", "--variable", "rate_limit_default="]);
+    passes("tests/load/old_service.js", &host);
 }

@@ -40,7 +40,10 @@ fn demo_people_have_the_mood_of_their_cohort() {
         assert_eq!(of_day.status, 200);
         let mood = host.predictions(user_id, "").prediction("mood_state");
         assert_eq!(mood["label"], label);
-        assert_eq!(of_day.json(), json!({ "type": "mood_state", "label": label, "probability": mood["probability"] }));
+        assert_eq!(
+            of_day.json(),
+            json!({ "type": "mood_state", "label": label, "probability": mood["probability"], "as_of": mood["as_of"] })
+        );
         let classes = mood["details"]["class_probs"].as_object().expect("class probabilities");
         assert_eq!(classes.keys().collect::<Vec<_>>(), ["depression", "euthymia", "mania", "mixed"]);
         let total: f64 = classes.values().map(|p| p.as_f64().expect("a number")).sum();
@@ -73,9 +76,44 @@ fn missing_check_ins_and_unknown_people_are_insufficient_data() {
             assert_eq!(prediction["label"], "insufficient_data");
             assert_eq!(prediction["probability"], Value::Null);
             assert_eq!(prediction["risk_level"], "unknown");
+            assert_eq!(prediction["reason"]["code"], "no_checkins");
+            assert_eq!((&prediction["as_of"], &prediction["valid_until"]), (&Value::Null, &Value::Null));
+            assert_eq!(prediction["data"], json!({ "checkins": 0, "days_covered": 0, "answered": 0.0 }));
         }
         assert_eq!(answer.json()["per_checkin"], json!([]));
     }
+}
+
+#[test]
+fn every_prediction_says_which_days_it_rests_on_and_speaks_of() {
+    let host = Host::demo();
+    let answer = host.predictions(MANIC, "?limit_checkins=2&window_days=7").json();
+    let latest = demo(MANIC);
+    let in_window = |day: jiff::civil::Date| {
+        let days = move |other: jiff::civil::Date| (day - other).get_days();
+        let dates = latest.iter().map(|checkin| checkin.date);
+        dates.map(days).filter(|days| (0..=7).contains(days)).collect::<Vec<_>>()
+    };
+    let check = |predictions: &Value, day: jiff::civil::Date| {
+        for (model, served) in MODELS.iter().zip(predictions.as_array().expect("an array")) {
+            assert_eq!(served["as_of"], day.to_string());
+            let horizon =
+                if let Output::Risk { horizon_days, .. } = model.output { i64::from(horizon_days) } else { 0 };
+            let last = day.checked_add(jiff::Span::new().days(horizon)).expect("in range");
+            assert_eq!(served["valid_until"], last.to_string(), "{}", model.name);
+            let days = in_window(day);
+            assert_eq!(served["data"]["checkins"], days.len());
+            assert_eq!(served["data"]["days_covered"], days.iter().max().expect("itself") + 1);
+            assert!(served["data"]["answered"].as_f64().is_some_and(|share| (0.1..=1.0).contains(&share)), "{served}");
+            assert!(served.get("reason").is_none() || served["probability"].is_null());
+        }
+    };
+    check(&answer["predictions"], latest[0].date);
+    for (index, checkin) in answer["per_checkin"].as_array().expect("two").iter().enumerate() {
+        check(&checkin["predictions"], latest[index].date);
+    }
+    let of_day = host.get(&format!("/data/prediction_of_day/{MANIC}")).json();
+    assert_eq!(of_day["as_of"], latest[0].date.to_string());
 }
 
 #[test]
@@ -90,7 +128,8 @@ fn types_select_and_explain_adds_non_zero_contributions() {
         let impacts: Vec<f64> =
             contributions.iter().map(|one| one["impact"].as_f64().expect("a number").abs()).collect();
         assert!(impacts.is_sorted_by(|a, b| a >= b) && impacts.last().is_some_and(|least| *least > 0.0));
-        let strongest = contributions[0]["feature"].as_str().expect("a name");
+        let strongest = contributions.iter().find(|one| !one["value"].is_null()).expect("an answer");
+        let strongest = strongest["feature"].as_str().expect("a name");
         assert!(prediction["explanation"].as_str().is_some_and(|text| text.contains(strongest)));
     }
 }
@@ -142,7 +181,8 @@ fn assert_native(predictions: &Value, checkins: &[CheckIn], window_days: u8) -> 
         let missing = model.missing_critical(&row);
         if !missing.is_empty() {
             assert_eq!(served["label"], "insufficient_data");
-            assert_eq!(served["details"], json!({ "missing": missing }));
+            assert_eq!(served["reason"]["code"], "missing_answers");
+            assert_eq!(served["reason"]["missing"], json!(missing));
             continue;
         }
         let probabilities = model.probabilities(&model.inputs(&row)).expect("the inputs fit");

@@ -13,9 +13,6 @@ use std::process::Command;
 
 const SCRIPTS: [&str; 2] = ["tests/load/predictions.js", "tests/load/old_service.js"];
 
-/// Variables that switch the rate limits off: a load test exceeds them at once.
-const NO_RATE_LIMITS: [&str; 2] = ["rate_limit_predictions=off", "rate_limit_default=off"];
-
 /// The service that is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
 pub(crate) enum Target {
@@ -70,5 +67,5 @@ fn start(on_spin: bool) -> Result<Process> {
         Launch::own_host(build::host()?).runtime_config(config)
     };
     let state = folder.join("state");
-    launch.manifest("spin.toml").state_dir(state).variables(NO_RATE_LIMITS).quiet().start()
+    launch.manifest("spin.toml").state_dir(state).quiet().start()
 }

@@ -137,14 +137,9 @@ const SHORT_SLEEP_HOURS: f32 = 6.0;
 /// older than `window_days` before the latest do not matter. Of two on the same day the later in the slice
 /// counts as the later. `None` without check-ins.
 pub fn row(checkins: &[CheckIn], window_days: u8) -> Option<Row> {
-    let latest_day = checkins.iter().map(day).max()?;
-    let mut window: Vec<(i32, &CheckIn)> = checkins
-        .iter()
-        .map(|checkin| (day(checkin), checkin))
-        .filter(|(day, _)| latest_day - day <= i32::from(window_days))
-        .collect();
+    let mut window: Vec<(i32, &CheckIn)> = in_window(checkins, window_days)?.collect();
     window.sort_by_key(|(day, _)| *day);
-    let (_, latest) = window.last()?;
+    let (latest_day, latest) = *window.last()?;
 
     let mut row = [f32::NAN; FEATURE_COUNT];
     row[..FIELDS.len()].copy_from_slice(&latest.values);
@@ -163,6 +158,32 @@ pub fn row(checkins: &[CheckIn], window_days: u8) -> Option<Row> {
         f32::from(window_days),
     ]);
     Some(row)
+}
+
+/// The days that a row is made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coverage {
+    /// The day of the latest check-in.
+    pub as_of: Date,
+    /// Check-ins in the window, the latest included.
+    pub checkins: usize,
+    /// Days from the first of them to the latest, both included.
+    pub days: usize,
+}
+
+/// Returns the days that [`row`] makes its row from. `None` without check-ins.
+pub fn coverage(checkins: &[CheckIn], window_days: u8) -> Option<Coverage> {
+    let as_of = checkins.iter().map(|checkin| checkin.date).max()?;
+    let days = || Some(in_window(checkins, window_days)?.map(|(day, _)| day));
+    let (first, latest) = (days()?.min()?, days()?.max()?);
+    Some(Coverage { as_of, checkins: days()?.count(), days: usize::try_from(latest - first).ok()? + 1 })
+}
+
+/// Returns the check-ins of the window that ends with the latest, each with its day.
+fn in_window(checkins: &[CheckIn], window_days: u8) -> Option<impl Iterator<Item = (i32, &CheckIn)>> {
+    let latest = checkins.iter().map(day).max()?;
+    let days = checkins.iter().map(|checkin| (day(checkin), checkin));
+    Some(days.filter(move |(day, _)| latest - day <= i32::from(window_days)))
 }
 
 /// Returns the number of days since 1970-01-01.
@@ -231,6 +252,9 @@ mod tests {
             on("2026-01-31", &[("hoursSlept", 5.0), ("tasksPlanned", 4.0), ("tasksCompleted", 1.0)]),
         ];
         let row = row(&checkins, 3).expect("there are check-ins");
+        let as_of = Date::constant(2026, 1, 31);
+        assert_eq!(coverage(&checkins, 3), Some(Coverage { as_of, checkins: 3, days: 4 }));
+        assert_eq!(coverage(&[], 3), None);
         assert_eq!(value(&row, "hoursSlept"), 5.0);
         assert_eq!(value(&row, "hoursSlept_mean"), 20.0 / 3.0);
         assert_eq!(value(&row, "hoursSlept_change"), -2.5);

@@ -7,4 +7,4 @@ mod checkin;
 mod feature;
 
 pub use checkin::{CheckIn, FIELDS, Field, Range, field_index};
-pub use feature::{FEATURES, Feature, Row, feature_index, row};
+pub use feature::{Coverage, FEATURES, Feature, Row, coverage, feature_index, row};

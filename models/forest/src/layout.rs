@@ -187,6 +187,62 @@ pub struct Parts<'a, T> {
     pub set_starts: &'a [u32],
     /// Sets of categories, as bits.
     pub set_words: &'a [u32],
+    /// Leaves that are linear functions of features.
+    pub linear: Linear<'a, T>,
+}
+
+/// Leaves that are linear functions of features, as LightGBM's `linear_tree` makes them: a constant, and features times
+/// coefficients. Where one of the features is missing the leaf has its value in the node, as others have.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a, T> {
+    /// The leaves, by their places in `nodes`, which rise.
+    pub leaves: &'a [u32],
+    /// The constant of each.
+    pub constants: &'a [T],
+    /// Start of the terms of each, and the end of the last; empty without leaves.
+    pub starts: &'a [u32],
+    /// The feature of each term.
+    pub features: &'a [u16],
+    /// The coefficient of each term.
+    pub coefficients: &'a [T],
+}
+
+impl<T> Linear<'_, T> {
+    /// No leaf is.
+    pub const NONE: Self = Linear { leaves: &[], constants: &[], starts: &[], features: &[], coefficients: &[] };
+
+    /// Checks the invariants that walks rely on.
+    const fn check(&self, nodes: &[Node], features: usize) -> Result<(), &'static str> {
+        let count = self.leaves.len();
+        if count == 0 {
+            return Ok(());
+        }
+        if self.constants.len() != count
+            || self.starts.len() != count + 1
+            || self.features.len() != self.coefficients.len()
+        {
+            return Err("linear leaves have a constant and terms each");
+        }
+        let mut leaf = 0;
+        while leaf < count {
+            let at = self.leaves[leaf] as usize;
+            if at >= nodes.len() || nodes[at].way() != 0 || (leaf > 0 && at <= self.leaves[leaf - 1] as usize) {
+                return Err("linear leaves are leaves, in order");
+            }
+            if self.starts[leaf] > self.starts[leaf + 1] || self.starts[leaf + 1] as usize > self.features.len() {
+                return Err("a linear leaf's terms are not there");
+            }
+            leaf += 1;
+        }
+        let mut term = 0;
+        while term < self.features.len() {
+            if self.features[term] as usize >= features {
+                return Err("a linear leaf's term is of no feature");
+            }
+            term += 1;
+        }
+        Ok(())
+    }
 }
 
 /// Maximum number of features that slots can tell apart.
@@ -217,6 +273,9 @@ impl<'a, T: Copy> Forest<'a, T> {
         }
         if !parts.covers.is_empty() && parts.covers.len() != parts.nodes.len() {
             return Err("covers are for all nodes or none");
+        }
+        if let Err(reason) = parts.linear.check(parts.nodes, parts.features) {
+            return Err(reason);
         }
         if parts.nodes.len() > i32::MAX as usize {
             return Err("more nodes than can be addressed");
@@ -349,6 +408,27 @@ impl<T: Number> Forest<'_, T> {
             Some(number) => Some(*number),
             None => Some(T::from_leaf_bits(self.parts.nodes.get(at)?.threshold())),
         }
+    }
+
+    /// Returns what a leaf adds for a row: its value, or what its linear function makes of the row.
+    pub(crate) fn leaf_output(&self, at: usize, value: T, row: &[T]) -> T {
+        let Linear { leaves, constants, starts, features, coefficients } = self.parts.linear;
+        let Ok(leaf) = leaves.binary_search(&(at as u32)) else { return value };
+        let terms = || {
+            let terms = *starts.get(leaf)? as usize..*starts.get(leaf + 1)? as usize;
+            Some(features.get(terms.clone())?.iter().zip(coefficients.get(terms)?))
+        };
+        let mut sum: f64 = constants.get(leaf).copied().unwrap_or(value).into();
+        for (feature, coefficient) in terms().into_iter().flatten() {
+            let input = row.get(usize::from(*feature)).copied().unwrap_or(T::NAN);
+            if input.is_missing() {
+                return value;
+            }
+            // LightGBM takes what is almost zero for zero before the trees see it.
+            let input = if input.is_almost_zero() { T::ZERO } else { input };
+            sum += Into::<f64>::into(*coefficient) * Into::<f64>::into(input);
+        }
+        T::from_f64(sum)
     }
 
     /// Returns the number of children of a split.

@@ -6,7 +6,7 @@
 //! that the feature is missing.
 //!
 //! ```
-//! use forest::{Forest, Node, Parts};
+//! use forest::{Forest, Linear, Node, Parts};
 //! // One stump over one feature: x0 < 0.5 gives -1, otherwise, missing too, +1. Thresholds are keys: see `layout`.
 //! let nodes = [
 //!     Node::new(0.5f32.to_bits() as i32, 2, 1),
@@ -14,7 +14,7 @@
 //!     Node::new(1.0f32.to_bits() as i32, 0, 0),
 //! ];
 //! let parts = Parts { base_margin: 0.25, features: 1, depth: 1, roots: &[0], nodes: &nodes, numbers: &[],
-//!     zero_is_missing: &[], covers: &[10.0, 4.0, 6.0], set_starts: &[], set_words: &[] };
+//!     zero_is_missing: &[], covers: &[10.0, 4.0, 6.0], set_starts: &[], set_words: &[], linear: Linear::NONE };
 //! let forest = Forest::new(parts)?;
 //! assert_eq!(forest.margin(&[0.0]), Some(-0.75));
 //! assert_eq!(forest.margin(&[f32::NAN]), Some(1.25));
@@ -31,6 +31,6 @@ mod shap;
 mod transform;
 mod walk;
 
-pub use layout::{Forest, Link, MAX_FEATURES, Node, Parts, Reading};
+pub use layout::{Forest, Linear, Link, MAX_FEATURES, Node, Parts, Reading};
 pub use number::Number;
 pub use transform::Transform;

@@ -347,7 +347,7 @@ fn gauss_legendre(count: usize) -> (Vec<f64>, Vec<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{Node, Parts, Reading};
+    use crate::layout::{Linear, Node, Parts, Reading};
 
     /// The value of a tree when only the features in `known` are: the definition that Shapley values average over.
     fn expected(forest: &Forest<'_, f32>, row: &[f32], known: u32, at: usize) -> f64 {
@@ -398,6 +398,7 @@ mod tests {
             covers: &covers,
             set_starts: &[0, 1],
             set_words: &[0b1001],
+            linear: Linear::NONE,
         };
         let forest = Forest::new(parts).expect("the parts fit together");
         for row in

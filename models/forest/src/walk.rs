@@ -30,6 +30,9 @@ impl<T: Number> Forest<'_, T> {
     /// Returns the margin of one row: the base margin, then every tree's leaf added in file order and in the library's
     /// own precision, so that the bits are the library's. `None` if the row is not `features` long.
     pub fn margin(&self, row: &[T]) -> Option<T> {
+        if !self.parts().linear.leaves.is_empty() {
+            return Some(self.staged_margins(row)?.last().copied().unwrap_or(self.parts().base_margin));
+        }
         let row = self.canonical(row)?;
         Some(match self.keys::<i64, 1>([&row]) {
             Some(keys) => self.over_trees(&keys),
@@ -47,7 +50,8 @@ impl<T: Number> Forest<'_, T> {
         }
         margins.fill(self.parts().base_margin);
         let (mut rows, mut margins) = (rows, margins);
-        while margins.len() >= LANES {
+        // Those of linear leaves are computed row by row.
+        while margins.len() >= LANES && self.parts().linear.leaves.is_empty() {
             let groups = (margins.len() / LANES).min(GROUPS);
             let (block, rest) = rows.split_at_checked(features * LANES * groups)?;
             let (own, others) = margins.split_at_mut_checked(LANES * groups)?;
@@ -448,9 +452,9 @@ impl<T: Number> Forest<'_, T> {
     pub fn staged_margins(&self, row: &[T]) -> Option<Vec<T>> {
         let mut margin = self.parts().base_margin;
         let stages = (0..self.parts().roots.len()).map(|tree| {
-            self.visit_path(tree, row, |_, link| {
+            self.visit_path(tree, row, |at, link| {
                 if let Link::Leaf(value) = link {
-                    margin += value;
+                    margin += self.leaf_output(at, value, row);
                 }
             })?;
             Some(margin)
@@ -497,7 +501,7 @@ impl<T: Number> Forest<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Parts;
+    use crate::layout::{Linear, Parts};
 
     #[test]
     fn a_leaf_that_is_no_number_leads_nowhere_either() {
@@ -514,6 +518,7 @@ mod tests {
             covers: &[],
             set_starts: &[],
             set_words: &[],
+            linear: Linear::NONE,
         };
         let forest = Forest::new(parts).expect("the parts fit together");
         // 0.1 is no f32, so these are held against the f64 numbers; the leaf to the right is the last node there is.

@@ -44,10 +44,12 @@ fn lightgbm() {
         on("sigmoid:1", "sqrt"),
         "header: objective: sqrt with \"binary\" is not known; with the regression objectives it is"
     );
-    assert_eq!(
-        on("is_linear=0", "is_linear=1"),
-        "Tree=0: is_linear: linear trees cannot be represented; train without linear_tree"
-    );
+    assert_eq!(on("is_linear=0", "is_linear=1"), "Tree=0: num_features: is not there");
+    let linear = |from: &str, to: &str| refused("lightgbm_linear", from, to);
+    assert!(linear("leaf_const=", "leaf_const=7 ").starts_with("Tree=0: leaf_const: "));
+    assert!(linear("leaf_const=", "leaf_const=x ").contains("not a number"));
+    assert!(linear("\nnum_features=", "\nnum_features=9").contains("leaf_features: "));
+    assert!(linear("\nnum_features=", "\nnum_features=18446744073709551615").contains("leaf_features: "));
     assert_eq!(
         on("num_tree_per_iteration=1", "num_tree_per_iteration=3"),
         "header: num_tree_per_iteration: 20 trees are no multiple of 3"
@@ -312,6 +314,7 @@ fn seeds() -> &'static [Vec<u8>] {
         let names = [
             "lightgbm_categorical",
             "lightgbm_multiclass",
+            "lightgbm_linear",
             "lightgbm_one_leaf",
             "lightgbm_pandas_category",
             "xgboost_onehot",
@@ -334,7 +337,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn hostile_bytes_are_refused_or_read_and_never_panic(
-        seed in 0usize..15,
+        seed in 0usize..16,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), proptest::collection::vec(any::<u8>(), 0..6)), 1..6),
         cut in proptest::option::of(any::<prop::sample::Index>()),
     ) {

@@ -109,9 +109,9 @@ function card(prediction) {
   }
   const level = prediction.risk_level;
   if (prediction.probability == null) {
-    const missing = (prediction.details?.missing ?? []).map(name).join(", ");
+    const missing = (prediction.reason?.missing ?? []).map(name).join(", ");
     return make("article", { class: "card" }, title, make("p", { class: "level unknown" }, name(prediction.label)),
-      make("p", {}, missing ? say("insufficient", missing) : shown.checkins.length ? prediction.explanation : say("noCheckIns")));
+      make("p", {}, missing ? say("insufficient", missing) : shown.checkins.length ? prediction.reason?.detail : say("noCheckIns")));
   }
   const classes = prediction.details.class_probs;
   const bars = classes
@@ -121,6 +121,7 @@ function card(prediction) {
   return make("article", { class: "card" }, title,
     make("p", {}, classes ? `${name(prediction.label)}, ${percent(prediction.probability)}` : percent(prediction.probability)),
     make("p", { class: `level ${level}` }, `${say("risk")}: ${name(level)}`), make("div", { class: level }, bars),
+    make("p", {}, prediction.valid_until === prediction.as_of ? say("asOf", prediction.as_of) : say("asOfUntil", prediction.as_of, prediction.valid_until)),
     make("details", { open: true }, make("summary", {}, say("contributions")), impacts(prediction.contributions ?? [])));
 }
 

@@ -240,6 +240,8 @@ struct Tree {
     left: Vec<i32>,
     right: Vec<i32>,
     leaves: Vec<f64>,
+    /// The leaves' functions, if the tree is linear.
+    linear: Option<LinearLeaves>,
     boundaries: Vec<usize>,
     words: Vec<u32>,
     counts: Option<(Vec<f64>, Vec<f64>)>,
@@ -252,9 +254,6 @@ impl Tree {
         let leaf_count: usize = section.number("num_leaves")?;
         if leaf_count == 0 {
             return Err(section.refuse("num_leaves", "0 leaves"));
-        }
-        if section.optional::<u8>("is_linear")?.unwrap_or(0) != 0 {
-            return Err(section.refuse("is_linear", "linear trees cannot be represented; train without linear_tree"));
         }
         // Before the lists are read, which are as long as this says: the file cannot claim more than it has.
         let leaves: Vec<f64> = section.list("leaf_value", leaf_count)?;
@@ -282,6 +281,10 @@ impl Tree {
             left: section.list("left_child", splits)?,
             right: section.list("right_child", splits)?,
             leaves,
+            linear: match section.optional::<u8>("is_linear")? {
+                None | Some(0) => None,
+                Some(_) => Some(LinearLeaves::read(&section, leaf_count)?),
+            },
             boundaries,
             words,
             counts: internal_counts.zip(leaf_counts),
@@ -301,7 +304,10 @@ impl Tree {
         };
         forest.append(count, place, |node| {
             let source = match node.checked_sub(self.splits) {
-                Some(leaf) => Ok(Source::Leaf(self.leaves[leaf])),
+                Some(leaf) => Ok(match &self.linear {
+                    Some(linear) => linear.source(leaf, self.leaves[leaf]),
+                    None => Source::Leaf(self.leaves[leaf]),
+                }),
                 None => self.split(node, missing_types, (categories, set_words)),
             };
             let cover = self.counts.as_ref().map(|(internal, leaves)| match node.checked_sub(self.splits) {
@@ -359,6 +365,40 @@ impl Tree {
         };
         let threshold = beyond_zero(threshold);
         Ok(Source::Split { feature, threshold, left, right, missing: Missing::To(missing) })
+    }
+}
+
+/// The functions of a linear tree's leaves.
+struct LinearLeaves {
+    constants: Vec<f64>,
+    /// Start of the terms of each leaf, and the end of the last.
+    starts: Vec<usize>,
+    features: Vec<usize>,
+    coefficients: Vec<f64>,
+}
+
+impl LinearLeaves {
+    fn read(section: &Section<'_>, leaves: usize) -> Result<LinearLeaves, ImportError> {
+        let counts: Vec<usize> = section.list("num_features", leaves)?;
+        let mut starts = vec![0];
+        let mut end = 0usize;
+        for count in counts {
+            end = end.saturating_add(count);
+            starts.push(end);
+        }
+        Ok(LinearLeaves {
+            constants: section.list("leaf_const", leaves)?,
+            starts,
+            features: section.list("leaf_features", end)?,
+            coefficients: section.list("leaf_coeff", end)?,
+        })
+    }
+
+    fn source(&self, leaf: usize, value: f64) -> Source<f64> {
+        let terms = self.starts[leaf]..self.starts[leaf + 1];
+        let features = self.features[terms.clone()].iter().copied();
+        let terms = features.zip(self.coefficients[terms].iter().copied()).collect();
+        Source::Linear { value, constant: self.constants[leaf], terms }
     }
 }
 

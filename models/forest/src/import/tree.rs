@@ -1,14 +1,20 @@
 //! Conversion of a library's own trees to the flat layout.
 
 use super::ImportError;
-use crate::layout::{Forest, MAX_FEATURES, Node, Parts, Reading, Readings};
+use crate::layout::{Forest, Linear, MAX_FEATURES, Node, Parts, Reading, Readings};
 use crate::number::Number;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// A node as a file describes it, children by the file's own numbers.
 pub(super) enum Source<T> {
     Leaf(T),
+    /// A leaf of a linear function: its value where a feature is missing, its constant, and its terms.
+    Linear {
+        value: T,
+        constant: T,
+        terms: Vec<(usize, T)>,
+    },
     Split {
         feature: usize,
         threshold: T,
@@ -55,6 +61,7 @@ pub struct OwnedForest<T> {
     covers: Vec<f32>,
     set_starts: Vec<u32>,
     set_words: Vec<u32>,
+    linear: LinearLeaves<T>,
     /// Each node's number in the file, counted over all trees; [`EXIT`] for what is no node there.
     origins: Vec<u32>,
     readings: Readings,
@@ -83,6 +90,13 @@ impl<T: Number> OwnedForest<T> {
             covers: &self.covers,
             set_starts: &self.set_starts,
             set_words: &self.set_words,
+            linear: Linear {
+                leaves: &self.linear.leaves,
+                constants: &self.linear.constants,
+                starts: &self.linear.starts,
+                features: &self.linear.features,
+                coefficients: &self.linear.coefficients,
+            },
         }
     }
 
@@ -91,6 +105,7 @@ impl<T: Number> OwnedForest<T> {
         size_of_val(self.nodes.as_slice())
             + size_of_val(self.numbers.as_slice())
             + 4 * (self.covers.len() + self.roots.len() + self.set_starts.len() + self.set_words.len())
+            + self.linear.bytes()
     }
 
     /// Counts how many of `rows` reach each node of the file, tree after tree in the file's own order. Errors if a row
@@ -120,6 +135,8 @@ pub(super) struct Builder<T> {
     forest: OwnedForest<T>,
     /// The numbers of the sets that are in it.
     sets: HashMap<Rc<Vec<u32>>, i32>,
+    /// The constant and the terms of each leaf of a linear function, by its place.
+    linear: BTreeMap<u32, (T, Vec<(usize, T)>)>,
     /// Number of the file's nodes that are in it.
     file_nodes: usize,
 }
@@ -138,18 +155,22 @@ impl<T: Number> Builder<T> {
             covers: Vec::new(),
             set_starts: Vec::new(),
             set_words: Vec::new(),
+            linear: LinearLeaves::default(),
             origins: Vec::new(),
             readings: [false; 5],
         };
-        Builder { forest, sets: HashMap::new(), file_nodes: 0 }
+        Builder { forest, sets: HashMap::new(), linear: BTreeMap::new(), file_nodes: 0 }
     }
 
     /// Returns the forest, with the features of which zero means missing.
     pub(super) fn finish(self, zero_is_missing: Vec<u16>) -> Result<OwnedForest<T>, ImportError> {
         let mut forest = self.forest;
         forest.zero_is_missing = zero_is_missing;
-        // Covers are for all nodes or of no use.
-        if forest.covers.iter().any(|cover| cover.is_nan()) {
+        for (at, (constant, terms)) in self.linear {
+            forest.linear.push(at, constant, &terms);
+        }
+        // Covers are for all nodes or of no use; nobody says how linear functions would be explained, LightGBM neither.
+        if forest.covers.iter().any(|cover| cover.is_nan()) || !forest.linear.leaves.is_empty() {
             forest.covers.clear();
         }
         let accepted = Forest::new(forest.parts()).map_err(|reason| ImportError::new("layout", reason))?;
@@ -217,6 +238,16 @@ impl<T: Number> Builder<T> {
                 return Err(format!("the leaf's value {value} is not a finite number"));
             }
             Source::Leaf(_) => return Ok(()),
+            Source::Linear { value, constant, ref terms } => {
+                let mut numbers = terms.iter().map(|term| term.1).chain([value, constant]);
+                if let Some(number) = numbers.find(|number| !(*number).into().is_finite()) {
+                    return Err(format!("{number} in the leaf's function is not a finite number"));
+                }
+                match terms.iter().map(|term| term.0).max() {
+                    Some(feature) => feature,
+                    None => return Ok(()),
+                }
+            }
             // An infinite one parts what is missing from what is not, and is written by LightGBM.
             Source::Split { threshold, .. } if !threshold.is_threshold() => {
                 return Err("the threshold is not a number".to_owned());
@@ -247,6 +278,11 @@ impl<T: Number> Builder<T> {
             let (feature, reading, threshold, number, pair) = match source {
                 Source::Leaf(value) => {
                     forest.put(at, Node::new(value.leaf_bits(), 0, 0), value, cover);
+                    continue;
+                }
+                Source::Linear { value, constant, terms } => {
+                    forest.put(at, Node::new(value.leaf_bits(), 0, 0), value, cover);
+                    self.linear.insert(at as u32, (constant, terms));
                     continue;
                 }
                 Source::Split { feature, threshold, left, right, missing } => {
@@ -322,3 +358,47 @@ impl<T: Number> OwnedForest<T> {
 
 /// The cover of a node of which the file does not say it.
 const NO_COVER: f32 = f32::NAN;
+
+/// [`Linear`], owned.
+#[derive(Clone, Debug, PartialEq)]
+struct LinearLeaves<T> {
+    leaves: Vec<u32>,
+    constants: Vec<T>,
+    starts: Vec<u32>,
+    features: Vec<u16>,
+    coefficients: Vec<T>,
+}
+
+impl<T> Default for LinearLeaves<T> {
+    fn default() -> LinearLeaves<T> {
+        LinearLeaves {
+            leaves: Vec::new(),
+            constants: Vec::new(),
+            starts: Vec::new(),
+            features: Vec::new(),
+            coefficients: Vec::new(),
+        }
+    }
+}
+
+impl<T: Number> LinearLeaves<T> {
+    /// Adds a leaf, whose place is above those of the others.
+    fn push(&mut self, at: u32, constant: T, terms: &[(usize, T)]) {
+        if self.starts.is_empty() {
+            self.starts.push(0);
+        }
+        self.leaves.push(at);
+        self.constants.push(constant);
+        // A feature is one of those that slots can tell apart.
+        self.features.extend(terms.iter().map(|term| term.0 as u16));
+        self.coefficients.extend(terms.iter().map(|term| term.1));
+        self.starts.push(self.features.len() as u32);
+    }
+
+    fn bytes(&self) -> usize {
+        4 * (self.leaves.len() + self.starts.len())
+            + 2 * self.features.len()
+            + size_of_val(self.constants.as_slice())
+            + size_of_val(self.coefficients.as_slice())
+    }
+}
