@@ -83,6 +83,8 @@ pub struct Entry {
     made_at: i64,
     /// Milliseconds since 1970-01-01 UTC.
     expires_at: i64,
+    /// The moment from which it does not even stand in, because its check-ins are too old.
+    usable_until: Option<i64>,
     /// The time at which the predictions were made, RFC 3339.
     pub(crate) generated_at: String,
     /// The explanation that the predictions have.
@@ -115,6 +117,7 @@ pub(crate) struct CheckInEntry {
 }
 
 /// Predictions of every type, ready to be answered or kept.
+#[derive(Default)]
 pub(crate) struct PredictionSet {
     /// The prediction of the day, if there is a model for it.
     pub(crate) day: Option<DayPrediction>,
@@ -122,8 +125,11 @@ pub(crate) struct PredictionSet {
     pub(crate) predictions: Vec<Box<RawValue>>,
     /// At each of the latest check-ins that were asked for.
     pub(crate) per_checkin: Vec<CheckInEntry>,
-    /// None of them ran out of time.
-    pub(crate) is_complete: bool,
+    /// One of them ran out of time.
+    pub(crate) is_cut_short: bool,
+    /// The moment at which the latest check-in becomes too old for them; `None` for never. In milliseconds since
+    /// 1970-01-01 UTC.
+    pub(crate) usable_until: Option<i64>,
 }
 
 /// The result of asking the cache.
@@ -183,6 +189,7 @@ impl<P: Platform> PredictionCache<P> {
     fn fingerprint(&self, settings: &Settings) -> String {
         let mut configured = DefaultHasher::new();
         settings.crisis_resources.hash(&mut configured);
+        settings.max_checkin_age.hash(&mut configured);
         format!("{}{:016x}", self.release, configured.finish())
     }
 
@@ -251,13 +258,13 @@ impl<P: Platform> PredictionCache<P> {
         let entry = Entry::parse(bytes, &fingerprint, &generation).filter(|entry| entry.serves(&request.options));
         let stale = match entry {
             Some(entry) if entry.is_current() => return Lookup::Hit(entry),
-            Some(entry) if entry.expired_for() < settings.cache_stale => Some(bytes.to_vec()),
+            Some(entry) if entry.stands_in(settings.cache_stale) => Some(bytes.to_vec()),
             _ => None,
         };
         let entries = slot.map_or_else(Vec::new, |slot| slot.entries).into_iter();
         let is_kept = |bytes: &[u8]| {
             let entry = Entry::parse(bytes, &fingerprint, &generation);
-            entry.is_some_and(|entry| entry.is_current() || entry.expired_for() < settings.cache_stale)
+            entry.is_some_and(|entry| entry.is_current() || entry.stands_in(settings.cache_stale))
         };
         let others = entries.filter(|(other, bytes)| *other != window && is_kept(bytes));
         let others = others.map(|(other, bytes)| (other, bytes.to_vec())).collect();
@@ -400,7 +407,8 @@ impl Entry {
             fingerprint,
             generation,
             made_at: now.as_millisecond(),
-            expires_at: after(now.as_millisecond(), ttl),
+            expires_at: after(now.as_millisecond(), ttl).min(predictions.usable_until.unwrap_or(i64::MAX)),
+            usable_until: predictions.usable_until,
             generated_at: rfc3339_seconds(now),
             explained: options.explain,
             limit_checkins: options.limit_checkins,
@@ -417,6 +425,12 @@ impl Entry {
 
     fn is_current(&self) -> bool {
         self.expired_for() == Duration::ZERO
+    }
+
+    /// Returns true if it may be served although it has expired: for so long, and while its check-ins are not too old.
+    fn stands_in(&self, cache_stale: Duration) -> bool {
+        let is_too_old = self.usable_until.is_some_and(|until| Timestamp::now().as_millisecond() >= until);
+        !is_too_old && self.expired_for() < cache_stale
     }
 
     /// The time since it was made.
@@ -447,7 +461,21 @@ mod tests {
     fn predictions() -> PredictionSet {
         let raw = || RawValue::from_string("{\"label\":\"x\"}".to_owned()).expect("JSON");
         let predictions = MODELS.iter().map(|_| raw()).collect();
-        PredictionSet { day: None, predictions, per_checkin: Vec::new(), is_complete: true }
+        PredictionSet { predictions, ..PredictionSet::default() }
+    }
+
+    #[test]
+    fn an_entry_is_served_for_no_longer_than_its_check_ins_are_recent_enough() {
+        let made = |usable_until| {
+            let set = PredictionSet { usable_until, ..predictions() };
+            Entry::new(None, Duration::from_secs(60), &request("").options, set)
+        };
+        let now = Timestamp::now().as_millisecond();
+        let hour = Duration::from_secs(3600);
+        assert!(made(None).is_current() && made(None).stands_in(hour));
+        assert!(made(Some(now + 30_000)).is_current());
+        let over = made(Some(now - 1));
+        assert!(!over.is_current() && !over.stands_in(hour), "not even while the database is away");
     }
 
     fn entry_in(slot: &CacheSlot, query: &str) -> Entry {

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) job_ttl: Duration,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
+    /// The days after which a latest check-in is too old to predict from; `None` for no bound.
+    pub(crate) max_checkin_age: Option<u32>,
     /// One request in so many is counted in the key-value store's metrics.
     pub(crate) metrics_sampling: u32,
     /// The inventory is for those who may ask for predictions.
@@ -122,12 +124,16 @@ const MIN_JWT_SECRET_BYTES: usize = 32;
 const MAX_CACHE_SECONDS: u64 = 86_400;
 /// For longer no invalidation should go unseen.
 const MAX_MEMORY_SECONDS: u64 = 60;
+/// Somebody's state of more than a week ago says little of today's.
+const MAX_CHECKIN_AGE: u32 = 7;
+/// Ten years.
+const MAX_AGE_DAYS: u32 = 3650;
 /// Below it nothing could be answered, above it no host waits.
 const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 
 /// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
 /// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
-pub(crate) const VARIABLES: [(&str, &str); 29] = [
+pub(crate) const VARIABLES: [(&str, &str); 30] = [
     ("auth_mode", ""),
     ("supabase_jwt_secret", ""),
     ("api_keys", ""),
@@ -136,6 +142,7 @@ pub(crate) const VARIABLES: [(&str, &str); 29] = [
     ("rate_limit_default", ""),
     ("client_ip_header", ""),
     ("cors_origins", ""),
+    ("max_checkin_age_days", ""),
     ("cache_ttl_seconds", "300"),
     ("cache_stale_seconds", "3600"),
     ("cache_memory_seconds", "0"),
@@ -193,10 +200,9 @@ impl Settings {
         let supabase = variables.project()?;
         let auth_mode = variables.auth_mode(supabase.as_ref())?;
         let protect_operations = variables.protect_operations(&auth_mode)?;
-        // Demo data is nobody's, and whoever tries the service out asks it often.
         let is_demo = supabase.is_none() && matches!(auth_mode, AuthMode::Off);
-        let rate_limit_predictions = variables.rate("rate_limit_predictions", "60/minute", is_demo)?;
-        let rate_limit_default = variables.rate("rate_limit_default", "120/minute", is_demo)?;
+        let [rate_limit_predictions, rate_limit_default] = variables.rates(is_demo)?;
+        let max_checkin_age = variables.max_checkin_age(is_demo)?;
         let client_ip_header = variables.client_ip_header()?;
         let cors_origins = cors_origins(variables.text("cors_origins")).ok_or_else(|| {
             invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
@@ -222,6 +228,7 @@ impl Settings {
             job_ttl,
             log_format,
             log_level,
+            max_checkin_age,
             metrics_sampling,
             protect_operations,
             rate_limit_default,
@@ -260,6 +267,17 @@ impl<'a> Reader<'a> {
         let name = self.text("client_ip_header");
         let parsed = || name.parse().map_err(|_| invalid("client_ip_header", "must be a header's name."));
         if name.is_empty() { Ok(None) } else { parsed().map(Some) }
+    }
+
+    /// Reads the days after which check-ins are too old. The demo cohort's stand still.
+    fn max_checkin_age(&self, is_demo: bool) -> Result<Option<u32>, Problem> {
+        match self.text("max_checkin_age_days") {
+            "" if is_demo => Ok(None),
+            "" => Ok(Some(MAX_CHECKIN_AGE)),
+            _ => self
+                .number("max_checkin_age_days", 0..=MAX_AGE_DAYS, "no bound")
+                .map(|days| Some(days).filter(|days| *days > 0)),
+        }
     }
 
     /// Reads the one variable that has them all.
@@ -335,6 +353,13 @@ impl<'a> Reader<'a> {
             "text" => Ok((level, LogFormat::Text)),
             _ => Err(invalid("log_format", "must be json or text.")),
         }
+    }
+
+    /// The limits on predictions and on everything else. Demo data is nobody's, and whoever tries the service out asks
+    /// it often.
+    fn rates(&self, is_demo: bool) -> Result<[Option<Rate>; 2], Problem> {
+        let predictions = self.rate("rate_limit_predictions", "60/minute", is_demo)?;
+        Ok([predictions, self.rate("rate_limit_default", "120/minute", is_demo)?])
     }
 
     /// A rate; if the variable is empty, `otherwise`, or none for the demo.
@@ -562,6 +587,7 @@ mod tests {
             ("protect_operations", &["yes", "1"]),
             ("rate_limit_predictions", &["60", "none"]),
             ("rate_limit_default", &["0/minute"]),
+            ("max_checkin_age_days", &["-1", "3651", "a week"]),
             ("client_ip_header", &["x forwarded", "x:y"]),
             ("cors_origins", &["app.example", "https://app.example/", "https://a.example, *", "null"]),
             ("cache_key_secret", &["short", "of two\nlines and long enough"]),
@@ -716,6 +742,7 @@ mod tests {
             ("cache_ttl_seconds", format!("0 (no cache) to {MAX_CACHE_SECONDS}")),
             ("cache_stale_seconds", format!("0 (never) to {MAX_CACHE_SECONDS}")),
             ("cache_memory_seconds", format!("0 (never) to {MAX_MEMORY_SECONDS}")),
+            ("max_checkin_age_days", format!("0 (no bound) to {MAX_AGE_DAYS}")),
             ("cache_slots", format!("0 (none) or {} to {}", CACHE_SLOTS.start(), CACHE_SLOTS.end())),
             ("job_ttl_seconds", format!("1 to {MAX_CACHE_SECONDS}")),
             ("inference_timeout_seconds", format!("{} to {}", TIMEOUT_SECONDS.start(), TIMEOUT_SECONDS.end())),

@@ -38,6 +38,10 @@ pub(crate) enum Outcome {
     Insufficient {
         missing: Vec<&'static str>,
     },
+    /// The latest check-in is more than so many days old.
+    Stale {
+        max_days: u32,
+    },
     /// The model's turn came after the deadline.
     OutOfTime,
 }
@@ -105,10 +109,12 @@ pub(crate) enum Basis {
     CheckIn,
 }
 
-/// Predicts with every model, in the registry's order. `row` is `None` without check-ins. A model whose turn comes
+/// Predicts with every model, in the registry's order. `row` is `None` without check-ins; `too_old` has the days after
+/// which check-ins are too old, if these are. A model whose turn comes
 /// after the deadline is out of time.
 pub(crate) fn predict_all<'a>(
     row: Option<(&Row, Coverage)>,
+    too_old: Option<u32>,
     basis: Basis,
     explain: Explain,
     crisis_resources: &'a [String],
@@ -116,9 +122,10 @@ pub(crate) fn predict_all<'a>(
 ) -> Vec<Prediction<'a>> {
     let predict = |model| {
         let start = Instant::now();
-        let outcome = match deadline.has_passed_at(start) {
-            true => Outcome::OutOfTime,
-            false => predict(model, row.map(|(row, _)| row), explain),
+        let outcome = match (deadline.has_passed_at(start), too_old) {
+            (true, _) => Outcome::OutOfTime,
+            (false, Some(max_days)) => Outcome::Stale { max_days },
+            (false, None) => predict(model, row.map(|(row, _)| row), explain),
         };
         let answered = row.map_or(0.0, |(row, _)| answered(model, row));
         let coverage = row.map(|(_, coverage)| coverage);
@@ -161,7 +168,7 @@ impl Prediction<'_> {
     pub(crate) fn label(&self) -> &'static str {
         match &self.outcome {
             Outcome::Predicted(predicted) => predicted.label,
-            Outcome::Insufficient { .. } => INSUFFICIENT_DATA_LABEL,
+            Outcome::Insufficient { .. } | Outcome::Stale { .. } => INSUFFICIENT_DATA_LABEL,
             Outcome::OutOfTime => TIMEOUT_LABEL,
         }
     }
@@ -196,6 +203,10 @@ impl Prediction<'_> {
             }
             Outcome::Insufficient { missing } => {
                 ("missing_answers", format!("Not enough answers: {} missing", missing.join(", ")), &missing[..])
+            }
+            Outcome::Stale { max_days } => {
+                let as_of = self.as_of().map_or_else(String::new, |as_of| as_of.to_string());
+                ("stale", format!("The latest check-in is of {as_of}, more than {max_days} days ago"), &[][..])
             }
             Outcome::OutOfTime => {
                 ("out_of_time", "There was no time left for this prediction: ask again".to_owned(), &[][..])

@@ -1,11 +1,32 @@
 //! Times as answers give them.
 
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
 
 /// Formats a time as RFC 3339 in UTC, to the second.
 pub(crate) fn rfc3339_seconds(time: Timestamp) -> String {
     // Printing whole seconds needs no formatting language, which would be a hundredth of the module.
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
+const EPOCH: Date = Date::constant(1970, 1, 1);
+/// A day, in milliseconds.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// Today, in UTC.
+pub(crate) fn today() -> Date {
+    let days = Timestamp::now().as_millisecond().div_euclid(DAY_MS);
+    Span::new().try_days(days).and_then(|days| EPOCH.checked_add(days)).unwrap_or(EPOCH)
+}
+
+/// The days from one date to another.
+pub(crate) fn days_between(from: Date, to: Date) -> i64 {
+    to.duration_since(from).as_hours() / 24
+}
+
+/// The moment at which a day begins in UTC, in milliseconds since 1970-01-01 UTC.
+pub(crate) fn start_of(day: Date) -> i64 {
+    days_between(EPOCH, day) * DAY_MS
 }
 
 /// The moment that comes so long after another, both in milliseconds since 1970-01-01 UTC.
@@ -18,4 +39,18 @@ pub(crate) fn after(moment: i64, duration: std::time::Duration) -> i64 {
 pub(crate) fn elapsed_since(moment: i64) -> std::time::Duration {
     let milliseconds = Timestamp::now().as_millisecond().saturating_sub(moment);
     std::time::Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_begin_at_midnight_in_utc() {
+        assert_eq!(start_of(Date::constant(1970, 1, 2)), DAY_MS);
+        assert_eq!(start_of(Date::constant(1969, 12, 31)), -DAY_MS);
+        assert_eq!(days_between(Date::constant(2024, 2, 28), Date::constant(2024, 3, 1)), 2);
+        let now = Timestamp::now().as_millisecond();
+        assert!((start_of(today())..start_of(today()) + DAY_MS).contains(&now));
+    }
 }

@@ -158,7 +158,7 @@ impl Region {
                     let version = rows.get();
                     let raw = || RawValue::from_string("1".to_owned()).expect("JSON");
                     let predictions = MODELS.iter().map(|_| raw()).collect();
-                    let set = PredictionSet { day: None, predictions, per_checkin: Vec::new(), is_complete: true };
+                    let set = PredictionSet { predictions, ..PredictionSet::default() };
                     let mut entry = Entry::new(Some(&slot), Duration::from_secs(60), &asked.options, set);
                     entry.generated_at = version.to_string();
                     own.cache.write_later(&own.settings, &slot, &entry);

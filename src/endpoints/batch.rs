@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::{PostedRequest, json_problem};
 use crate::telemetry::timing::CheckInSource;
-use crate::time::rfc3339_seconds;
+use crate::time::{rfc3339_seconds, today};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -84,7 +84,8 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
 async fn answer_item<P: Platform>(context: &RequestContext<P>, asked: Result<PostedRequest, Problem>) -> Box<[u8]> {
     let answered = match asked {
         Ok(asked) => {
-            let predictions = predict_all(context, &asked.checkins, &asked.options).await;
+            let as_of = asked.as_of.unwrap_or_else(today);
+            let predictions = predict_all(context, &asked.checkins, &asked.options, as_of).await;
             let generated_at = rfc3339_seconds(Timestamp::now());
             let body = posted_predictions::response_body(&asked, &predictions, &generated_at);
             serde_json::value::to_raw_value(&body).map_err(|_| Problem::Internal)

@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::PostedRequest;
 use crate::telemetry::timing::CheckInSource;
-use crate::time::rfc3339_seconds;
+use crate::time::{rfc3339_seconds, today};
 use jiff::Timestamp;
 
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
@@ -21,7 +21,7 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
     context.timing.lap("request");
     context.timing.set_person(asked.user_id);
     context.timing.set_source(CheckInSource::Request);
-    let predictions = predict_all(context, &asked.checkins, &asked.options).await;
+    let predictions = predict_all(context, &asked.checkins, &asked.options, asked.as_of.unwrap_or_else(today)).await;
     let generated_at = rfc3339_seconds(Timestamp::now());
     let body = response_body(&asked, &predictions, &generated_at);
     Ok(Response::json(200, &body).with_cache_status(CacheStatus::Bypass))

@@ -19,8 +19,10 @@ use crate::routes::PathParameters;
 use crate::store::Failure;
 use crate::telemetry::request_log::{FinishedJob, finish_job};
 use crate::telemetry::{log, metrics};
+use crate::time::{DAY_MS, days_between, start_of, today};
 use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
+use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::rc::Rc;
@@ -257,10 +259,10 @@ async fn make_entry<P: Platform>(
             return Err(problem);
         }
     };
-    let predictions = predict_all(context, &checkins, &request.options).await;
+    let predictions = predict_all(context, &checkins, &request.options, today()).await;
     // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. A
     // type that ran out of time may be answered the next time.
-    let is_kept = slot.is_some() && !checkins.is_empty() && predictions.is_complete;
+    let is_kept = slot.is_some() && !checkins.is_empty() && !predictions.is_cut_short;
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
     let entry = Entry::new(slot.as_ref(), ttl, &request.options, predictions);
     match &slot {
@@ -298,16 +300,25 @@ pub(super) async fn predict_all<P: Platform>(
     context: &RequestContext<P>,
     checkins: &[CheckIn],
     options: &PredictionOptions,
+    today: Date,
 ) -> PredictionSet {
-    let mut set = PredictionSet { day: None, predictions: Vec::new(), per_checkin: Vec::new(), is_complete: true };
+    let mut set = PredictionSet::default();
+    let max_age = context.settings.max_checkin_age;
     let mut predict_at = |checkins: &[CheckIn], basis| {
         let window = options.window.get();
         let row = features::row(checkins, window).zip(features::coverage(checkins, window));
         context.timing.lap("features");
         let resources = &context.settings.crisis_resources;
         let covered = row.as_ref().map(|(row, coverage)| (row, *coverage));
-        let predictions = predict::predict_all(covered, basis, options.explain, resources, context.deadline);
-        set.is_complete &= !predictions.iter().any(Prediction::is_out_of_time);
+        // Predictions at earlier check-ins are about their own days.
+        let latest = covered.filter(|_| matches!(basis, Basis::LatestCheckIn)).zip(max_age);
+        let too_old =
+            latest.filter(|((_, of), max)| days_between(of.as_of, today) > i64::from(*max)).map(|(_, max)| max);
+        if let (Some(((_, of), max)), None) = (latest, too_old) {
+            set.usable_until = Some(start_of(of.as_of) + DAY_MS * (i64::from(max) + 1));
+        }
+        let predictions = predict::predict_all(covered, too_old, basis, options.explain, resources, context.deadline);
+        set.is_cut_short |= predictions.iter().any(Prediction::is_out_of_time);
         metrics::observe_predictions(row.as_ref().map(|(row, _)| row), &predictions);
         for prediction in predictions.iter().filter(|prediction| !matches!(prediction.outcome, Outcome::OutOfTime)) {
             context.timing.add_inference(prediction.model.name, prediction.duration);

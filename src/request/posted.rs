@@ -7,6 +7,7 @@ use crate::ids::{UserId, WindowDays};
 use crate::problem::Problem;
 use bipolar_edge_models::Model;
 use features::CheckIn;
+use jiff::civil::Date;
 use serde_json::Value;
 
 /// The most check-ins that a question may carry: a month of history before a month.
@@ -20,6 +21,8 @@ pub struct PostedRequest {
     pub(crate) options: PredictionOptions,
     /// Echoed in the answer.
     pub(crate) user_id: Option<UserId>,
+    /// The day that the question is asked as of, if it is not today.
+    pub(crate) as_of: Option<Date>,
     /// The check-ins that were dropped.
     pub(crate) warnings: Vec<String>,
 }
@@ -33,6 +36,7 @@ impl PostedRequest {
             return Err(Problem::invalid("body", "must be an object with checkins"));
         };
         let (mut options, mut user_id, mut parsed) = (PredictionOptions::default(), None, Vec::new());
+        let mut as_of = None;
         for (name, value) in &body {
             match name.as_str() {
                 "checkins" => parsed = parse_checkins(value, &mut errors),
@@ -58,9 +62,14 @@ impl PostedRequest {
                     let parsed = value.as_str().and_then(UserId::parse).ok_or_else(|| "is not a UUID".to_owned());
                     user_id = errors.keep(name, parsed);
                 }
+                "as_of" => {
+                    let day = value.as_str().and_then(|day| day.parse().ok());
+                    as_of = errors.keep(name, day.ok_or_else(|| "is not a date, as in 2026-01-31".to_owned()));
+                }
                 other => errors.add(
                     other,
-                    "is not a field; checkins, types, window_days, limit_checkins, explain and user_id are".to_owned(),
+                    "is not a field; checkins, types, window_days, limit_checkins, explain, user_id and as_of are"
+                        .to_owned(),
                 ),
             }
         }
@@ -68,8 +77,16 @@ impl PostedRequest {
             errors.add("checkins", format!("is missing: an array of up to {MAX_CHECKINS} check-ins"));
         }
         check_one_person(user_id, &parsed, &mut errors);
-        let (checkins, warnings) = checkin::one_a_day(parsed);
-        errors.none_or(PostedRequest { checkins, options, user_id, warnings })
+        let (mut checkins, mut warnings) = checkin::one_a_day(parsed);
+        if let Some(as_of) = as_of {
+            let all = checkins.len();
+            checkins.retain(|checkin| checkin.date <= as_of);
+            match all - checkins.len() {
+                0 => {}
+                later => warnings.push(format!("{later} of the check-ins are later than as_of, and were left out")),
+            }
+        }
+        errors.none_or(PostedRequest { checkins, options, user_id, as_of, warnings })
     }
 }
 

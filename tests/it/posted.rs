@@ -278,3 +278,36 @@ fn body_is_neither_stored_nor_logged() {
         assert!(!store.windows(word.len()).any(|bytes| bytes == word.as_bytes()), "{word} is in the store");
     }
 }
+
+#[test]
+fn check_ins_that_are_too_old_make_no_number() {
+    let host = Host::with_flags(&["--variable", "max_checkin_age_days=7"]);
+    let ask = |day: &str, as_of: Option<&str>| {
+        let mut body = json!({ "checkins": [{ "checkin_date": day, "hoursSlept": 7, "energyLevel": 5,
+            "depressedMood": 3, "elevation": 3, "anxietyStress": 3, "activation": 3, "medicationAdherence": 1 }] });
+        if let Some(as_of) = as_of {
+            body["as_of"] = json!(as_of);
+        }
+        let answer = host.post("/data/predictions", &body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    };
+    let mood = |answer: &Value| answer["predictions"][0].clone();
+    let stale = mood(&ask("2019-01-31", None));
+    assert_eq!((&stale["label"], &stale["probability"]), (&json!("insufficient_data"), &Value::Null));
+    assert_eq!(stale["as_of"], "2019-01-31");
+    assert_eq!(stale["reason"]["code"], "stale");
+    assert_eq!(stale["reason"]["detail"], "The latest check-in is of 2019-01-31, more than 7 days ago");
+    for (as_of, is_stale) in [("2019-01-31", false), ("2019-02-07", false), ("2019-02-08", true)] {
+        let mood = mood(&ask("2019-01-31", Some(as_of)));
+        assert_eq!(mood["probability"].is_null(), is_stale, "{as_of}: {mood}");
+    }
+    let earlier = ask("2019-01-31", Some("2019-01-30"));
+    assert_eq!(earlier["warnings"], json!(["1 of the check-ins are later than as_of, and were left out"]));
+    assert_eq!(mood(&earlier)["reason"]["code"], "no_checkins");
+    let refused = host.post("/data/predictions", &json!({ "checkins": [], "as_of": "yesterday" }));
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    // Beside demo data there is no bound unless one is set.
+    let demo = Host::with_flags(&["--variable", "max_checkin_age_days="]);
+    assert!(demo.predictions(DEPRESSED, "").prediction("mood_state")["probability"].is_number());
+}

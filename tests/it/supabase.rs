@@ -230,3 +230,20 @@ fn check_in_values_are_neither_logged_nor_stored() {
         assert!(!stored.contains(word), "{word} is in the store");
     }
 }
+
+#[test]
+fn nobody_is_told_a_number_from_check_ins_of_long_ago_by_default() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    let variables = harness::supabase::variables(&supabase.url);
+    let flags: Vec<&str> = variables.iter().flat_map(|variable| ["--variable", variable]).collect();
+    let host = Host::with_flags(&[&flags[..], &["--variable", "max_checkin_age_days="]].concat());
+    let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
+    for path in ["/data/predictions", "/data/prediction_of_day"] {
+        for _ in 0..2 {
+            let answer = host.request("GET", &format!("{path}/{DEPRESSED}"), &[("authorization", &authorization)]);
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            assert!(answer.body.contains("\"label\":\"insufficient_data\""), "{}", answer.body);
+            assert!(!answer.body.contains("\"label\":\"depression\""), "{}", answer.body);
+        }
+    }
+}

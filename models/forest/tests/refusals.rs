@@ -49,7 +49,7 @@ fn lightgbm() {
     assert!(linear("leaf_const=", "leaf_const=7 ").starts_with("Tree=0: leaf_const: "));
     assert!(linear("leaf_const=", "leaf_const=x ").contains("not a number"));
     assert!(linear("\nnum_features=", "\nnum_features=9").contains("leaf_features: "));
-    assert!(linear("\nnum_features=", "\nnum_features=18446744073709551615").contains("leaf_features: "));
+    assert!(linear("\nnum_features=", "\nnum_features=18446744073709551615").contains("num_features: "));
     assert_eq!(
         on("num_tree_per_iteration=1", "num_tree_per_iteration=3"),
         "header: num_tree_per_iteration: 20 trees are no multiple of 3"

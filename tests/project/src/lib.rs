@@ -78,6 +78,8 @@ impl Project {
     pub fn variables(&self) -> Vec<String> {
         vec![
             format!("supabase_url={}", self.url),
+            // The demo cohort's check-ins stand still.
+            "max_checkin_age_days=0".to_owned(),
             format!("supabase_anon_key={ANON_KEY}"),
             format!("supabase_jwt_secret={SECRET}"),
             format!("webhook_secret={WEBHOOK_SECRET}"),
