@@ -33,7 +33,7 @@ fn build_and_start(registry: &Path, state: &TempDir) -> Host {
     // The module has one place, so one is built and read after the other.
     let built = File::create("target/bring-your-own.lock").expect("a file");
     built.lock().expect("the others end");
-    xtask(registry, &["build"]);
+    xtask(registry, &["build", "--from", "spin.toml"]);
     let module = state.path().join("bipolar_edge.wasm");
     std::fs::copy("target/bring-your-own/wasm32-wasip2/release/bipolar_edge.wasm", &module).expect("a module");
     let manifest = std::fs::read_to_string("spin.toml").expect("the manifest");
@@ -183,7 +183,7 @@ fn class_files_of_different_objectives_fail_the_build() {
 
 /// Builds a registry that must not build, and returns the error.
 fn refused_by_the_build(registry: &Path) -> String {
-    let output = try_xtask(registry, &["build"]);
+    let output = try_xtask(registry, &["build", "--from", "spin.toml"]);
     assert!(!output.status.success());
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

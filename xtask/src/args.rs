@@ -3,6 +3,7 @@
 use crate::load::Target;
 use clap::{Parser, Subcommand, value_parser};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use xtask::benchmark::Benchmark;
 
 /// Builds, serves, tests and measures the service. Each command installs what it needs, says what it does, and does
@@ -42,6 +43,9 @@ pub(crate) enum Command {
         /// Builds also a module for a Spin that offers wasi:otel.
         #[arg(long)]
         otel: bool,
+        /// Builds only the module that this manifest names.
+        #[arg(long, value_name = "MANIFEST", conflicts_with = "otel")]
+        from: Option<PathBuf>,
     },
     /// Trains the shipped models and writes them to models/. The same sources give the same bytes.
     Train,

@@ -36,6 +36,16 @@ pub fn run(otel: bool) -> Result<()> {
     Ok(())
 }
 
+/// Builds the module that a manifest names; prints on which platforms it runs.
+pub fn module_from(manifest: &Path) -> Result<()> {
+    check_rust()?;
+    let named = module_of(manifest)?;
+    module(&Toolchain::set_up()?, named, &[])?;
+    let built = module_interfaces(&wasm_folder(&target()).join(named.1))?;
+    println!("\n{}", table(&[(named.1, built)], &platforms::all()?));
+    Ok(())
+}
+
 /// Builds the module that hands spans and counts to the host; returns the file, which later builds leave alone. It is
 /// for a Spin of one's own, and may be larger than the others.
 pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
