@@ -11,7 +11,7 @@
 use super::categories::CategorySet;
 use super::document::{self, JsonPath, float};
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported, Library};
+use super::{Forests, ImportError, Imported, Library, MAX_OUTPUTS};
 use crate::layout::MAX_FEATURES;
 use crate::transform::Transform;
 use serde_json::Value;
@@ -20,9 +20,6 @@ use std::rc::Rc;
 
 /// Trees of more levels have more leaves than CatBoost makes.
 const MAX_DEPTH: usize = 16;
-
-/// More outputs than any model has that people bring.
-const MAX_OUTPUTS: usize = 1_000;
 
 /// Reads a CatBoost model, or its first `rounds` trees. Errors name the path in the file.
 pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError> {

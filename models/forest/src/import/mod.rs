@@ -31,6 +31,9 @@ use std::fmt;
 /// The endings of model files' names, whatever library wrote them.
 pub const FILE_ENDINGS: [&str; 4] = ["json", "onnx", "txt", "ubj"];
 
+/// More outputs than any model has that people bring.
+const MAX_OUTPUTS: usize = 1_000;
+
 /// Returns the endings as a sentence lists them: `.json, .onnx, .txt or .ubj`.
 pub fn listed_endings() -> String {
     let [others @ .., last] = FILE_ENDINGS;

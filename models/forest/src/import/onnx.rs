@@ -7,7 +7,7 @@
 mod ensemble;
 mod messages;
 
-use super::{Forests, ImportError, Imported, Library};
+use super::{Forests, ImportError, Imported, Library, MAX_OUTPUTS};
 use crate::layout::MAX_FEATURES;
 use crate::transform::Transform;
 use ensemble::{Ensemble, Node, Rule, are_shares};
@@ -24,8 +24,6 @@ const MODES: [&str; 7] =
     ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER"];
 /// The names of aggregate functions, each at its number in ai.onnx.ml 5.
 const AGGREGATES: [&str; 4] = ["AVERAGE", "SUM", "MIN", "MAX"];
-/// More outputs than any model has that people bring.
-const MAX_OUTPUTS: usize = 1_000;
 
 /// Reads an ONNX file. Errors name the operator and its attribute.
 pub fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
@@ -215,12 +213,10 @@ impl Input {
 fn check_what_follows(graph: &Graph, operation: &Operation) -> Result<(), ImportError> {
     let mut reached: HashSet<&str> = operation.outputs.iter().map(String::as_str).collect();
     // A graph's operations stand in an order in which each comes after what it needs.
-    for node in graph
-        .nodes
-        .iter()
-        .filter(|node| node.inputs.iter().any(|input| reached.contains(input.as_str())))
-        .collect::<Vec<_>>()
-    {
+    for node in &graph.nodes {
+        if !node.inputs.iter().any(|input| reached.contains(input.as_str())) {
+            continue;
+        }
         if !HARMLESS.contains(&node.kind.as_str()) {
             let reason =
                 format!("{} stands behind the trees and changes their numbers: export the trees alone", node.kind);
@@ -351,10 +347,7 @@ fn classifier(attributes: &Attributes<'_>) -> Result<Described, ImportError> {
     } else {
         ensemble.targets = labels;
     }
-    if ensemble.base.is_empty() {
-        ensemble.base = vec![0.0; ensemble.targets];
-    }
-    attributes.check_count("base_values", ensemble.base.len(), ensemble.targets)?;
+    complete_base(attributes, &mut ensemble)?;
     Ok(Described { ensemble, transform, is_average: false })
 }
 
@@ -363,12 +356,17 @@ fn regressor(attributes: &Attributes<'_>) -> Result<Described, ImportError> {
     ensemble.targets = outputs(attributes)?;
     ensemble.check_targets(ensemble.targets).map_err(|reason| attributes.refuse("target_ids", reason))?;
     ensemble.base = attributes.numbers("base_values")?.values;
+    complete_base(attributes, &mut ensemble)?;
+    let is_average = attributes.is_average(&attributes.text("aggregate_function", "SUM"))?;
+    Ok(Described { ensemble, transform: attributes.post_transform()?, is_average })
+}
+
+/// Gives each output a base value: 0 where there is none at all.
+fn complete_base(attributes: &Attributes<'_>, ensemble: &mut Ensemble) -> Result<(), ImportError> {
     if ensemble.base.is_empty() {
         ensemble.base = vec![0.0; ensemble.targets];
     }
-    attributes.check_count("base_values", ensemble.base.len(), ensemble.targets)?;
-    let is_average = attributes.is_average(&attributes.text("aggregate_function", "SUM"))?;
-    Ok(Described { ensemble, transform: attributes.post_transform()?, is_average })
+    attributes.check_count("base_values", ensemble.base.len(), ensemble.targets)
 }
 
 fn outputs(attributes: &Attributes<'_>) -> Result<usize, ImportError> {
@@ -621,6 +619,9 @@ mod tests {
         assert!(error.starts_with("graph: Scaler stands in front of the trees"), "{error}");
         let error = refused(vec![stump(1, 2, vec![]), operation("Sigmoid", "Y", "Z", vec![])]);
         assert!(error.starts_with("graph: Sigmoid stands behind the trees"), "{error}");
+        let cast = operation("Cast", "Y", "as double", vec![]);
+        let error = refused(vec![stump(1, 2, vec![]), cast, operation("Sigmoid", "as double", "Z", vec![])]);
+        assert!(error.starts_with("graph: Sigmoid stands behind the trees"), "behind a harmless one: {error}");
         let error = refused(vec![operation("Gemm", "X", "Y", vec![])]);
         assert_eq!(error, "graph: 0 ensembles of trees, one can be served; the graph has Gemm");
         assert!(refused(vec![stump(1, 2, vec![]), stump(1, 2, vec![])]).starts_with("graph: 2 ensembles of trees"));
