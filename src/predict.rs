@@ -120,14 +120,15 @@ pub(crate) fn predict_all<'a>(
     crisis_resources: &'a [String],
     deadline: Deadline,
 ) -> Vec<Prediction<'a>> {
-    let predict = |model| {
+    let predict = |model: &'static Model| {
         let start = Instant::now();
+        let inputs = row.map_or_else(Vec::new, |(row, _)| model.inputs(row));
         let outcome = match (deadline.has_passed_at(start), too_old) {
             (true, _) => Outcome::OutOfTime,
             (false, Some(max_days)) => Outcome::Stale { max_days },
-            (false, None) => predict(model, row.map(|(row, _)| row), explain),
+            (false, None) => predict(model, row.map(|(row, _)| row), &inputs, explain),
         };
-        let answered = row.map_or(0.0, |(row, _)| answered(model, row));
+        let answered = answered(&inputs);
         let coverage = row.map(|(_, coverage)| coverage);
         Prediction { model, outcome, basis, coverage, answered, duration: start.elapsed(), crisis_resources }
     };
@@ -135,24 +136,22 @@ pub(crate) fn predict_all<'a>(
 }
 
 /// Returns the share of a model's inputs that are known, to two digits.
-fn answered(model: &Model, row: &Row) -> f64 {
-    let inputs = model.inputs(row);
+fn answered(inputs: &[f64]) -> f64 {
     let known = inputs.iter().filter(|input| !input.is_nan()).count();
     (100.0 * known as f64 / inputs.len().max(1) as f64).round() / 100.0
 }
 
-fn predict(model: &'static Model, row: Option<&Row>, explain: Explain) -> Outcome {
+fn predict(model: &'static Model, row: Option<&Row>, inputs: &[f64], explain: Explain) -> Outcome {
     let nothing = Outcome::Insufficient { missing: Vec::new() };
     let Some(row) = row else { return nothing };
     let missing = model.missing_critical(row);
     if !missing.is_empty() {
         return Outcome::Insufficient { missing };
     }
-    let inputs = model.inputs(row);
     // `inputs` is as long as the model asks for, so there always is a probability.
-    let Some(probabilities) = model.probabilities(&inputs) else { return nothing };
+    let Some(probabilities) = model.probabilities(inputs) else { return nothing };
     let judged = judge(model, &probabilities);
-    let contributions = (explain > Explain::None).then(|| contributions(model, judged.forest, &inputs));
+    let contributions = (explain > Explain::None).then(|| contributions(model, judged.forest, inputs));
     Outcome::Predicted(Predicted {
         label: judged.label,
         probability: judged.probability,

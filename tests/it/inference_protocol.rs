@@ -283,8 +283,6 @@ fn margins(head: &str, body: &[u8]) -> Vec<f64> {
     panic!("no margin: {json}")
 }
 
-/// Every file is what a client of another model server sent about the same three rows:
-/// `tests/fixtures/inference/make.py`.
 /// A request after which the connection ends, whatever it said of that. (Spin goes by the first of two such headers.)
 fn closing(request: &[u8]) -> Vec<u8> {
     let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("the end of a head");
@@ -294,6 +292,8 @@ fn closing(request: &[u8]) -> Vec<u8> {
     [lines.join("\r\n").as_bytes(), &request[end..]].concat()
 }
 
+/// Every file is what a client of another model server sent about the same three rows:
+/// `tests/fixtures/inference/make.py`.
 #[test]
 fn recorded_requests_of_other_clients_are_understood() {
     let host = Host::demo();

@@ -174,9 +174,9 @@ pub struct Coverage {
 /// Returns the days that [`row`] makes its row from. `None` without check-ins.
 pub fn coverage(checkins: &[CheckIn], window_days: u8) -> Option<Coverage> {
     let as_of = checkins.iter().map(|checkin| checkin.date).max()?;
-    let days = || Some(in_window(checkins, window_days)?.map(|(day, _)| day));
-    let (first, latest) = (days()?.min()?, days()?.max()?);
-    Some(Coverage { as_of, checkins: days()?.count(), days: usize::try_from(latest - first).ok()? + 1 })
+    let days: Vec<i32> = in_window(checkins, window_days)?.map(|(day, _)| day).collect();
+    let (first, latest) = (days.iter().min()?, days.iter().max()?);
+    Some(Coverage { as_of, checkins: days.len(), days: usize::try_from(latest - first).ok()? + 1 })
 }
 
 /// Returns the check-ins of the window that ends with the latest, each with its day.
