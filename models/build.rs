@@ -302,10 +302,10 @@ fn write_forest<T: Number>(out: &mut String, name: &str, precision: &str, forest
         out,
         "#[allow(long_running_const_eval)]\nstatic {name}: Forest<'static, {precision}> = match Forest::new(Parts {{ \
          base_margin: {:?}, features: {}, depth: {}, zero_is_missing: &{:?}, roots: &{name}_ROOTS, nodes: &{name}_NODES, \
-         numbers: &{name}_NUMBERS, covers: &{name}_COVERS, set_starts: &{name}_SET_STARTS, set_words: &{name}_SET_WORDS, \
+         numbers: &{name}_NUMBERS, covers: &{name}_COVERS, path_features: &{:?}, set_starts: &{name}_SET_STARTS, set_words: &{name}_SET_WORDS, \
          linear: Linear {{ leaves: &{name}_LINEAR, constants: &{name}_CONSTANTS, starts: &{name}_STARTS, \
          features: &{name}_TERMS, coefficients: &{name}_COEFFICIENTS }} }}) {{ Ok(forest) => forest, Err(reason) => panic!(\"{{}}\", reason) }};",
-        parts.base_margin, parts.features, parts.depth, parts.zero_is_missing,
+        parts.base_margin, parts.features, parts.depth, parts.zero_is_missing, parts.path_features,
     )?;
     Ok(())
 }

@@ -183,6 +183,9 @@ pub struct Parts<'a, T> {
     /// Number of training rows (or the sum of their hessian) that reached each node; empty when the model file does not
     /// say.
     pub covers: &'a [f32],
+    /// The most features on a path from the root of each tree; empty without covers. Explanations go by it, and
+    /// [`Forest::new`] does not: with fewer, they are wrong.
+    pub path_features: &'a [u16],
     /// Start of each set of categories in `set_words`, and the end of the last; empty without sets.
     pub set_starts: &'a [u32],
     /// Sets of categories, as bits.

@@ -14,7 +14,8 @@
 //!     Node::new(1.0f32.to_bits() as i32, 0, 0),
 //! ];
 //! let parts = Parts { base_margin: 0.25, features: 1, depth: 1, roots: &[0], nodes: &nodes, numbers: &[],
-//!     zero_is_missing: &[], covers: &[10.0, 4.0, 6.0], set_starts: &[], set_words: &[], linear: Linear::NONE };
+//!     zero_is_missing: &[], covers: &[10.0, 4.0, 6.0], path_features: &[1], set_starts: &[], set_words: &[],
+//!     linear: Linear::NONE };
 //! let forest = Forest::new(parts)?;
 //! assert_eq!(forest.margin(&[0.0]), Some(-0.75));
 //! assert_eq!(forest.margin(&[f32::NAN]), Some(1.25));

@@ -24,56 +24,76 @@
 //! earlier factor is taken out of `B` and of `G`, and what the earlier edge would have had of these leaves is taken
 //! back.
 
-use crate::layout::{Forest, Link};
+#![allow(
+    unsafe_code,
+    reason = "bounds checks take a third of an explanation's time; `Forest::new` has checked once what they would check at every node"
+)]
+
+use crate::layout::{Forest, Link, Node, Shape};
 use crate::number::Number;
 use crate::walk::{Exact, Key, every_value_has_a_key};
-use std::ops::Range;
 
 /// Points that go through a tree side by side; more go one group after the other.
 const AT_ONCE: usize = 8;
-/// More features on a path need more points than there are.
-const MAX_FEATURES_ON_PATH: usize = 256;
+/// Maximum number of splits on a path that is explained: each is a call.
+const MAX_DEPTH: usize = 256;
+
+const PLAIN: u8 = Shape::Plain as u8;
+const EXITS: u8 = Shape::Exits as u8;
+const SETS: u8 = Shape::Sets as u8;
 
 impl<T: Number> Forest<'_, T> {
     /// Adds to `contributions[i]` by how much feature `i` moved this row's margin from [`Forest::mean_margin`]; the
-    /// mean plus all contributions is the margin, up to rounding. `None` if the forest has no covers, a tree has more
-    /// than 256 features on a path, or the row or `contributions` is not `features` long.
+    /// mean plus all contributions is the margin, up to rounding. `None` if the forest cannot explain, or the row or
+    /// `contributions` is not `features` long.
     pub fn explain(&self, row: &[T], contributions: &mut [f64]) -> Option<()> {
         let row = self.canonical(row)?;
         let parts = self.parts();
-        if contributions.len() != parts.features || parts.covers.len() != parts.nodes.len() {
+        if contributions.len() != parts.features || !self.can_explain() {
             return None;
         }
         match self.keys::<i64, 1>([&row]) {
             Some(keys) => self.explain_by(&keys, contributions),
-            None if every_value_has_a_key::<T>() => None,
+            None if every_value_has_a_key::<T>() => return None,
             None => self.explain_by(&self.keys::<Exact, 1>([&row])?, contributions),
         }
+        Some(())
+    }
+
+    /// Tells if the forest can explain its margins: it has covers, and no path has more than 256 splits.
+    pub fn can_explain(&self) -> bool {
+        let parts = self.parts();
+        parts.covers.len() == parts.nodes.len()
+            && parts.path_features.len() == parts.roots.len()
+            && parts.depth <= MAX_DEPTH
     }
 
     /// Explains a row, by its keys.
-    fn explain_by<K: Key<T>>(&self, keys: &[[K; 1]], contributions: &mut [f64]) -> Option<()> {
+    fn explain_by<K: Key<T>>(&self, keys: &[[K; 1]], contributions: &mut [f64]) {
         let features = self.features_of_slots();
-        let mut nodes = Vec::new();
-        let mut scratch = Scratch::default();
-        for tree in 0..self.parts().roots.len() {
-            let on_path = self.decode(self.tree(tree)?, keys, &features, &mut nodes)?;
-            // Half as many points as features on the longest path.
-            match on_path {
-                0 => {}
-                1..=4 => explain(&nodes, &GAUSS_2, &mut scratch.two, contributions)?,
-                5..=8 => explain(&nodes, &GAUSS_4, &mut scratch.four, contributions)?,
-                9..=12 => explain(&nodes, &GAUSS_6, &mut scratch.six, contributions)?,
-                13..=MAX_FEATURES_ON_PATH => {
-                    let Scratch { gauss, eight, .. } = &mut scratch;
-                    for points in gauss_in_groups(gauss, on_path.div_ceil(2).next_multiple_of(AT_ONCE)) {
-                        explain(&nodes, points, eight, contributions)?;
-                    }
-                }
-                _ => return None,
+        let mut edges = vec![OPEN; self.parts().features];
+        // What `Walk` relies on.
+        assert!(keys.len() == features.len() && contributions.len() == edges.len() && self.can_explain());
+        let walk = Walk { forest: self, keys, features: &features, edges: &mut edges, contributions };
+        // SAFETY: as asserted, and the shape is the forest's.
+        unsafe {
+            match self.shape() {
+                Shape::Plain => walk.explain::<PLAIN>(),
+                Shape::Exits => walk.explain::<EXITS>(),
+                Shape::Sets => walk.explain::<SETS>(),
             }
         }
-        Some(())
+    }
+
+    /// The feature that each slot is of.
+    fn features_of_slots(&self) -> Vec<u32> {
+        let features = self.parts().features as u32;
+        let mut slots = Vec::with_capacity(self.shape().slots(features as usize));
+        slots.push(0);
+        while slots.len() < slots.capacity() {
+            slots.extend(0..features);
+        }
+        slots
     }
 
     /// Returns the mean margin over the training rows: the base margin and each tree's leaves weighted by cover. `None`
@@ -107,182 +127,156 @@ impl<T: Number> Forest<'_, T> {
     }
 }
 
-/// A node of a tree, decoded for a row, and the edge to it, with every earlier split on the path on the same feature
-/// folded in.
-#[derive(Clone, Copy, Default)]
-struct Decoded {
+/// An edge from a split to a child, with every earlier split on the path on the same feature folded in.
+#[derive(Clone, Copy)]
+struct Edge {
     /// Probability of passing the edge when its feature is unknown.
     zero: f64,
-    /// 1 if the row passes when it is known, else 0; less `zero`.
-    gain: f64,
-    /// A leaf's value.
-    value: f64,
-    feature: u32,
-    /// The split, from the tree's root on, as all nodes here.
-    parent: u32,
-    /// The node that the nearest earlier edge of the feature leads to, for which the root stands if there is none.
-    earlier: u32,
-    /// The first child; for a leaf 0.
-    first: u32,
-    /// Number of children.
-    count: u32,
-    /// Number of features on the path.
-    on_path: u32,
-    /// The features on the path, each as a bit: of several with the same bit one may be there.
-    features: u64,
+    /// 1 if the row passes when it is known, else 0.
+    one: f64,
 }
 
-impl Decoded {
-    /// The factor of the edge's feature at a point.
+/// Where no split on the path is on a feature.
+const OPEN: Edge = Edge { zero: 1.0, one: 1.0 };
+
+impl Edge {
+    fn gain(self) -> f64 {
+        self.one - self.zero
+    }
+
+    /// The factor of the edge's feature at each point.
     #[inline(always)]
-    fn factor(&self, point: f64) -> f64 {
-        self.zero + point * self.gain
-    }
-
-    fn children(&self) -> Range<usize> {
-        self.first as usize..(self.first + self.count) as usize
+    fn factors<const N: usize>(self, points: &[f64; N]) -> [f64; N] {
+        let gain = self.gain();
+        points.map(|point| self.zero + point * gain)
     }
 }
 
-impl<T: Number> Forest<'_, T> {
+/// A row on its way through a forest.
+struct Walk<'a, T, K> {
+    forest: &'a Forest<'a, T>,
+    keys: &'a [[K; 1]],
     /// The feature that each slot is of.
-    fn features_of_slots(&self) -> Vec<u32> {
-        let features = self.parts().features as u32;
-        let slots = (0..).flat_map(|_| 0..features);
-        std::iter::once(0).chain(slots).take(self.shape().slots(features as usize)).collect()
-    }
+    features: &'a [u32],
+    /// Of each feature the edge of it that is on the path.
+    edges: &'a mut [Edge],
+    contributions: &'a mut [f64],
+}
 
-    /// Decodes a tree for a row with these keys; returns the number of features on the longest path.
-    fn decode<K: Key<T>>(
-        &self,
-        tree: Range<usize>,
-        keys: &[[K; 1]],
-        features: &[u32],
-        nodes: &mut Vec<Decoded>,
-    ) -> Option<usize> {
-        let covers = self.parts().covers.get(tree.clone())?;
-        nodes.clear();
-        nodes.resize(tree.len(), Decoded::default());
-        let mut longest = 0;
-        for at in 0..tree.len() {
-            let (packed, followed) = self.node_and_next(tree.start + at, keys)?;
-            let own = nodes.get_mut(at)?;
-            if packed.children() == 0 {
-                own.value = self.leaf_value(tree.start + at)?.into();
-                continue;
-            }
-            (own.first, own.count) = ((at + packed.children()) as u32, self.child_count(packed));
-            let own = *own;
-            let feature = *features.get(packed.slot())?;
-            let bit = 1 << (feature % 64);
-            let earlier = if own.features & bit == 0 { 0 } else { nearest(nodes, at, feature) };
-            let before = if earlier == 0 { Decoded { zero: 1.0, gain: 0.0, ..own } } else { *nodes.get(earlier)? };
-            let cover = f64::from(*covers.get(at)?);
-            let zero = if cover > 0.0 { before.zero / cover } else { 0.0 };
-            let on_path = own.on_path + u32::from(earlier == 0);
-            longest = longest.max(on_path);
-            for child in own.children() {
-                let zero = zero * f64::from(*covers.get(child)?);
-                let one = if tree.start + child == followed { before.zero + before.gain } else { 0.0 };
-                let node = nodes.get_mut(child)?;
-                (node.zero, node.gain, node.feature) = (zero, one - zero, feature);
-                (node.parent, node.earlier) = (at as u32, earlier as u32);
-                (node.on_path, node.features) = (on_path, own.features | bit);
+impl<T: Number, K: Key<T>> Walk<'_, T, K> {
+    /// Explains the row.
+    ///
+    /// # Safety
+    /// `SHAPE` is the forest's, keys and features are as many as it has slots, edges and contributions as many as it
+    /// has features, and it can explain.
+    unsafe fn explain<const SHAPE: u8>(mut self) {
+        let parts = self.forest.parts();
+        let mut gauss = Vec::new();
+        for (&root, &on_path) in parts.roots.iter().zip(parts.path_features) {
+            // Half as many points as features on the longest path.
+            // SAFETY: the caller's; a walk begins at a root.
+            unsafe {
+                match on_path {
+                    0 => {}
+                    1..=4 => self.tree::<SHAPE, 2>(root, &GAUSS_2),
+                    5..=8 => self.tree::<SHAPE, 4>(root, &GAUSS_4),
+                    9..=12 => self.tree::<SHAPE, 6>(root, &GAUSS_6),
+                    _ => {
+                        let count = usize::from(on_path).div_ceil(2).next_multiple_of(AT_ONCE);
+                        for points in gauss_in_groups(&mut gauss, count) {
+                            self.tree::<SHAPE, AT_ONCE>(root, points);
+                        }
+                    }
+                }
             }
         }
-        Some(longest as usize)
     }
-}
 
-/// Finds the nearest edge of a feature on the way from a node up to the root, or 0 if there is none.
-fn nearest(nodes: &[Decoded], mut at: usize, feature: u32) -> usize {
-    while let Some(node) = nodes.get(at).filter(|node| at > 0 && node.feature != feature) {
-        at = node.parent as usize;
-    }
-    at
-}
-
-/// The quantities of a node at each of `N` points.
-#[derive(Clone, Copy)]
-struct AtPoints<const N: usize> {
-    /// Of a split the product of the factors on its path, without that of an earlier split on its feature: `B`.
-    product: [f64; N],
-    /// The sum over the leaves below of their value times the factors between.
-    below: [f64; N],
-    /// The inverse of the factor that an earlier split on its feature has, if there is one.
-    inverse: [f64; N],
-}
-
-/// Adds the effects in a tree at these points, of these weights.
-fn explain<const N: usize>(
-    nodes: &[Decoded],
-    (points, weights): &Gauss<N>,
-    scratch: &mut Vec<AtPoints<N>>,
-    contributions: &mut [f64],
-) -> Option<()> {
-    if scratch.len() < nodes.len() {
-        scratch.resize(nodes.len(), AtPoints { product: [1.0; N], below: [0.0; N], inverse: [1.0; N] });
-    }
-    // Down. What an earlier split has at a node is not in its `product`, and is in its children's.
-    for (at, node) in nodes.iter().enumerate() {
-        let Some(child) = nodes.get(node.first as usize).filter(|_| node.count > 0) else { continue };
-        let mut product = [1.0; N];
-        if at > 0 {
-            let above = scratch.get(node.parent as usize)?;
-            for k in 0..N {
-                product[k] = above.product[k] * node.factor(points[k]);
+    /// Adds the effects in a tree at these points, of these weights.
+    ///
+    /// # Safety
+    /// As for [`Walk::explain`]; there is such a root, and its tree has a split.
+    unsafe fn tree<const SHAPE: u8, const N: usize>(&mut self, root: u32, gauss: &Gauss<N>) {
+        // SAFETY: the caller's.
+        unsafe {
+            let node = *self.forest.parts().nodes.get_unchecked(root as usize);
+            if node.way() != 0 {
+                self.below::<SHAPE, N>(root as usize, node, &[1.0; N], gauss, self.forest.parts().depth);
             }
         }
-        let own = scratch.get_mut(at)?;
-        if child.earlier > 0 {
-            let earlier = nodes.get(child.earlier as usize)?;
-            for k in 0..N {
-                let factor = earlier.factor(points[k]);
+    }
+
+    /// Adds the effects of a split and of those below it; returns its `G`. `product` is that of the factors above it.
+    /// No path has more than `left` splits.
+    ///
+    /// # Safety
+    /// As for [`Walk::explain`]; `split` is that at `at`, and no leaf.
+    unsafe fn below<const SHAPE: u8, const N: usize>(
+        &mut self,
+        at: usize,
+        split: Node,
+        product: &[f64; N],
+        gauss: &Gauss<N>,
+        left: usize,
+    ) -> [f64; N] {
+        let (points, weights) = gauss;
+        let forest = self.forest;
+        let parts = forest.parts();
+        // SAFETY: `Forest::new` has made sure that slots and children are there, and the caller that the rest is as
+        // long.
+        unsafe {
+            let feature = *self.features.get_unchecked(split.slot()) as usize;
+            let before = *self.edges.get_unchecked(feature);
+            let (mut product, mut inverse) = (*product, [1.0; N]);
+            // The edges below take the place of the feature's earlier one.
+            let is_again = before.zero != 1.0 || before.one != 1.0;
+            if is_again {
                 // Where nothing passes, nothing below has an effect.
-                own.inverse[k] = if factor > 0.0 { 1.0 / factor } else { 0.0 };
-                product[k] *= own.inverse[k];
+                inverse = before.factors(points).map(|factor| if factor > 0.0 { 1.0 / factor } else { 0.0 });
+                for k in 0..N {
+                    product[k] *= inverse[k];
+                }
             }
+            let followed = forest.step_from::<K, SHAPE>(self.keys, at, split);
+            let cover = f64::from(*parts.covers.get_unchecked(at));
+            let share = if cover > 0.0 { before.zero / cover } else { 0.0 };
+            let first = at + split.children();
+            let (mut sum, mut effect) = ([0.0; N], [0.0; N]);
+            let count = if SHAPE == PLAIN { 2 } else { forest.child_count(split) as usize };
+            for child in first..first + count {
+                let zero = share * f64::from(*parts.covers.get_unchecked(child));
+                let edge = Edge { zero, one: if child == followed { before.one } else { 0.0 } };
+                let factors = edge.factors(points);
+                let node = *parts.nodes.get_unchecked(child);
+                let below = if node.way() == 0 {
+                    [forest.leaf_at(child, node).into(); N]
+                } else if left > 1 {
+                    *self.edges.get_unchecked_mut(feature) = edge;
+                    let mut product = product;
+                    for k in 0..N {
+                        product[k] *= factors[k];
+                    }
+                    self.below::<SHAPE, N>(child, node, &product, gauss, left - 1)
+                } else {
+                    [0.0; N]
+                };
+                for k in 0..N {
+                    sum[k] += factors[k] * below[k];
+                    effect[k] += edge.gain() * below[k];
+                }
+            }
+            *self.edges.get_unchecked_mut(feature) = before;
+            if is_again {
+                for k in 0..N {
+                    sum[k] *= inverse[k];
+                    effect[k] -= before.gain() * sum[k];
+                }
+            }
+            let total: f64 = (0..N).map(|k| weights[k] * product[k] * effect[k]).sum();
+            *self.contributions.get_unchecked_mut(feature) += total;
+            sum
         }
-        own.product = product;
     }
-    // Up.
-    for (at, node) in nodes.iter().enumerate().rev() {
-        let Some(first) = nodes.get(node.first as usize).filter(|_| node.count > 0) else {
-            scratch.get_mut(at)?.below = [node.value; N];
-            continue;
-        };
-        let AtPoints { product, inverse, .. } = *scratch.get(at)?;
-        let (mut sum, mut effect) = ([0.0; N], [0.0; N]);
-        for child in node.children() {
-            let (child, below) = (nodes.get(child)?, scratch.get(child)?.below);
-            for k in 0..N {
-                sum[k] += child.factor(points[k]) * below[k];
-                effect[k] += child.gain * below[k];
-            }
-        }
-        if first.earlier > 0 {
-            let earlier = nodes.get(first.earlier as usize)?;
-            for k in 0..N {
-                sum[k] *= inverse[k];
-                effect[k] -= earlier.gain * sum[k];
-            }
-        }
-        let total: f64 = (0..N).map(|k| weights[k] * product[k] * effect[k]).sum();
-        *contributions.get_mut(first.feature as usize)? += total;
-        scratch.get_mut(at)?.below = sum;
-    }
-    Some(())
-}
-
-/// Memory that is used for one tree after another.
-#[derive(Default)]
-struct Scratch {
-    two: Vec<AtPoints<2>>,
-    four: Vec<AtPoints<4>>,
-    six: Vec<AtPoints<6>>,
-    eight: Vec<AtPoints<AT_ONCE>>,
-    /// The last points and weights of more than six.
-    gauss: Vec<Gauss<AT_ONCE>>,
 }
 
 /// Points and weights.
@@ -396,6 +390,7 @@ mod tests {
             nodes: &nodes,
             numbers: &[],
             covers: &covers,
+            path_features: &[3],
             set_starts: &[0, 1],
             set_words: &[0b1001],
             linear: Linear::NONE,
@@ -422,6 +417,44 @@ mod tests {
             assert!((mean + contributions.iter().sum::<f64>() - margin).abs() < 1e-6);
             assert_eq!(contributions[3], 0.0, "a feature no tree asks for moves nothing");
         }
+    }
+
+    /// Explains a tree in which each split but the last leads to a leaf and to the next.
+    fn explain_chain(depth: usize) -> Option<f64> {
+        let split =
+            |at: usize| Node::new(0.5f32.threshold_key(), (Reading::MissingRight.first_slot(depth) + at) as u16, 1);
+        let leaf = |value: f32| Node::new(value.leaf_bits(), 0, 0);
+        let mut nodes: Vec<Node> = (0..depth).flat_map(|at| [split(at), leaf(at as f32)]).collect();
+        nodes.push(leaf(-1.0));
+        let mut covers: Vec<f32> = (0..depth).flat_map(|at| [(depth - at) as f32 + 1.0, 1.0]).collect();
+        covers.push(1.0);
+        let parts = Parts {
+            base_margin: 0.0,
+            features: depth,
+            depth,
+            zero_is_missing: &[],
+            roots: &[0],
+            nodes: &nodes,
+            numbers: &[],
+            covers: &covers,
+            path_features: &[depth as u16],
+            set_starts: &[],
+            set_words: &[],
+            linear: Linear::NONE,
+        };
+        let forest = Forest::new(parts).expect("the parts fit together");
+        let (row, mut contributions) = (vec![1f32; depth], vec![0.0; depth]);
+        forest.explain(&row, &mut contributions)?;
+        Some(forest.mean_margin()? + contributions.iter().sum::<f64>())
+    }
+
+    #[test]
+    fn explains_paths_of_256_splits_and_of_no_more() {
+        for depth in [1, 4, 9, 17, 100, MAX_DEPTH] {
+            let margin = explain_chain(depth).expect("covers are there");
+            assert!((margin + 1.0).abs() < 1e-9, "{depth}: {margin}");
+        }
+        assert_eq!(explain_chain(MAX_DEPTH + 1), None);
     }
 
     #[test]

@@ -271,23 +271,21 @@ impl<T: Number> Forest<'_, T> {
         unsafe { Cursor::at(at.add(distance)) }
     }
 
-    /// Returns a node, and the index of the next for a row with these keys: a leaf's own. `None` beyond the last node,
-    /// or if the keys are another forest's.
+    /// Returns the index of the child that a row with these keys goes to from a split.
+    ///
+    /// # Safety
+    /// `split` is that at `at`; as for [`Forest::step`].
     #[inline(always)]
-    pub(crate) fn node_and_next<K: Key<T>>(&self, at: usize, keys: &[[K; 1]]) -> Option<(Node, usize)> {
-        let node = *self.parts().nodes.get(at)?;
-        if keys.len() != self.shape().slots(self.parts().features) {
-            return None;
-        }
-        // SAFETY: there is such a node, and keys and shape are the forest's.
+    pub(crate) unsafe fn step_from<K: Key<T>, const SHAPE: u8>(
+        &self,
+        keys: &[[K; 1]],
+        at: usize,
+        split: Node,
+    ) -> usize {
+        // SAFETY: the caller's.
         unsafe {
-            let from = Cursor::at(self.parts().nodes.as_ptr().add(at));
-            let next = match self.shape() {
-                Shape::Plain => self.step::<K, 1, PLAIN>(keys, 0, from),
-                Shape::Exits => self.step::<K, 1, EXITS>(keys, 0, from),
-                Shape::Sets => self.step::<K, 1, SETS>(keys, 0, from),
-            };
-            Some((node, self.index(next.at)))
+            let from = Cursor { at: self.parts().nodes.as_ptr().add(at), node: split };
+            self.index(self.step::<K, 1, SHAPE>(keys, 0, from).at)
         }
     }
 
@@ -307,11 +305,21 @@ impl<T: Number> Forest<'_, T> {
     /// It is one of the nodes.
     #[inline(always)]
     unsafe fn leaf(&self, cursor: Cursor) -> T {
+        // SAFETY: the caller's.
+        unsafe { self.leaf_at(self.index(cursor.at), cursor.node) }
+    }
+
+    /// Returns the value of a leaf.
+    ///
+    /// # Safety
+    /// It is that at `at`.
+    #[inline(always)]
+    pub(crate) unsafe fn leaf_at(&self, at: usize, leaf: Node) -> T {
         if self.parts().numbers.is_empty() {
-            T::from_leaf_bits(cursor.node.threshold())
+            T::from_leaf_bits(leaf.threshold())
         } else {
             // SAFETY: `Forest::new` has made sure that there are as many numbers as nodes, or none.
-            unsafe { *self.parts().numbers.get_unchecked(self.index(cursor.at)) }
+            unsafe { *self.parts().numbers.get_unchecked(at) }
         }
     }
 }
@@ -516,6 +524,7 @@ mod tests {
             nodes: &nodes,
             numbers: &[0.1, 1.0, f64::NAN],
             covers: &[],
+            path_features: &[],
             set_starts: &[],
             set_words: &[],
             linear: Linear::NONE,

@@ -37,7 +37,7 @@ pub(crate) struct Report {
     deepest: usize,
     precision: &'static str,
     /// Contributions can be computed.
-    has_covers: bool,
+    explains: bool,
     features_of_which_zero_is_missing: Vec<u16>,
     /// Bytes that the model adds to the Wasm module.
     module_bytes: usize,
@@ -77,7 +77,7 @@ impl Report {
             leaves: 0,
             deepest: 0,
             precision: "",
-            has_covers: true,
+            explains: true,
             features_of_which_zero_is_missing: Vec::new(),
             module_bytes: model.forests.bytes(),
             warnings: model.warnings,
@@ -93,7 +93,7 @@ impl Report {
         self.precision = precision;
         let forest = forest.forest();
         let parts = forest.parts();
-        self.has_covers &= parts.covers.len() == parts.nodes.len();
+        self.explains &= forest.can_explain();
         self.deepest = self.deepest.max(parts.depth);
         self.features_of_which_zero_is_missing = parts.zero_is_missing.to_vec();
         for link in (0..parts.nodes.len()).filter_map(|at| forest.link(at)) {
@@ -117,7 +117,10 @@ impl Report {
         println!("  splits      {}, {} of them by category", self.splits, self.splits_by_category);
         println!("  leaves      {}", self.leaves);
         println!("  precision   {}", self.precision);
-        println!("  explains    {}", if self.has_covers { "yes" } else { "no: the file has no covers" });
+        println!(
+            "  explains    {}",
+            if self.explains { "yes" } else { "no: the file has no covers, or a path has more than 256 splits" }
+        );
         println!("  in module   {} bytes", self.module_bytes);
         if !self.features_of_which_zero_is_missing.is_empty() {
             println!("  zero is missing in features {:?}", self.features_of_which_zero_is_missing);

@@ -1,7 +1,7 @@
 //! Conversion of a library's own trees to the flat layout.
 
 use super::ImportError;
-use crate::layout::{Forest, Linear, MAX_FEATURES, Node, Parts, Reading, Readings};
+use crate::layout::{Forest, Linear, Link, MAX_FEATURES, Node, Parts, Reading, Readings};
 use crate::number::Number;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -59,6 +59,7 @@ pub struct OwnedForest<T> {
     nodes: Vec<Node>,
     numbers: Vec<T>,
     covers: Vec<f32>,
+    path_features: Vec<u16>,
     set_starts: Vec<u32>,
     set_words: Vec<u32>,
     linear: LinearLeaves<T>,
@@ -88,6 +89,7 @@ impl<T: Number> OwnedForest<T> {
             nodes: &self.nodes,
             numbers: &self.numbers,
             covers: &self.covers,
+            path_features: &self.path_features,
             set_starts: &self.set_starts,
             set_words: &self.set_words,
             linear: Linear {
@@ -105,7 +107,37 @@ impl<T: Number> OwnedForest<T> {
         size_of_val(self.nodes.as_slice())
             + size_of_val(self.numbers.as_slice())
             + 4 * (self.covers.len() + self.roots.len() + self.set_starts.len() + self.set_words.len())
+            + size_of_val(self.path_features.as_slice())
             + self.linear.bytes()
+    }
+
+    /// Returns the most features on a path from the root of a tree.
+    fn most_features_on_path(&self, tree: usize) -> u16 {
+        /// What is next on a way through all paths.
+        enum Step {
+            To(usize),
+            /// Back above a split on a feature.
+            Back(usize),
+        }
+        let (mut on_path, mut features, mut most) = (vec![0u32; self.features], 0, 0);
+        let mut steps = vec![Step::To(self.roots[tree] as usize)];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::To(at) => {
+                    let Some(Link::Split { feature, first, count, .. }) = self.forest().link(at) else { continue };
+                    features += u16::from(on_path[feature] == 0);
+                    on_path[feature] += 1;
+                    most = most.max(features);
+                    steps.push(Step::Back(feature));
+                    steps.extend((first..first + count).map(Step::To));
+                }
+                Step::Back(feature) => {
+                    on_path[feature] -= 1;
+                    features -= u16::from(on_path[feature] == 0);
+                }
+            }
+        }
+        most
     }
 
     /// Counts how many of `rows` reach each node of the file, tree after tree in the file's own order. Errors if a row
@@ -153,6 +185,7 @@ impl<T: Number> Builder<T> {
             nodes: Vec::new(),
             numbers: Vec::new(),
             covers: Vec::new(),
+            path_features: Vec::new(),
             set_starts: Vec::new(),
             set_words: Vec::new(),
             linear: LinearLeaves::default(),
@@ -175,6 +208,9 @@ impl<T: Number> Builder<T> {
         }
         let accepted = Forest::new(forest.parts()).map_err(|reason| ImportError::new("layout", reason))?;
         forest.readings = accepted.readings();
+        if !forest.covers.is_empty() {
+            forest.path_features = (0..forest.roots.len()).map(|tree| forest.most_features_on_path(tree)).collect();
+        }
         Ok(forest)
     }
 
