@@ -13,7 +13,7 @@ use crate::ids::UserId;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::store::{Failure, Store};
-use crate::supabase::{Credential, Token};
+use crate::supabase::{Credential, NoToken, Token};
 use http::HeaderMap;
 use key_set::KeySetCache;
 use sha2::{Digest, Sha256};
@@ -105,9 +105,16 @@ impl<P: Platform> Access<P> {
             AuthMode::Off => (Who::Anyone, self.address_identity(settings, headers)),
             AuthMode::ApiKey(keys) => (Who::Server, check_api_key(keys, headers)?),
             AuthMode::Jwt(signing, project) => {
-                let token = token.as_ref().ok_or(Problem::NoToken)?;
+                let token = token.as_ref().map_err(|reason| match reason {
+                    NoToken::Missing => Problem::NoToken,
+                    NoToken::TooLong => Problem::TokenTooLong,
+                })?;
                 let is_remembered = guard != Guard::Erasure;
-                let holder = self.tokens.check(&self.key_set, signing, project, token, is_remembered, deadline).await?;
+                let token::Checked { holder, is_anonymous } =
+                    self.tokens.check(&self.key_set, signing, project, token, is_remembered, deadline).await?;
+                if is_anonymous && !settings.allow_anonymous_users {
+                    return Err(Problem::AnonymousUser);
+                }
                 let identity = match &holder {
                     Holder::Person(user_id) => identity_of(*user_id),
                     Holder::Other(subject) => format!("subject:{subject}"),
@@ -116,7 +123,7 @@ impl<P: Platform> Access<P> {
                 (Who::Holder(holder), identity)
             }
         };
-        Ok(Caller { who, token, identity })
+        Ok(Caller { who, token: token.ok(), identity })
     }
 
     /// Deletes what is remembered of a person's tokens under this layout or, where the store's keys are listed, under
@@ -173,6 +180,15 @@ fn check_webhook_secret(settings: &Settings, headers: &HeaderMap) -> Result<(), 
 impl Caller {
     pub(crate) fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// The person who asks, if it is one who signed in.
+    pub(crate) fn person(&self) -> Option<UserId> {
+        match &self.who {
+            Who::Holder(Holder::Person(person)) => Some(*person),
+            Who::Holder(Holder::Other(subject)) => UserId::parse(subject),
+            _ => None,
+        }
     }
 
     /// The part of a person's data that the caller may see. With a database, whoever is neither the person nor a server

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::quota::Rate;
 use crate::redis::RedisUrl;
 use crate::sealing::{Cipher, KeyedHash, StoreSecrets};
-use crate::supabase::Project;
+use crate::supabase::{Project, is_local};
 use crate::telemetry::log::{LogFormat, LogLevel};
 use http::HeaderName;
 use jsonwebtoken::DecodingKey;
@@ -23,6 +23,8 @@ use url::Url;
 
 /// The configuration of a deployment.
 pub(crate) struct Settings {
+    /// People who signed in anonymously may ask as others do.
+    pub(crate) allow_anonymous_users: bool,
     /// The way in which callers say who they are.
     pub(crate) auth_mode: AuthMode,
     /// The time for which an expired prediction may stand in for one that cannot be made; zero for never.
@@ -133,9 +135,10 @@ const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 
 /// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
 /// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
-pub(crate) const VARIABLES: [(&str, &str); 30] = [
+pub(crate) const VARIABLES: [(&str, &str); 31] = [
     ("auth_mode", ""),
     ("supabase_jwt_secret", ""),
+    ("allow_anonymous_users", "false"),
     ("api_keys", ""),
     ("protect_operations", ""),
     ("rate_limit_predictions", ""),
@@ -191,12 +194,7 @@ impl Settings {
         let cache_memory = variables.seconds("cache_memory_seconds", 0..=MAX_MEMORY_SECONDS, "never")?;
         let cache_slots = variables.cache_slots()?;
         let job_ttl = variables.seconds("job_ttl_seconds", 1..=MAX_CACHE_SECONDS, "")?;
-        let use_background_inference = variables.flag("use_background_inference")?;
         let inference_timeout = variables.timeout("inference_timeout_seconds", TIMEOUT_SECONDS)?;
-        let crisis_resources = list(variables.text("crisis_resources"), ';');
-        if crisis_resources.is_empty() {
-            return Err(invalid("crisis_resources", "must name at least one place to find help."));
-        }
         let supabase = variables.project()?;
         let auth_mode = variables.auth_mode(supabase.as_ref())?;
         let protect_operations = variables.protect_operations(&auth_mode)?;
@@ -205,7 +203,10 @@ impl Settings {
         let max_checkin_age = variables.max_checkin_age(is_demo)?;
         let client_ip_header = variables.client_ip_header()?;
         let cors_origins = cors_origins(variables.text("cors_origins")).ok_or_else(|| {
-            invalid("cors_origins", "must be * or a comma-separated list of origins, as in https://app.example.")
+            invalid(
+                "cors_origins",
+                "must be * or a comma-separated list of origins, each in full, as in https://app.example.",
+            )
         })?;
         let (log_level, log_format) = variables.log()?;
         let webhook_secret = variables.secret("webhook_secret")?.map(str::to_owned);
@@ -215,6 +216,7 @@ impl Settings {
         let metrics_sampling = variables.number("metrics_sampling", 1..=1_000_000, "every request")?;
         let work_after_response = variables.flag("work_after_response")?;
         Ok(Settings {
+            allow_anonymous_users: variables.flag("allow_anonymous_users")?,
             auth_mode,
             cache_memory,
             cache_slots,
@@ -223,7 +225,7 @@ impl Settings {
             client_ip_header,
             cors_origins,
             counting_writes,
-            crisis_resources,
+            crisis_resources: variables.crisis_resources()?,
             inference_timeout,
             job_ttl,
             log_format,
@@ -236,7 +238,7 @@ impl Settings {
             redis,
             store_secrets,
             supabase,
-            use_background_inference,
+            use_background_inference: variables.flag("use_background_inference")?,
             webhook_secret,
             work_after_response,
         })
@@ -267,6 +269,13 @@ impl<'a> Reader<'a> {
         let name = self.text("client_ip_header");
         let parsed = || name.parse().map_err(|_| invalid("client_ip_header", "must be a header's name."));
         if name.is_empty() { Ok(None) } else { parsed().map(Some) }
+    }
+
+    /// Reads the places where someone in a crisis finds help.
+    fn crisis_resources(&self) -> Result<Vec<String>, Problem> {
+        let resources = list(self.text("crisis_resources"), ';');
+        let rule = "must name at least one place to find help.";
+        if resources.is_empty() { Err(invalid("crisis_resources", rule)) } else { Ok(resources) }
     }
 
     /// Reads the days after which check-ins are too old. The demo cohort's stand still.
@@ -511,8 +520,9 @@ fn cors_origins(text: &str) -> Option<CorsOrigins> {
 
 /// Parses a scheme, a host and a port (RFC 6454), and nothing else.
 fn origin(text: &str) -> Option<Url> {
-    // The URL standard mends much that nobody means: backslashes, blanks, a missing `//`.
-    let is_plain = text.contains("://") && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    // The URL standard mends much that nobody means: backslashes, blanks, a missing `//`. A star it lets pass, and no
+    // browser sends one: whoever writes it means many hosts.
+    let is_plain = text.contains("://") && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\*".contains(&byte));
     let url = Url::parse(text).ok().filter(|_| is_plain)?;
     let is_bare = url.path() == "/"
         && url.query().is_none()
@@ -535,10 +545,10 @@ fn database(text: &str) -> Result<Option<String>, Problem> {
     if host.ends_with(".invalid") {
         return Ok(None);
     }
+    let origin = url.origin().ascii_serialization();
     // A token in the clear is read by whoever is on the way.
-    let is_local = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    match url.scheme() == "https" || is_local {
-        true => Ok(Some(url.origin().ascii_serialization())),
+    match url.scheme() == "https" || is_local(&origin) {
+        true => Ok(Some(origin)),
         false => Err(invalid("supabase_url", rule)),
     }
 }
@@ -583,13 +593,24 @@ mod tests {
             ("log_format", &["xml"][..]),
             ("job_ttl_seconds", &["0", "86401", "an hour"][..]),
             ("use_background_inference", &["yes", "1"][..]),
+            ("allow_anonymous_users", &["yes", "1"]),
             ("auth_mode", &["none", "JWT", "jwt,off"]),
             ("protect_operations", &["yes", "1"]),
             ("rate_limit_predictions", &["60", "none"]),
             ("rate_limit_default", &["0/minute"]),
             ("max_checkin_age_days", &["-1", "3651", "a week"]),
             ("client_ip_header", &["x forwarded", "x:y"]),
-            ("cors_origins", &["app.example", "https://app.example/", "https://a.example, *", "null"]),
+            (
+                "cors_origins",
+                &[
+                    "app.example",
+                    "https://app.example/",
+                    "https://a.example, *",
+                    "null",
+                    "https://*.example",
+                    "https://*",
+                ],
+            ),
             ("cache_key_secret", &["short", "of two\nlines and long enough"]),
             ("redis_url", &["redis", "http://localhost:6379", "redis://localhost/x"]),
             ("counting_writes_per_second", &["100001", "-1", "many"]),
@@ -672,6 +693,7 @@ mod tests {
             "https://a b",
             "https:a",
             "https:\\\\a",
+            "https://*.a",
             "https://a\t",
             "https://a?",
             "https://a#",

@@ -30,13 +30,15 @@ pub(crate) struct RequestContext<P: Platform> {
 impl<P: Platform> RequestContext<P> {
     /// The context of work that is done after the answer: another span of the same trace, with a deadline of its own.
     pub(crate) fn for_background(&self, deadline: Deadline) -> RequestContext<P> {
+        let timing = Timing::about(self.timing.person());
+        timing.set_caller(self.caller.person());
         RequestContext {
             instance: self.instance.clone(),
             settings: self.settings.clone(),
             caller: self.caller.clone(),
             deadline,
             trace: self.trace.as_ref().map(Trace::child),
-            timing: Rc::new(Timing::about(self.timing.person())),
+            timing: Rc::new(timing),
             info: self.info.clone(),
             read_along: Cell::default(),
         }

@@ -2,7 +2,7 @@
 
 pub mod batch;
 mod check_ins;
-mod check_ins_hook;
+pub mod check_ins_hook;
 mod docs;
 mod erasure;
 mod health;
@@ -202,6 +202,35 @@ impl<P: Platform> Routes<P> {
             guard: Guard::Open,
             limit: None,
             handler: Handler::Configured(|request| Box::pin(inference_protocol::ready(request))),
+        },
+        // Before the models, of which none can be called so.
+        Route {
+            templates: &["/v2/models/stats"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::all_stats(request))),
+        },
+        Route {
+            templates: &["/v2/models/{name}/stats", "/v2/models/{name}/versions/{version}/stats"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::stats(request))),
+        },
+        Route {
+            templates: &["/v2/models/{name}/config", "/v2/models/{name}/versions/{version}/config"],
+            method: RouteMethod::Get,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::config(request))),
+        },
+        Route {
+            templates: &["/v2/repository/index"],
+            method: RouteMethod::Post,
+            guard: Guard::Operations,
+            limit: DEFAULT,
+            handler: Handler::Configured(|request| Box::pin(inference_protocol::index(request))),
         },
         Route {
             templates: &["/v2/models/{name}", "/v2/models/{name}/versions/{version}"],

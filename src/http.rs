@@ -7,4 +7,5 @@ pub(crate) mod headers;
 pub(crate) mod problem_response;
 pub(crate) mod response;
 
+pub use compression::decompress;
 pub use response::Response;

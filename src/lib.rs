@@ -23,6 +23,7 @@ mod http;
 pub mod ids;
 mod instance;
 pub mod jobs;
+mod json;
 mod limits;
 pub mod platform;
 mod predict;
@@ -39,7 +40,7 @@ mod supabase;
 pub mod telemetry;
 mod time;
 
-pub use crate::http::Response;
+pub use crate::http::{Response, decompress};
 pub use instance::Instance;
 
 use crate::http::problem_response::problem_response;
@@ -47,7 +48,7 @@ use crate::http::{cors, headers};
 use ::http::request::Parts;
 use ::http::{HeaderMap, Method};
 use access::Caller;
-use access::rate_limit::Checked;
+use access::rate_limit::{self, Checked};
 use config::Settings;
 use context::{EndpointRequest, RequestContext};
 use deadline::Deadline;
@@ -55,7 +56,7 @@ use endpoints::Handler;
 use ids::RequestId;
 use platform::Platform;
 use problem::Problem;
-use quota::{LimitGroup, RateLimitStatus};
+use quota::{LimitGroup, RateLimitPolicy, RateLimitStatus};
 use request::PredictionRequest;
 use routes::PathMatch;
 use std::cell::Cell;
@@ -79,6 +80,7 @@ struct Exchange<'a, P: Platform> {
 struct Outcome {
     result: Result<Response, Problem>,
     deadline: Option<Deadline>,
+    policy: Option<RateLimitPolicy>,
     rate_limit: Option<RateLimitStatus>,
 }
 
@@ -89,7 +91,7 @@ pub async fn answer<P: Platform>(instance: &Rc<Instance<P>>, parts: &Parts, body
     // A request that is too large is counted under no route.
     let path = request::check_size(parts).ok().and_then(|()| endpoints::find(parts.uri.path()));
     let info = Rc::new(RequestInfo {
-        id: RequestId::from_headers(&parts.headers),
+        id: RequestId::new(),
         method: method_name(&parts.method),
         route: path.as_ref().map_or("none", PathMatch::name),
     });
@@ -110,17 +112,12 @@ fn trace<P: Platform>(platform: &P, headers: &HeaderMap) -> Option<Trace> {
 impl<P: Platform> Exchange<'_, P> {
     /// Finds the route, the caller and the limit, and has the endpoint answer.
     async fn respond(&self, body: P::Body) -> Outcome {
-        let mut outcome = Outcome { result: Err(Problem::Internal), deadline: None, rate_limit: None };
-        outcome.result = self.try_respond(body, &mut outcome.deadline, &mut outcome.rate_limit).await;
+        let mut outcome = Outcome { result: Err(Problem::Internal), deadline: None, policy: None, rate_limit: None };
+        outcome.result = self.try_respond(body, &mut outcome).await;
         outcome
     }
 
-    async fn try_respond(
-        &self,
-        body: P::Body,
-        deadline: &mut Option<Deadline>,
-        rate_limit: &mut Option<RateLimitStatus>,
-    ) -> Result<Response, Problem> {
+    async fn try_respond(&self, body: P::Body, outcome: &mut Outcome) -> Result<Response, Problem> {
         request::check_size(self.parts)?;
         let Parts { method, headers, uri, .. } = self.parts;
         let path = self.path.as_ref().ok_or(Problem::NoSuchRoute)?;
@@ -133,8 +130,9 @@ impl<P: Platform> Exchange<'_, P> {
         }
         let settings = self.instance.settings().await?;
         let due = Deadline::new(self.timing.started_at(), settings.inference_timeout);
-        *deadline = Some(due);
+        outcome.deadline = Some(due);
         let caller = self.instance.access.authenticate(&settings, route.guard, headers, due).await;
+        self.timing.set_caller(caller.as_ref().ok().and_then(Caller::person));
         self.timing.lap("access");
         let query = uri.query().unwrap_or("");
         let asked = if let Handler::Cached(question, _) = route.handler {
@@ -147,8 +145,10 @@ impl<P: Platform> Exchange<'_, P> {
             .ok()
             .zip(asked.as_ref())
             .and_then(|(caller, asked)| self.cache_keys(&settings, caller, asked.as_ref().ok()?));
+        let counted_as = if caller.is_ok() { route.limit } else { Some(LimitGroup::Default) };
+        outcome.policy = counted_as.and_then(|group| rate_limit::policy(&settings, group));
         let checked = self.check_limit(&settings, route.limit, caller.as_ref(), keys).await?;
-        *rate_limit = checked.status;
+        outcome.rate_limit = checked.status;
         self.timing.lap("limit");
         let context = RequestContext {
             instance: self.instance.clone(),
@@ -201,13 +201,14 @@ impl<P: Platform> Exchange<'_, P> {
     /// Completes the answer, counts and logs it.
     async fn finish(&self, outcome: Outcome) -> Response {
         let Exchange { instance, parts, info, timing, .. } = self;
-        let Outcome { result, deadline, rate_limit } = outcome;
+        let Outcome { result, deadline, policy, rate_limit } = outcome;
         let (mut response, problem) = match result {
             Ok(response) => (response, None),
             Err(problem) => (problem_response(&problem, parts.uri.path()), Some(problem)),
         };
-        if let Some(status) = &rate_limit {
-            response = response.with_rate_limit_status(status);
+        let refused = if let Some(Problem::TooManyRequests(status)) = &problem { Some(*status) } else { None };
+        if let Some((policy, status)) = policy.zip(refused.or(rate_limit)) {
+            response = response.with_rate_limit_status(policy, &status);
         }
         // A load balancer that asks whether the process lives needs no configuration read for it.
         let is_unconfigured = parts.uri.path() == "/health/live";

@@ -5,6 +5,7 @@ use crate::limits::{
     Bytes, MAX_BATCH_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_ITEM_BYTES, MAX_UPSTREAM_BYTES, MAX_URL_BYTES,
 };
 use crate::quota::RateLimitStatus;
+use crate::supabase::MAX_TOKEN_BYTES;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -49,6 +50,10 @@ pub enum Problem {
     BadToken,
     /// A token was valid, and has expired.
     ExpiredToken,
+    /// A token is longer than any that is meant well.
+    TokenTooLong,
+    /// The caller signed in anonymously, and this deployment does not let such users ask.
+    AnonymousUser,
     /// A request has none of this deployment's API keys.
     NoApiKey,
     /// The caller is known, and may not do this.
@@ -276,11 +281,13 @@ impl Problem {
             Problem::IncompleteBody => ProblemKind::IncompleteBody,
             Problem::UrlTooLong => ProblemKind::UrlTooLong,
             Problem::HeadersTooLarge => ProblemKind::HeadersTooLarge,
-            Problem::NoToken | Problem::BadToken | Problem::NoApiKey | Problem::BadWebhookSecret => {
-                ProblemKind::Unauthorized
-            }
+            Problem::NoToken
+            | Problem::BadToken
+            | Problem::TokenTooLong
+            | Problem::NoApiKey
+            | Problem::BadWebhookSecret => ProblemKind::Unauthorized,
             Problem::ExpiredToken => ProblemKind::TokenExpired,
-            Problem::Forbidden => ProblemKind::Forbidden,
+            Problem::Forbidden | Problem::AnonymousUser => ProblemKind::Forbidden,
             Problem::KeysUnavailable => ProblemKind::KeysUnavailable,
             Problem::TooManyRequests(_) => ProblemKind::TooManyRequests,
             Problem::OutOfTime => ProblemKind::OutOfTime,
@@ -320,6 +327,8 @@ impl Problem {
             }
             Problem::BadToken => "The token is not an access token of this deployment's project.",
             Problem::ExpiredToken => "The token has expired: refresh the session and ask again.",
+            Problem::TokenTooLong => return Cow::Owned(format!("A token may have {}.", Bytes(MAX_TOKEN_BYTES))),
+            Problem::AnonymousUser => "Whoever signed in anonymously may not ask: sign in with an account.",
             Problem::NoApiKey => "The header x-api-key must hold one of this deployment's API keys.",
             Problem::Forbidden => "Only the person, or the project's own server, may do this.",
             Problem::KeysUnavailable => {
@@ -374,6 +383,7 @@ mod tests {
             Problem::TooLarge { limit: MAX_BATCH_BYTES }.detail(),
             "The body of a batch, or of an inference request, may have 4 MiB."
         );
+        assert_eq!(Problem::TokenTooLong.detail(), "A token may have 8 KiB.");
         assert_eq!(Problem::UrlTooLong.detail(), "The path with its query may have 4 KiB.");
         assert_eq!(Problem::HeadersTooLarge.detail(), "A request may have 100 headers of 32 KiB in all.");
         let oversized = Problem::Source(SourceFailure::Oversized);

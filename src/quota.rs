@@ -61,6 +61,28 @@ pub struct RateLimitStatus {
     pub reset: u32,
 }
 
+/// The limit that a request counts against, for the headers of the answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RateLimitPolicy {
+    pub(crate) group: LimitGroup,
+    pub(crate) rate: Rate,
+}
+
+impl RateLimitPolicy {
+    /// The value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): `"predictions";q=60;w=60`.
+    pub(crate) fn render(self) -> String {
+        let (name, Rate { requests, seconds }) = (self.group.name(), self.rate);
+        format!("\"{name}\";q={requests};w={seconds}")
+    }
+
+    /// The value of `RateLimit`: `"predictions";r=29;t=30`. What is left is so for no longer than a window; whoever was
+    /// refused may have to wait for longer, which `retry-after` says.
+    pub(crate) fn render_status(self, status: &RateLimitStatus) -> String {
+        let (name, left) = (self.group.name(), status.remaining.min(self.rate.requests));
+        format!("\"{name}\";r={left};t={}", status.reset.min(self.rate.seconds))
+    }
+}
+
 /// Decides if a request is within a limit, of which `this` have been counted in a window that is `elapsed` (0 to 1),
 /// itself included, and `last` in the one before.
 pub(crate) fn judge(rate: Rate, last: i64, this: i64, elapsed: f64) -> Result<RateLimitStatus, RateLimitStatus> {
@@ -105,6 +127,15 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_rendered_with_values_within_its_window() {
+        let policy = RateLimitPolicy { group: LimitGroup::Predictions, rate: SIXTY };
+        assert_eq!(policy.render(), "\"predictions\";q=60;w=60");
+        let status = |remaining, reset| policy.render_status(&RateLimitStatus { limit: 60, remaining, reset });
+        assert_eq!(status(29, 30), "\"predictions\";r=29;t=30");
+        assert_eq!(status(0, 97), "\"predictions\";r=0;t=60");
+    }
+
+    #[test]
     fn a_rate_is_parsed_or_refused() {
         assert_eq!(Rate::parse("60/minute"), Some(Some(Rate { requests: 60, seconds: 60 })));
         assert_eq!(Rate::parse(" 5 / second "), Some(Some(Rate { requests: 5, seconds: 1 })));
@@ -115,6 +146,14 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever a store says of counts, a caller is told of no more than there is.
+        #[test]
+        fn no_count_panics(requests in 1u32..=1_000_000_000, last: i64, this: i64, elapsed in 0.0f64..=1.0) {
+            let rate = Rate { requests, seconds: 86_400 };
+            let (Ok(status) | Err(status)) = judge(rate, last, this, elapsed);
+            prop_assert!(status.remaining <= requests && (1..=2 * 86_400).contains(&status.reset), "{:?}", status);
+        }
+
         /// A caller who waits as long as they are told is let through, and was not told to wait for longer than needed.
         #[test]
         fn the_time_to_wait_is_right(

@@ -13,18 +13,36 @@ pub(crate) struct Project {
 /// A caller's bearer token. It has neither `Debug` nor `Display`: it goes into one header and nowhere else.
 pub(crate) struct Token(String);
 
-/// Supabase's tokens have about 1 kB.
-const MAX_TOKEN_BYTES: usize = 8 << 10;
+/// The most bytes of a token: Supabase's have about 1 kB.
+pub(crate) const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+/// The reason why a request has no token that could be one.
+#[derive(Debug, PartialEq)]
+pub(crate) enum NoToken {
+    Missing,
+    TooLong,
+}
+
+/// The hosts that are this machine, as a URL names them.
+const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Returns true if an origin is of this machine.
+pub(crate) fn is_local(origin: &str) -> bool {
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+    let mut rests = LOCAL_HOSTS.iter().filter_map(|host| authority.strip_prefix(host));
+    rests.any(|rest| rest.is_empty() || rest.starts_with(':'))
+}
 
 impl Token {
     /// Parses the value of `authorization` (RFC 6750).
-    pub(crate) fn parse(value: &str) -> Option<Token> {
-        let (scheme, token) = value.split_once(' ')?;
-        let sane = |token: &&str| {
-            (1..=MAX_TOKEN_BYTES).contains(&token.len())
-                && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b))
-        };
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(sane).map(|token| Token(token.to_owned()))
+    pub(crate) fn parse(value: &str) -> Result<Token, NoToken> {
+        let (scheme, token) = value.split_once(' ').ok_or(NoToken::Missing)?;
+        let token = token.trim();
+        let is_sane = token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
+        if token.is_empty() || !is_sane || !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(NoToken::Missing);
+        }
+        if token.len() > MAX_TOKEN_BYTES { Err(NoToken::TooLong) } else { Ok(Token(token.to_owned())) }
     }
 
     pub(crate) fn as_str(&self) -> &str {

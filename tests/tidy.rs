@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// A file imports from lower floors only. Files of one folder may share a floor; among them there is no circle.
 const FLOORS: [(u8, &[&str]); 12] = [
-    (1, &["deadline", "ids", "limits", "quota", "random", "redis", "sealing", "supabase", "time"]),
+    (1, &["deadline", "ids", "json", "limits", "quota", "random", "redis", "sealing", "supabase", "time"]),
     (2, &["predict", "problem"]),
     (
         3,

@@ -9,8 +9,8 @@ use crate::supabase::Project;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, UPSTREAM};
 use jiff::Timestamp;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const STORE_KEY: &str = "key-set";
 /// A project has two or three keys.
 const MAX_KEYS: usize = 32;
+/// The fewest bits of an RSA key's modulus: shorter ones can be broken.
+const MIN_RSA_BITS: usize = 2048;
 /// The most bytes of a set.
 const MAX_BYTES: usize = 64 << 10;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,10 +110,15 @@ impl From<&Stored> for KeySet {
 }
 
 impl Key {
-    /// Parses a key that can be used here: for signatures, on the curve P-256 or RSA, with an id.
+    /// Parses a key that can be used here: for verifying signatures (RFC 7517, sections 4.2 and 4.3), on the curve
+    /// P-256 or RSA of 2,048 bits or more (RFC 7518, section 3.3), with an id.
     fn parse(text: &str) -> Option<Key> {
         let jwk: Jwk = serde_json::from_str(text).ok()?;
-        if jwk.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
+        let is_for_signatures =
+            jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
+        let operations = jwk.common.key_operations.as_ref();
+        let is_for_verifying = operations.is_none_or(|all| all.contains(&KeyOperations::Verify));
+        if !is_for_signatures || !is_for_verifying {
             return None;
         }
         let algorithm = match &jwk.algorithm {
@@ -123,8 +130,20 @@ impl Key {
         if declared.is_some_and(|declared| declared.to_string() != format!("{algorithm:?}")) {
             return None;
         }
-        Some(Key { id: jwk.common.key_id.clone()?, algorithm, key: DecodingKey::from_jwk(&jwk).ok()? })
+        let key = DecodingKey::from_jwk(&jwk).ok()?;
+        let is_too_short = match key.kind() {
+            DecodingKeyKind::RsaModulusExponent { n, .. } => bits(n) < MIN_RSA_BITS,
+            DecodingKeyKind::SecretOrDer(_) => false,
+        };
+        if is_too_short { None } else { Some(Key { id: jwk.common.key_id?, algorithm, key }) }
     }
+}
+
+/// The bits of a number, whose bytes stand with the greatest first.
+fn bits(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let first = number.get(zeros).map_or(8, |byte| byte.leading_zeros() as usize);
+    ((number.len() - zeros) * 8).saturating_sub(first)
 }
 
 /// Seconds since a time. A time in the future, by a clock that was set back, is long ago.
@@ -278,4 +297,56 @@ pub fn parse(body: &[u8]) -> Option<Vec<Box<RawValue>>> {
 /// Parses a key of a set: for signatures, on the curve P-256 or RSA, with an id.
 pub fn parse_key(text: &str) -> Option<(Algorithm, DecodingKey)> {
     Key::parse(text).map(|key| (key.algorithm, key.key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    fn is_usable(key: &serde_json::Value) -> bool {
+        parse_key(&key.to_string()).is_some()
+    }
+
+    #[test]
+    fn an_rsa_key_has_2048_bits_or_more() {
+        let key = |modulus: &[u8]| {
+            is_usable(&json!({ "kty": "RSA", "kid": "1", "n": URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB" }))
+        };
+        let mut modulus = [0xff; 257];
+        assert!(key(&modulus[..256]) && key(&modulus));
+        assert!(!key(&modulus[..255]) && !key(&modulus[..128]) && !key(&[]));
+        modulus[0] = 0x7f;
+        assert!(!key(&modulus[..256]), "2,047 bits");
+        modulus[0] = 0;
+        assert!(key(&modulus), "zeros in front are no bits, and do no harm");
+        modulus[1] = 0x7f;
+        assert!(!key(&modulus));
+    }
+
+    #[test]
+    fn a_key_is_for_verifying() {
+        let key = |purpose: serde_json::Value| {
+            let mut key = json!({ "kty": "RSA", "kid": "1", "n": URL_SAFE_NO_PAD.encode([0xff; 256]), "e": "AQAB" });
+            for (name, value) in purpose.as_object().expect("an object") {
+                key[name] = value.clone();
+            }
+            is_usable(&key)
+        };
+        for usable in [json!({}), json!({ "use": "sig" }), json!({ "key_ops": ["sign", "verify"], "use": "sig" })] {
+            assert!(key(usable.clone()), "{usable}");
+        }
+        for other in [
+            json!({ "use": "enc" }),
+            json!({ "key_ops": [] }),
+            json!({ "key_ops": ["sign"] }),
+            json!({ "key_ops": ["encrypt", "wrapKey"], "use": "sig" }),
+            json!({ "key_ops": ["verify"], "use": "enc" }),
+            json!({ "key_ops": "verify" }),
+        ] {
+            assert!(!key(other.clone()), "{other}");
+        }
+    }
 }

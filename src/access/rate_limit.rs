@@ -21,7 +21,7 @@ use crate::config::Settings;
 use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue, StoreError};
 use crate::problem::Problem;
-use crate::quota::{LimitGroup, Rate, RateLimitStatus, judge};
+use crate::quota::{LimitGroup, Rate, RateLimitPolicy, RateLimitStatus, judge};
 use crate::random::uniform;
 use crate::store::{Failure, ReadAlong, Store};
 use crate::telemetry::metrics::{self, RATE_LIMITED};
@@ -221,6 +221,11 @@ impl<P: Platform> RateLimiter<P> {
 
 fn slot_key(slot: usize) -> String {
     format!("limits:{slot}")
+}
+
+/// The limit on a group of requests as answers give it, if there is one.
+pub(crate) fn policy(settings: &Settings, group: LimitGroup) -> Option<RateLimitPolicy> {
+    limit(settings, group).map(|rate| RateLimitPolicy { group, rate })
 }
 
 /// The limit of a group, if there is one.

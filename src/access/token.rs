@@ -5,15 +5,19 @@ use super::signature;
 use crate::config::Signing;
 use crate::deadline::Deadline;
 use crate::ids::UserId;
+use crate::json;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::store::{Failure, Kind, Store};
-use crate::supabase::{Project, Token};
+use crate::supabase::{Project, Token, is_local};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -27,6 +31,13 @@ const LEEWAY_SECONDS: u64 = 60;
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 /// The most tokens that an instance remembers.
 const MAX_KNOWN: usize = 256;
+
+/// The result of checking a token that is valid.
+pub(super) struct Checked {
+    pub(super) holder: Holder,
+    /// Whoever it is signed in without an address or a password: anyone who has the app can.
+    pub(super) is_anonymous: bool,
+}
 
 /// The holder of a valid token.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +87,9 @@ struct Claims {
     /// The project, in the keys that Supabase signs with the legacy secret.
     #[serde(rename = "ref")]
     project: Option<String>,
+    /// Somebody who signed in without saying who they are.
+    #[serde(default)]
+    is_anonymous: bool,
 }
 
 #[derive(Deserialize)]
@@ -100,14 +114,15 @@ impl<P: Platform> VerifiedTokens<P> {
         token: &Token,
         is_remembered: bool,
         deadline: Deadline,
-    ) -> Result<Holder, Problem> {
+    ) -> Result<Checked, Problem> {
         let claims = match signing {
             Signing::Secret(key) => claims(token.as_str(), Algorithm::HS256, key)?,
             Signing::KeySet => {
                 self.claims_under_published_keys(key_set, project, token.as_str(), is_remembered, deadline).await?
             }
         };
-        holder(&claims, &project.origin).ok_or(Problem::BadToken)
+        let holder = holder(&claims, &project.origin).ok_or(Problem::BadToken)?;
+        Ok(Checked { holder, is_anonymous: claims.is_anonymous })
     }
 
     async fn claims_under_published_keys(
@@ -215,8 +230,21 @@ pub fn key_id(token: &str) -> Option<String> {
     header.kid.filter(|id| published && id.len() <= 128)
 }
 
-/// Verifies a token's signature and times, and returns its claims.
+/// Errors if the JSON of a token's header or claims has a key twice, which another reader may take for the other of the
+/// two (RFC 7519, section 4), or if the header asks for an extension to be understood: none is here (RFC 7515, section
+/// 4.1.11).
+fn check_form(token: &str) -> Result<(), Problem> {
+    let part = |text: &str| URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| json::parse(&json).ok());
+    let mut parts = token.split('.').take(2).map(part);
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(Value::Object(header)), Some(Value::Object(_))) if !header.contains_key("crit") => Ok(()),
+        _ => Err(Problem::BadToken),
+    }
+}
+
+/// Verifies a token's form, signature and times, and returns its claims.
 fn claims(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Claims, Problem> {
+    check_form(token)?;
     signature::install();
     let mut validation = Validation::new(algorithm);
     validation.leeway = LEEWAY_SECONDS;
@@ -246,12 +274,14 @@ fn holder(claims: &Claims, origin: &str) -> Option<Holder> {
     };
     // The keys that Supabase signs with the legacy secret name no audience, and the project in a way of their own.
     let project = origin.split("://").nth(1).and_then(|host| host.split('.').next());
-    let from_supabase = claims.iss.as_deref() == Some("supabase")
+    // On a developer's own machine they are everyone's: `supabase start` signs them under a secret that is published.
+    let is_issuer = |issuer| issuer == "supabase" || issuer == "supabase-demo" && is_local(origin);
+    let from_supabase = claims.iss.as_deref().is_some_and(is_issuer)
         && claims.aud.is_none()
         && claims.project.as_deref().is_none_or(|claimed| Some(claimed) == project);
     match claims.role.as_deref() {
         Some("service_role") if from_supabase || from_authentication && for_the_signed_in => Some(Holder::Service),
-        None | Some("anon" | "service_role") => None,
+        None | Some("" | "anon" | "service_role") => None,
         Some(_) if !(from_authentication && for_the_signed_in) => None,
         Some("authenticated") => claims.sub.as_deref().and_then(UserId::parse).map(Holder::Person),
         Some(_) => claims.sub.clone().filter(|subject| !subject.is_empty()).map(Holder::Other),
@@ -302,8 +332,54 @@ mod tests {
         assert_eq!(key_id(fixture["tokens"]["none"].as_str().expect("text")), None);
     }
 
+    fn of_project(claims: serde_json::Value, origin: &str) -> Option<Holder> {
+        holder(&serde_json::from_value(claims).expect("claims"), origin)
+    }
+
     fn of(claims: serde_json::Value) -> Option<Holder> {
-        holder(&serde_json::from_value(claims).expect("claims"), "https://project.supabase.co")
+        of_project(claims, "https://project.supabase.co")
+    }
+
+    #[test]
+    fn a_key_twice_or_an_extension_that_must_be_understood_is_refused() {
+        let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+        let form = |header: &str, claims: &str| check_form(&format!("{}.{}.x", part(header), part(claims)));
+        let (header, claims) = (r#"{"alg":"HS256","kid":"1"}"#, r#"{"exp":1,"aud":["a"]}"#);
+        assert_eq!(form(header, claims), Ok(()));
+        for (header, claims) in [
+            (r#"{"alg":"HS256","alg":"HS256"}"#, claims),
+            (r#"{"alg":"HS256","x":1,"x":1}"#, claims),
+            (header, r#"{"exp":1,"exp":1}"#),
+            (header, r#"{"exp":1,"email":"a","email":"b"}"#),
+            (header, r#"{"exp":1,"app_metadata":{"a":1,"a":2}}"#),
+            (r#"{"alg":"HS256","crit":["exp"]}"#, claims),
+            (r#"{"alg":"HS256","crit":[]}"#, claims),
+            (r#"{"alg":"HS256","crit":null}"#, claims),
+            (r#"{"alg":"HS256","crit":["b64"],"b64":false}"#, claims),
+            ("[]", claims),
+            (header, "1"),
+        ] {
+            assert_eq!(form(header, claims), Err(Problem::BadToken), "{header} {claims}");
+        }
+        assert_eq!(check_form("x"), Err(Problem::BadToken));
+    }
+
+    #[test]
+    fn the_published_demo_keys_are_believed_on_ones_own_machine_alone() {
+        let claims = json!({ "exp": 1, "iss": "supabase-demo", "role": "service_role" });
+        for local in ["http://127.0.0.1:54321", "http://localhost:54321", "http://[::1]:54321", "http://localhost"] {
+            assert_eq!(of_project(claims.clone(), local), Some(Holder::Service), "{local}");
+            assert_eq!(of_project(json!({ "exp": 1, "iss": "supabase-demo", "role": "anon" }), local), None);
+        }
+        for other in [
+            "https://project.supabase.co",
+            "https://localhost.example",
+            "http://127.0.0.1.example:54321",
+            "https://127.0.0.11",
+            "http://supabase.internal",
+        ] {
+            assert_eq!(of_project(claims.clone(), other), None, "{other}");
+        }
     }
 
     #[test]
@@ -330,6 +406,7 @@ mod tests {
             ("aud", json!([])),
             ("aud", json!(null)),
             ("role", json!("anon")),
+            ("role", json!("")),
             ("role", json!(null)),
             ("sub", json!("me")),
             ("sub", json!(null)),

@@ -8,6 +8,7 @@ use crate::http::Response;
 use crate::http::body::read_json;
 use crate::http::problem_response::problem_json;
 use crate::http::response::CacheStatus;
+use crate::json;
 use crate::limits::{MAX_BATCH_BYTES, MAX_ITEM_BYTES};
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -98,6 +99,9 @@ async fn answer_item<P: Platform>(context: &RequestContext<P>, asked: Result<Pos
 
 fn parse_batch(bytes: &[u8]) -> Result<Batch<'_>, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
+        if json::is_key_twice(&error) {
+            return json_problem(&error);
+        }
         let message = match error.classify() {
             serde_json::error::Category::Data if error.to_string().starts_with(TOO_MANY) => TOO_MANY,
             serde_json::error::Category::Data => "must be an object with nothing but items, an array of up to 256",

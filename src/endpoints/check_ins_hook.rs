@@ -5,6 +5,7 @@ use crate::context::EndpointRequest;
 use crate::http::Response;
 use crate::http::body::read_json;
 use crate::ids::UserId;
+use crate::json;
 use crate::limits::MAX_ITEM_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -44,13 +45,10 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
 }
 
 /// Parses the people that a changed row is, and was, of.
-fn people(body: &[u8]) -> Result<Vec<UserId>, Problem> {
-    let change: Change = serde_json::from_slice(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            Problem::invalid("body", "is no change of a row: table, record and old_record are needed")
-        }
-        _ => json_problem(&error),
-    })?;
+pub fn people(body: &[u8]) -> Result<Vec<UserId>, Problem> {
+    let body = json::parse(body).map_err(|error| json_problem(&error))?;
+    let change: Change = serde_json::from_value(body)
+        .map_err(|_| Problem::invalid("body", "is no change of a row: table, record and old_record are needed"))?;
     if change.table != TABLE {
         return Err(Problem::invalid("table", "must be check_ins"));
     }

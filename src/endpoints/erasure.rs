@@ -44,11 +44,7 @@ pub(super) async fn delete<P: Platform>(request: EndpointRequest<'_, P>) -> Resu
         Problem::StoreUnavailable
     })?;
     let id = &context.info.id;
-    let line = ErasureLine {
-        request_id: id.for_log(Some(user_id)),
-        user: instance.store.hash_for_log(user_id),
-        erased: &erased,
-    };
+    let line = ErasureLine { request_id: id.as_str(), user: instance.store.hash_for_log(user_id), erased: &erased };
     log::line(LogLevel::Info, "erased", line, || {
         let Erased { predictions, jobs, tokens, counters } = &erased;
         format!("erased {predictions} predictions, {jobs} jobs, {tokens} tokens and {counters} counters of a person")

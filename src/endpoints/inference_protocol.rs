@@ -6,8 +6,10 @@ mod infer;
 mod lookup;
 mod metadata;
 mod outputs;
+mod repository;
 mod tensor;
 
 pub(super) use infer::post as infer;
 pub use infer::predict;
 pub(super) use metadata::{live, model, model_ready, ready, server};
+pub(super) use repository::{all_stats, config, index, stats};

@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 pub(crate) const MIN_COMPRESSED_BYTES: usize = 4 << 10;
 
 /// Decompresses a request's body, of at most `limit` bytes. Reads little beyond them.
-pub(crate) fn decompress(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Problem> {
+pub fn decompress(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut encodings = headers.get_all("content-encoding").iter();
     let encoding = match (encodings.next(), encodings.next()) {
         (None, _) => return Ok(body),

@@ -10,10 +10,13 @@ use http::header::{
 use http::{HeaderMap, Method};
 
 /// Headers of an answer that a page may read beside the few that every page may.
-const EXPOSED_HEADERS: &str = "age, allow, etag, location, preference-applied, ratelimit-limit, ratelimit-remaining, \
-                               ratelimit-reset, retry-after, server-timing, www-authenticate, x-cache, x-request-id";
-/// Headers that a page may send.
-const ALLOWED_HEADERS: &str = "authorization, content-type, if-none-match, prefer, x-api-key, x-request-id";
+const EXPOSED_HEADERS: &str = "age, allow, etag, inference-header-content-length, location, preference-applied, \
+                               ratelimit, ratelimit-limit, ratelimit-policy, ratelimit-remaining, ratelimit-reset, \
+                               retry-after, server-timing, warning, www-authenticate, x-cache, x-request-id";
+/// Headers that a page may send. `x-request-id` is not read, and many clients send it.
+const ALLOWED_HEADERS: &str = "authorization, content-encoding, content-type, if-none-match, \
+                               inference-header-content-length, prefer, traceparent, tracestate, x-api-key, \
+                               x-request-id";
 /// A browser may keep a preflight's answer so long: two hours is the most that browsers take.
 const MAX_AGE_SECONDS: &str = "7200";
 

@@ -1,6 +1,6 @@
 //! Headers of requests.
 
-use crate::supabase::Token;
+use crate::supabase::{NoToken, Token};
 use http::{HeaderMap, HeaderValue};
 
 /// The header of a name, if there is exactly one: of several credentials none can be told to be the caller's.
@@ -10,8 +10,9 @@ pub(crate) fn single_header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'
 }
 
 /// The bearer token of a request (RFC 6750).
-pub(crate) fn bearer_token(headers: &HeaderMap) -> Option<Token> {
-    Token::parse(single_header(headers, "authorization")?.to_str().ok()?)
+pub(crate) fn bearer_token(headers: &HeaderMap) -> Result<Token, NoToken> {
+    let value = single_header(headers, "authorization").and_then(|value| value.to_str().ok());
+    Token::parse(value.ok_or(NoToken::Missing)?)
 }
 
 /// The parts of a header that is a comma-separated list, over all headers of the name.
@@ -53,6 +54,7 @@ pub(crate) fn prefers_async(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().expect("a header"))])
@@ -90,6 +92,24 @@ mod tests {
             assert_eq!(accepts(&headers("accept", accepted), "accept", &["text/html"], None), html, "{accepted}");
         }
         assert!(!accepts(&HeaderMap::new(), "accept", &["text/html"], None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_panics(value in proptest::collection::vec(any::<u8>(), 0..200), text in "(?i)bearer [ -~]{0,80}") {
+            for bytes in [value.as_slice(), text.as_bytes()] {
+                let Ok(value) = HeaderValue::from_bytes(bytes) else { continue };
+                let headers: HeaderMap = ["authorization", "accept", "accept-encoding", "prefer", "x-forwarded-proto"]
+                    .map(|name| (http::HeaderName::from_static(name), value.clone()))
+                    .into_iter()
+                    .collect();
+                let _ = (accepts(&headers, "accept", &["text/html"], Some("*")), prefers_async(&headers));
+                let _ = (is_forwarded_https(&headers), accepts(&headers, "accept-encoding", &["gzip"], None));
+                if let Ok(token) = bearer_token(&headers) {
+                    prop_assert!(token.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
+                }
+            }
+        }
     }
 
     #[test]

@@ -74,12 +74,13 @@ fn with_problem_headers(response: Response, problem: &Problem) -> Response {
         Problem::ExpiredToken => {
             challenge(response, "Bearer error=\"invalid_token\", error_description=\"The token has expired\"")
         }
+        Problem::TokenTooLong => {
+            challenge(response, "Bearer error=\"invalid_token\", error_description=\"The token is too long\"")
+        }
         Problem::NoApiKey => challenge(response, "ApiKey header=\"x-api-key\""),
         Problem::BadWebhookSecret => challenge(response, "Webhook-Secret"),
         Problem::KeysUnavailable => retry_after(response, "10"),
-        Problem::TooManyRequests(status) => {
-            retry_after(response, &status.reset.to_string()).with_rate_limit_status(status)
-        }
+        Problem::TooManyRequests(status) => retry_after(response, &status.reset.to_string()),
         Problem::Source(SourceFailure::Unreachable | SourceFailure::Failing) => retry_after(response, "5"),
         Problem::StoreUnavailable => retry_after(response, "2"),
         _ => response,

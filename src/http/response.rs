@@ -4,7 +4,7 @@ use super::compression::{MIN_COMPRESSED_BYTES, gunzip, gzip, is_gzip_accepted};
 use super::headers::list;
 use crate::ids::RequestId;
 use crate::problem::Problem;
-use crate::quota::RateLimitStatus;
+use crate::quota::{RateLimitPolicy, RateLimitStatus};
 use crate::telemetry::log;
 use crate::telemetry::timing::Timing;
 use bipolar_edge_models::FINGERPRINT;
@@ -184,9 +184,12 @@ impl Response {
         }
     }
 
-    /// Adds the headers that say how much of their limit the caller has left.
-    pub(crate) fn with_rate_limit_status(self, status: &RateLimitStatus) -> Response {
-        self.with_header(HeaderName::from_static("ratelimit-limit"), status.limit.to_string())
+    /// Adds the headers that say how much of their limit the caller has left, under the names that the draft of them
+    /// has now, and under those that it had before, which more clients know.
+    pub(crate) fn with_rate_limit_status(self, policy: RateLimitPolicy, status: &RateLimitStatus) -> Response {
+        self.with_header(HeaderName::from_static("ratelimit-policy"), policy.render())
+            .with_header(HeaderName::from_static("ratelimit"), policy.render_status(status))
+            .with_header(HeaderName::from_static("ratelimit-limit"), status.limit.to_string())
             .with_header(HeaderName::from_static("ratelimit-remaining"), status.remaining.to_string())
             .with_header(HeaderName::from_static("ratelimit-reset"), status.reset.to_string())
     }

@@ -4,6 +4,7 @@ use super::errors::Errors;
 use super::options::{PredictionOptions, parse_explain, parse_limit_checkins, parse_types, parse_window};
 use crate::checkins::checkin::{self, ParsedCheckIn};
 use crate::ids::{UserId, WindowDays};
+use crate::json;
 use crate::problem::Problem;
 use bipolar_edge_models::Model;
 use features::CheckIn;
@@ -31,7 +32,7 @@ impl PostedRequest {
     /// Parses a body, or one item of a batch. Errors with everything that is wrong, each with its index.
     pub fn parse(body: &[u8]) -> Result<PostedRequest, Problem> {
         let mut errors = Errors::default();
-        let body: Value = serde_json::from_slice(body).map_err(|error| json_problem(&error))?;
+        let body = json::parse(body).map_err(|error| json_problem(&error))?;
         let Value::Object(body) = body else {
             return Err(Problem::invalid("body", "must be an object with checkins"));
         };
@@ -90,10 +91,13 @@ impl PostedRequest {
     }
 }
 
-/// The problem with a body that is not JSON. serde's own words quote nothing of the body, only where it ends to make
-/// sense.
+/// The problem with a body that is not JSON, or has a key twice. serde's own words quote nothing of the body, only
+/// where it ends to make sense.
 pub(crate) fn json_problem(error: &serde_json::Error) -> Problem {
     let message = match error.classify() {
+        _ if json::is_key_twice(error) => {
+            format!("has a key twice in one object: line {}, column {}", error.line(), error.column())
+        }
         serde_json::error::Category::Eof => "ends too early to be JSON".to_owned(),
         _ => format!("is not JSON: line {}, column {}", error.line(), error.column()),
     };

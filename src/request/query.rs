@@ -4,6 +4,7 @@ use super::errors::Errors;
 use super::options::{PredictionOptions, parse_explain, parse_limit_checkins, parse_types, parse_window};
 use crate::ids::{UserId, WindowDays};
 use crate::problem::Problem;
+use bipolar_edge_models::Model;
 use std::fmt;
 use url::form_urlencoded;
 
@@ -58,14 +59,18 @@ impl PredictionRequest {
         let mut errors = Errors::default();
         let user_id = errors.keep("user_id", UserId::parse(user_id).ok_or_else(|| "is not a UUID".to_owned()));
         let mut options = PredictionOptions { window, ..PredictionOptions::default() };
+        // A list comes in one parameter or in several: clients that are generated from the description send either.
+        let mut types: Option<Vec<&'static Model>> = None;
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if seen.iter().any(|other| *other == name) {
+            if name != "types" && seen.iter().any(|other| *other == name) {
                 errors.add(&name, "is given more than once".to_owned());
                 continue;
             }
             match names.iter().find(|known| **known == name).copied() {
-                Some("types") => options.types = errors.keep("types", parse_types(&value)).unwrap_or_default(),
+                Some("types") => {
+                    types.get_or_insert_default().extend(errors.keep("types", parse_types(&value)).unwrap_or_default());
+                }
                 Some("window_days") => {
                     options.window = errors.keep("window_days", parse_window(&value)).unwrap_or(window);
                 }
@@ -81,6 +86,9 @@ impl PredictionRequest {
                 errors.add("query", format!("has more than {MAX_PARAMETERS} parameters"));
                 break;
             }
+        }
+        if let Some(types) = types {
+            options.types.retain(|model| types.iter().any(|other| other.name == model.name));
         }
         errors.none_or(PredictionRequest { user_id: user_id.unwrap_or(UserId::NIL), options })
     }
@@ -154,6 +162,12 @@ mod tests {
         let request = PredictionRequest::parse(SOMEONE, "types=relapse_risk,mood_state,relapse_risk").expect("valid");
         let names: Vec<&str> = request.options.types.iter().map(|model| model.name).collect();
         assert_eq!(names, ["mood_state", "relapse_risk"]);
+        let together = request.to_string();
+        for apart in ["types=relapse_risk&types=mood_state", "types=mood_state%2Crelapse_risk&types=mood_state"] {
+            let apart = PredictionRequest::parse(SOMEONE, apart).expect("valid");
+            assert_eq!(apart.to_string(), together, "the same question");
+        }
+        assert!(PredictionRequest::parse(SOMEONE, "types=mood_state&types=").is_err());
         assert_eq!(request.user_id.to_string(), SOMEONE.to_lowercase());
     }
 

@@ -86,6 +86,11 @@ pub(crate) static INFERENCE_ROWS: Family = counter(
     "Rows that were predicted through the Open Inference Protocol.",
     &["model"],
 );
+pub(crate) static INFERENCE_REQUESTS: Family = durations(
+    "bipolar_edge_inference_protocol_duration_seconds",
+    "Predicting all rows of a request of the Open Inference Protocol.",
+    &["model"],
+);
 pub(crate) static ROWS: Family =
     counter("bipolar_edge_feature_rows_total", "Rows of features that predictions were made from.", &[]);
 pub(crate) static MISSING: Family =
@@ -100,7 +105,7 @@ pub(crate) static INSTANCES: Family =
     counter("bipolar_edge_instances_started_total", "Instances that have answered a request.", &[]);
 
 /// In the order of the answer.
-static FAMILIES: [&Family; 18] = [
+static FAMILIES: [&Family; 19] = [
     &STARTED,
     &REQUESTS,
     &DURATIONS,
@@ -113,6 +118,7 @@ static FAMILIES: [&Family; 18] = [
     &PREDICTIONS,
     &INFERENCE,
     &INFERENCE_ROWS,
+    &INFERENCE_REQUESTS,
     &ROWS,
     &MISSING,
     &TIMEOUTS,
@@ -250,6 +256,17 @@ pub(crate) fn set_number(counts: &mut Counts, series: &str, index: usize, number
         let numbers = counts.entry(series.to_owned()).or_default();
         numbers.resize(numbers.len().max(index + 1), 0);
         numbers[index] = number;
+    }
+}
+
+/// The count of a family's series with one label, and the sum in microseconds if it is of durations.
+pub(crate) fn count_and_sum(totals: &Counts, family: &Family, label: &str) -> (u64, u64) {
+    let numbers = totals.get(&format!("{}|{label}", family.name)).map_or(&[][..], Vec::as_slice);
+    match (&family.kind, numbers.split_last()) {
+        (Kind::Histogram(_), Some((sum, counts))) => {
+            (counts.iter().fold(0, |all, count| count.saturating_add(all)), *sum)
+        }
+        _ => (numbers.first().copied().unwrap_or(0), 0),
     }
 }
 

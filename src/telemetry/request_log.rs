@@ -87,8 +87,8 @@ pub(crate) fn finish_job<P: Platform>(platform: &P, store: &Store<P>, job: &Fini
     let took = job.timing.elapsed();
     let status = job.status.name();
     let line = JobLine {
-        request_id: job.info.id.for_log(job.timing.person()),
-        trace_id: job.trace.map(|trace| trace.id.as_str()),
+        request_id: job.info.id.as_str(),
+        trace_id: job.trace.map(|trace| trace.id_for_log(job.timing.people())),
         outcome: status,
         duration_ms: Milliseconds(took),
         upstream_ms: job.timing.upstream().map(Milliseconds),
@@ -127,8 +127,8 @@ fn write_request_line<P: Platform>(store: &Store<P>, request: &FinishedRequest<'
     }
     let (cache, kind) = (response.cache_status(), problem.map(|problem| problem.kind().name()));
     let line = RequestLine {
-        request_id: id.for_log(timing.person()),
-        trace_id: trace.map(|trace| trace.id.as_str()),
+        request_id: id.as_str(),
+        trace_id: trace.map(|trace| trace.id_for_log(timing.people())),
         method,
         route,
         status,

@@ -38,6 +38,8 @@ pub(crate) struct Timing {
     source: Cell<Option<CheckInSource>>,
     /// The person that the request is about: never written but hashed.
     person: Cell<Option<UserId>>,
+    /// The person who asks.
+    caller: Cell<Option<UserId>>,
 }
 
 impl Timing {
@@ -56,6 +58,7 @@ impl Timing {
             inference: RefCell::default(),
             source: Cell::default(),
             person: Cell::new(person),
+            caller: Cell::default(),
         }
     }
 
@@ -91,6 +94,15 @@ impl Timing {
 
     pub(crate) fn set_person(&self, person: Option<UserId>) {
         self.person.set(person);
+    }
+
+    pub(crate) fn set_caller(&self, caller: Option<UserId>) {
+        self.caller.set(caller);
+    }
+
+    /// The people whose ids the request may carry: the one that it is about, and the one who asks.
+    pub(crate) fn people(&self) -> [Option<UserId>; 2] {
+        [self.person.get(), self.caller.get()]
     }
 
     /// Adds the time that a model took.

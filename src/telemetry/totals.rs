@@ -205,18 +205,23 @@ impl<P: Platform> Totals<P> {
         if let Err(failure) = self.flush(settings).await {
             warn_not_written(failure);
         }
-        let mut reply = self.store.uncounted().evaluate(READ, &[KEY], &[]).await?.into_iter();
-        let mut counts = Counts::new();
-        while let (Some(field), Some(number)) = (reply.next(), reply.next()) {
-            let text = |value: RedisValue| String::from_utf8(value.into_bytes()?).ok();
-            let Some((field, number)) = text(field).zip(text(number)) else { continue };
-            let Some((series, index)) = field.rsplit_once('#') else { continue };
-            if let (Ok(index), Ok(number)) = (index.parse(), number.parse()) {
-                metrics::set_number(&mut counts, series, index, number);
-            }
-        }
-        Ok((counts, 1))
+        Ok((parse_reply(self.store.uncounted().evaluate(READ, &[KEY], &[]).await?), 1))
     }
+}
+
+/// Parses the fields of the hash and their numbers. What is none of them is left out.
+fn parse_reply(reply: Vec<RedisValue>) -> Counts {
+    let mut reply = reply.into_iter();
+    let mut counts = Counts::new();
+    while let (Some(field), Some(number)) = (reply.next(), reply.next()) {
+        let text = |value: RedisValue| String::from_utf8(value.into_bytes()?).ok();
+        let Some((field, number)) = text(field).zip(text(number)) else { continue };
+        let Some((series, index)) = field.rsplit_once('#') else { continue };
+        if let (Ok(index), Ok(number)) = (index.parse(), number.parse()) {
+            metrics::set_number(&mut counts, series, index, number);
+        }
+    }
+    counts
 }
 
 fn warn_not_written(failure: Failure) {
@@ -229,6 +234,33 @@ mod tests {
     use crate::fake_platform::Fake;
     use crate::telemetry::metrics::{CACHE, STARTED, add};
     use futures::executor::block_on;
+
+    use proptest::prelude::*;
+
+    fn replies() -> impl Strategy<Value = Vec<RedisValue>> {
+        let field = "(bipolar_edge_[a-z_]{0,40}(\\|[a-z]{0,8}){0,3}#-?[0-9]{0,20}|[ -~]{0,20})";
+        let value = prop_oneof![
+            Just(RedisValue::Nil),
+            any::<i64>().prop_map(RedisValue::Integer),
+            field.prop_map(RedisValue::Status),
+            field.prop_map(|text| RedisValue::Bytes(text.into_bytes())),
+            "[0-9]{1,21}".prop_map(|text| RedisValue::Bytes(text.into_bytes())),
+            proptest::collection::vec(any::<u8>(), 0..20).prop_map(RedisValue::Bytes),
+        ];
+        proptest::collection::vec(value, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_of_redis_panics_or_takes_more_room_than_it_has(reply in replies()) {
+            let fields = reply.len();
+            let counts = parse_reply(reply);
+            prop_assert!(counts.len() <= fields);
+            for format in [metrics::Format::Prometheus, metrics::Format::OpenMetrics] {
+                let _ = metrics::render(&counts, 1, format);
+            }
+        }
+    }
 
     const STARTED_SERIES: &str = "bipolar_edge_http_requests_started_total";
 

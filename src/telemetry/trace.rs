@@ -1,6 +1,7 @@
 //! The trace that a request is part of (W3C Trace Context, level 1): its id goes into the log line, and requests to the
 //! database continue it. With a host that exports telemetry every request is part of one.
 
+use crate::ids::UserId;
 use http::HeaderMap;
 use uuid::Uuid;
 
@@ -56,6 +57,13 @@ impl Trace {
         Trace::child_of(&Uuid::new_v4().simple().to_string(), "", true)
     }
 
+    /// The id for a log, or `withheld` if a caller made it out of the id of one of these people: beside their hash it
+    /// would say whose that is.
+    pub(crate) fn id_for_log(&self, people: [Option<UserId>; 2]) -> &str {
+        let is_telling = people.into_iter().flatten().any(|person| person.digits() == self.id);
+        if is_telling { "withheld" } else { &self.id }
+    }
+
     /// The headers of a request that is made for this one.
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
         let parent = ("traceparent", format!("00-{}-{}-{:02x}", self.id, self.span_id, u8::from(self.sampled)));
@@ -87,6 +95,22 @@ fn hex_byte(text: &str) -> Option<u8> {
 mod tests {
     use super::*;
 
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_trace_panics_and_what_is_continued_is_well_formed(
+            noise in "[ -~]{0,80}", version in "[0-9a-f]{2}", id in "[0-9a-fA-F]{31,33}", more in "(-[ -~]{0,8})?",
+        ) {
+            for parent in [noise, format!("{version}-{id}-00f067aa0ba902b7-01{more}")] {
+                if let Some(trace) = trace(&parent, "") {
+                    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+                    prop_assert!(trace.id.len() == 32 && is_hex(&trace.id) && is_hex(&trace.parent_id), "{}", parent);
+                }
+            }
+        }
+    }
+
     const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn trace(parent: &str, state: &str) -> Option<Trace> {
@@ -106,6 +130,16 @@ mod tests {
         assert_eq!((trace.parent_id.as_str(), parts[2]), ("00f067aa0ba902b7", trace.span_id.as_str()));
         assert_eq!((Trace::root().id.len(), Trace::root().parent_id.as_str()), (32, ""));
         assert_eq!(headers[1], ("tracestate", "vendor=1".to_owned()));
+    }
+
+    #[test]
+    fn an_id_that_is_a_persons_is_withheld_from_the_log() {
+        let person = UserId::parse("4BF92F35-77b3-4da6-a3ce-929d0e0e4736");
+        let other = UserId::parse("4bf92f35-77b3-4da6-a3ce-929d0e0e4737");
+        assert!(person.is_some() && other.is_some());
+        let trace = trace(&format!("00-{ID}-00f067aa0ba902b7-01"), "").expect("a trace");
+        assert_eq!([trace.id_for_log([person, other]), trace.id_for_log([None, person])], ["withheld"; 2]);
+        assert_eq!([trace.id_for_log([other, None]), trace.id_for_log([None, None])], [ID; 2]);
     }
 
     #[test]

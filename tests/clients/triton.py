@@ -17,6 +17,13 @@ assert client.is_model_ready(MODEL, metadata["versions"][0])
 columns = metadata["inputs"][0]["shape"][1]
 assert metadata["inputs"][0]["datatype"] == "FP64" and metadata["outputs"][0]["name"] == "probabilities"
 
+index = client.get_model_repository_index()
+assert {entry["name"] for entry in index} >= {MODEL} and all(entry["state"] == "READY" for entry in index), index
+config = client.get_model_config(MODEL)
+assert config["input"][0]["dims"] == [-1, columns] and config["output"][0]["name"] == "probabilities", config
+assert client.get_inference_statistics(MODEL)["model_stats"][0]["name"] == MODEL
+assert len(client.get_inference_statistics()["model_stats"]) == len(index)
+
 generator = np.random.default_rng(7)
 rows = generator.uniform(0, 10, (300, columns)).round(2)
 rows[generator.uniform(size=rows.shape) < 0.1] = np.nan
@@ -56,9 +63,12 @@ for algorithm in ["gzip", "deflate"]:
         compressed = infer(rows, "FP64", binary, **more).as_numpy("margin")
         assert np.array_equal(compressed, margin), (algorithm, binary)
 
+filled = triton.InferInput("input", [1, columns], "FP64")
+filled.set_data_from_numpy(np.zeros((1, columns)))
 for broken, word in [
     (lambda: infer(rows[:, 1:], "FP64", True), "shape"),
-    (lambda: infer(rows.astype(np.int64), "INT64", True), "datatype"),
+    (lambda: infer(rows.astype(np.int64), "INT64", True), "datatype must be FP32 or FP64, not INT64"),
+    (lambda: client.infer(MODEL, [filled], outputs=[triton.InferRequestedOutput("margin", class_count=2)]), "classification"),
     (lambda: infer(rows, "FP64", True, ["label"]), "outputs[0].name"),
     (lambda: infer(rows, "FP64", True, ["contributions"]), "256 rows"),
     (lambda: client.get_model_metadata("nothing"), "models"),

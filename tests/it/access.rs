@@ -2,8 +2,8 @@
 
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{
-    ANON_KEY, API_KEY, SECRET, SERVICE_KEY, claims, elliptic_point, encode_part, es256, hmac_sha256, hs256, key_set,
-    rs256, seconds_from_now, sign_elliptic, sign_token, token,
+    ANON_KEY, API_KEY, SECRET, SERVICE_KEY, claims, elliptic_point, encode_bytes, encode_part, encode_text, es256,
+    hmac_sha256, hs256, key_set, rs256, seconds_from_now, sign_elliptic, sign_token, token,
 };
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, Response, WITHOUT_CHECK_INS, at_once, state, store_file, wait_until};
 use serde_json::{Value, json};
@@ -79,6 +79,12 @@ fn valid_hs256_tokens_are_accepted_and_every_forgery_is_refused() {
     let [head, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
     let tampered = format!("{head}.{}.{signature}", encode_part(&claims(url, MANIC)));
     let far = "https://other.supabase.co/auth/v1";
+    let twice = |header: &str, claims: &str| {
+        let message = format!("{}.{}", encode_text(header), encode_text(claims));
+        let signature = hmac_sha256(SECRET.as_bytes(), message.as_bytes());
+        format!("{message}.{}", encode_bytes(&signature))
+    };
+    let claim_twice = sound.to_string().replacen('{', &format!("{{\"sub\":\"{MANIC}\","), 1);
     for (what, token) in [
         ("no token at all", "nonsense".to_owned()),
         ("without a signature", unsigned("none")),
@@ -109,6 +115,11 @@ fn valid_hs256_tokens_are_accepted_and_every_forgery_is_refused() {
         ("of nobody", changed(json!({ "sub": null }))),
         ("of something else than a person", changed(json!({ "sub": "1 or 1=1" }))),
         ("without a role", changed(json!({ "role": null }))),
+        ("with an empty role", changed(json!({ "role": "" }))),
+        ("anonymous in another way than by yes or no", changed(json!({ "is_anonymous": "true" }))),
+        ("with an extension that must be understood", header(json!({ "alg": "HS256", "crit": ["exp"], "exp": 1 }))),
+        ("with a key twice in its header", twice("{\"alg\":\"HS256\",\"alg\":\"HS256\"}", &sound.to_string())),
+        ("with a claim twice", twice("{\"alg\":\"HS256\"}", &claim_twice)),
         ("the project's anon key", changed(json!({ "role": "anon" }))),
         (
             "a legacy anon key",
@@ -131,6 +142,38 @@ fn valid_hs256_tokens_are_accepted_and_every_forgery_is_refused() {
 }
 
 #[test]
+fn anonymous_users_may_ask_only_where_they_are_allowed() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    let anonymous = with(&claims(&supabase.url, DEPRESSED), &json!({ "is_anonymous": true }));
+    let anonymous = hs256(&anonymous, SECRET.as_bytes());
+    let known = token(&supabase.url, DEPRESSED);
+    for (allowed, status) in [(None, 403), (Some("false"), 403), (Some("true"), 200)] {
+        let state = state();
+        let more = allowed.map(|allowed| format!("allow_anonymous_users={allowed}"));
+        let more = [format!("supabase_jwt_secret={SECRET}")].into_iter().chain(more).collect::<Vec<_>>();
+        let host = host(&state, &supabase.url, &more);
+        let answer = ask(&host, &anonymous, DEPRESSED);
+        assert_eq!(answer.status, status, "{allowed:?}: {}", answer.body);
+        if status == 403 {
+            assert_eq!(answer.json()["type"], "urn:bipolar-edge:problem:forbidden");
+            assert!(answer.body.contains("signed in anonymously"), "{}", answer.body);
+        }
+        assert_eq!(ask(&host, &known, DEPRESSED).status, 200);
+    }
+}
+
+#[test]
+fn keys_of_a_local_project_are_believed_as_supabase_start_signs_them() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    let state = state();
+    let host = host_with_secret(&state, &supabase.url);
+    let of = |role: &str| json!({ "iss": "supabase-demo", "role": role, "exp": seconds_from_now(60) });
+    let ask = |claims: &Value| ask(&host, &hs256(claims, SECRET.as_bytes()), DEPRESSED);
+    assert_eq!(ask(&of("service_role")).prediction("mood_state")["label"], "depression");
+    assert_eq!(ask(&of("anon")).status, 401);
+}
+
+#[test]
 fn missing_or_malformed_authorization_is_401_and_reaches_no_database() {
     let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();
@@ -138,9 +181,7 @@ fn missing_or_malformed_authorization_is_401_and_reaches_no_database() {
     let path = format!("/data/predictions/{DEPRESSED}");
     let long = format!("Bearer {}", "x".repeat(8193));
     let odd = format!("Bearer  {} trailing", token(&supabase.url, DEPRESSED));
-    for header in
-        [None, Some("Basic dXNlcg=="), Some("Bearer"), Some("Bearer "), Some("Bearer a b"), Some(&long), Some(&odd)]
-    {
+    for header in [None, Some("Basic dXNlcg=="), Some("Bearer"), Some("Bearer "), Some("Bearer a b"), Some(&odd)] {
         let headers: Vec<(&str, &str)> = header.map(|value| ("authorization", value)).into_iter().collect();
         for (method, path) in [
             ("GET", path.as_str()),
@@ -162,6 +203,10 @@ fn missing_or_malformed_authorization_is_401_and_reaches_no_database() {
     for open in ["/", "/health/live", "/health/ready"] {
         assert_eq!(host.get(open).status, 200, "{open}");
     }
+    let answer = host.request("GET", &path, &[("authorization", &long)]);
+    assert_eq!((answer.status, &answer.json()["detail"]), (401, &json!("A token may have 8 KiB.")));
+    let challenge = "Bearer error=\"invalid_token\", error_description=\"The token is too long\"";
+    assert_eq!(answer.header("www-authenticate"), challenge);
     assert!(supabase.requests().is_empty());
     // Two credentials are one too many to know whose the request is: neither the first nor the last is taken for
     // granted.
@@ -341,7 +386,8 @@ fn unavailable_keys_are_503_with_retry_after_and_unusable_keys_401() {
     let useless = json!({ "keys": [
         7, {}, { "kty": "oct", "kid": "elliptic", "k": "AAAA", "alg": "HS256" },
         point(&json!({ "use": "enc" })), point(&json!({ "crv": "P-384" })), point(&json!({ "alg": "ES384" })),
-        point(&json!({ "x": "AAAA" })), point(&json!({ "kid": null })),
+        point(&json!({ "x": "AAAA" })), point(&json!({ "kid": null })), point(&json!({ "key_ops": ["sign"] })),
+        rsa(&json!({ "key_ops": ["encrypt"] })),
         rsa(&json!({ "n": "AQAB" })), rsa(&json!({ "e": "" })), rsa(&json!({ "alg": "HS256" }))
     ] });
     let supabase = FakeSupabase::start(vec![Reply::Rows]);

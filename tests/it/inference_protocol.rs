@@ -54,7 +54,8 @@ fn metadata_describes_the_server_and_every_model() {
     assert_eq!(host.get("/v2/health/live").json(), json!({ "live": true }));
     assert_eq!(host.get("/v2/health/ready").json(), json!({ "ready": true }));
     let server = host.get("/v2").json();
-    assert_eq!((&server["name"], &server["extensions"]), (&json!("bipolar-edge"), &json!(["binary_tensor_data"])));
+    let extensions = json!(["binary_tensor_data", "model_configuration", "statistics"]);
+    assert_eq!((&server["name"], &server["extensions"]), (&json!("bipolar-edge"), &extensions));
     for model in MODELS {
         let path = format!("/v2/models/{}", model.name);
         assert_eq!(host.get(&format!("{path}/ready")).json(), json!({ "name": model.name, "ready": true }));
@@ -224,12 +225,19 @@ fn invalid_requests_are_400_with_one_sentence() {
         (with("data", json!(null)), "inputs[0].data"),
         (with("parameters", json!({ "binary_data_size": 8 })), "inputs[0].data"),
         (json!({ "inputs": [good], "outputs": [{ "name": "label" }] }), "outputs[0].name"),
+        (
+            json!({ "inputs": [good], "outputs": [{ "name": "margin", "parameters": { "classification": 2 } }] }),
+            "outputs[0].parameters.classification",
+        ),
         (json!({ "inputs": [good], "outputs": [{ "name": "margin" }, { "name": "margin" }] }), "outputs[1].name"),
     ] {
         let answer = infer(&host, &body);
         let error = answer.json()["error"].as_str().expect("an error").to_owned();
         assert_eq!((answer.status, error.split(' ').next()), (400, Some(word)), "{error}: {body}");
     }
+    let error = |datatype: &str| infer(&host, &with("datatype", json!(datatype))).json()["error"].clone();
+    assert_eq!(error("INT64"), "inputs[0].datatype must be FP32 or FP64, not INT64");
+    assert_eq!(error("someone"), "inputs[0].datatype must be FP32 or FP64");
     let many = tensor(&vec![vec![1.0; columns]; 257], "FP64");
     let answer = infer(&host, &json!({ "inputs": [many], "parameters": { "contributions": true } }));
     assert!(answer.status == 400 && answer.body.contains("256 rows"), "{}", answer.body);
@@ -251,16 +259,72 @@ fn invalid_requests_are_400_with_one_sentence() {
 }
 
 #[test]
+fn models_are_listed_configured_and_counted_as_tritons_clients_ask() {
+    let host = Host::with_flags(&["--variable", "work_after_response=false"]);
+    for body in ["", "{}", r#"{"ready":true}"#] {
+        let index = host.send("POST", "/v2/repository/index", &[], body);
+        let index = index.json();
+        let names: Vec<&str> =
+            index.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+        assert_eq!(names, harness::TYPES);
+        assert_eq!((&index[0]["state"], &index[0]["version"]), (&json!("READY"), &json!(model_version(&host))));
+    }
+    for body in ["[", "7", r#"{"ready":1}"#] {
+        assert_eq!(host.send("POST", "/v2/repository/index", &[], body).status, 400, "{body}");
+    }
+    let version = model_version(&host);
+    for path in [format!("/v2/models/{MODEL}/config"), format!("/v2/models/{MODEL}/versions/{version}/config")] {
+        let config = host.get(&path).json();
+        assert_eq!((&config["name"], &config["max_batch_size"]), (&json!(MODEL), &json!(0)));
+        let input = json!({ "name": "input", "data_type": "TYPE_FP64", "dims": [-1, model().features.len()] });
+        assert_eq!(config["input"], json!([input]));
+        assert_eq!(config["output"][0], json!({ "name": "probabilities", "data_type": "TYPE_FP64", "dims": [-1, 4] }));
+    }
+    for _ in 0..2 {
+        let tensor = tensor(&rows(3)[..3].iter().map(|row| vec![1.0; row.len()]).collect::<Vec<_>>(), "FP64");
+        assert_eq!(infer(&host, &json!({ "inputs": [tensor] })).status, 200);
+    }
+    let all = host.get("/v2/models/stats").json();
+    assert_eq!(all["model_stats"].as_array().map(Vec::len), Some(harness::TYPES.len()));
+    for path in [format!("/v2/models/{MODEL}/stats"), format!("/v2/models/{MODEL}/versions/{version}/stats")] {
+        let own = host.get(&path).json()["model_stats"][0].clone();
+        assert_eq!(
+            (&own["name"], &own["inference_count"], &own["execution_count"]),
+            (&json!(MODEL), &json!(6), &json!(2))
+        );
+        assert_eq!(own["inference_stats"]["success"]["count"], 2);
+        assert!(own["inference_stats"]["compute_infer"]["ns"].as_u64() > Some(0), "{own}");
+        assert!(all["model_stats"].as_array().is_some_and(|all| all.contains(&own)), "{all}");
+    }
+    for path in ["/v2/models/nothing/config", "/v2/models/nothing/stats", "/v2/models/mood_state/versions/0/stats"] {
+        assert_eq!(host.get(path).status, 404, "{path}");
+    }
+}
+
+fn model_version(host: &Host) -> String {
+    let metadata = host.get(&format!("/v2/models/{MODEL}")).json();
+    metadata["versions"][0].as_str().expect("a version").to_owned()
+}
+
+#[test]
 fn protocol_is_guarded_like_the_inventory() {
     let keys = format!("api_keys={API_KEY}");
     let host = Host::with_flags(&["--variable", "auth_mode=api_key", "--variable", &keys]);
-    for path in ["/v2", "/v2/models/mood_state", "/v2/models/mood_state/ready"] {
+    for path in [
+        "/v2",
+        "/v2/models/mood_state",
+        "/v2/models/mood_state/ready",
+        "/v2/models/mood_state/config",
+        "/v2/models/mood_state/stats",
+        "/v2/models/stats",
+    ] {
         let answer = host.get(path);
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "ApiKey header=\"x-api-key\""), "{path}");
         assert!(answer.json()["error"].is_string());
         assert_eq!(host.request("GET", path, &[("x-api-key", API_KEY)]).status, 200);
     }
     assert_eq!(infer(&host, &json!({})).status, 401);
+    assert_eq!(host.send("POST", "/v2/repository/index", &[], "").status, 401);
     assert_eq!((host.get("/v2/health/live").status, host.get("/v2/health/ready").status), (200, 200));
 }
 

@@ -30,6 +30,11 @@ fn exceeded_limit_is_429_with_retry_after() {
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!((number(&answer, "ratelimit-limit"), number(&answer, "ratelimit-remaining")), (5, left));
         assert!((1..=86_400).contains(&number(&answer, "ratelimit-reset")));
+        assert_eq!(answer.header("ratelimit-policy"), "\"predictions\";q=5;w=86400");
+        assert_eq!(
+            answer.header("ratelimit"),
+            format!("\"predictions\";r={left};t={}", answer.header("ratelimit-reset"))
+        );
     }
     for _ in 0..3 {
         let answer = predictions(&host);
@@ -38,6 +43,8 @@ fn exceeded_limit_is_429_with_retry_after() {
         assert_eq!(number(&answer, "ratelimit-remaining"), 0);
         let wait = number(&answer, "retry-after");
         assert!(wait == number(&answer, "ratelimit-reset") && (1..=2 * 86_400).contains(&wait), "{wait}");
+        assert_eq!(answer.header("ratelimit-policy"), "\"predictions\";q=5;w=86400");
+        assert_eq!(answer.header("ratelimit"), format!("\"predictions\";r=0;t={}", wait.min(86_400)));
     }
     // Each prediction counts, however it is asked for; what is none has a limit of its own.
     assert_eq!(host.get(&format!("/data/prediction_of_day/{MANIC}")).status, 429);
@@ -45,7 +52,8 @@ fn exceeded_limit_is_429_with_retry_after() {
     for path in ["/models", "/", "/models/mood_state"] {
         assert_eq!(host.get(path).status, 200, "{path}");
     }
-    assert_eq!(host.get("/models").status, 429);
+    let refused = host.get("/models");
+    assert_eq!((refused.status, refused.header("ratelimit-policy")), (429, "\"default\";q=3;w=86400"));
     for _ in 0..5 {
         assert_eq!((host.get("/health/live").status, host.get("/health/ready").status), (200, 200));
     }
@@ -182,11 +190,27 @@ fn cors_allows_configured_origins_only() {
             (204, "", origin)
         );
         assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, DELETE, OPTIONS");
-        assert!(answer.header("access-control-allow-headers").contains("authorization"));
+        let allowed: Vec<&str> = answer.header("access-control-allow-headers").split(", ").collect();
+        for read in [
+            "authorization",
+            "content-encoding",
+            "content-type",
+            "if-none-match",
+            "inference-header-content-length",
+            "prefer",
+            "traceparent",
+            "tracestate",
+            "x-api-key",
+            "x-request-id",
+        ] {
+            assert!(allowed.contains(&read), "{read}: {allowed:?}");
+        }
         assert_eq!(answer.header("vary"), "origin");
         let answer = named.request("GET", &path, &[("origin", origin)]);
         assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, origin));
-        assert!(answer.header("access-control-expose-headers").contains("x-cache"));
+        for exposed in ["x-cache", "ratelimit-policy", "ratelimit,", "inference-header-content-length", "warning"] {
+            assert!(answer.header("access-control-expose-headers").contains(exposed), "{exposed}");
+        }
         let problem = named.request("GET", "/nothing", &[("origin", origin)]);
         assert_eq!(
             (problem.status, problem.header("access-control-allow-origin")),

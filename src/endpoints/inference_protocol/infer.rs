@@ -6,14 +6,17 @@ use super::tensor::{Input, rows};
 use crate::context::EndpointRequest;
 use crate::http::Response;
 use crate::http::body::read_bytes;
+use crate::json::is_key_twice;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
-use crate::telemetry::metrics::{self, INFERENCE_ROWS};
+use crate::request::json_problem;
+use crate::telemetry::metrics::{self, INFERENCE_REQUESTS, INFERENCE_ROWS};
 use bipolar_edge_models::Model;
 use forest::json::quote_bare_numbers;
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
+use std::time::Instant;
 
 /// So many rows are predicted before others get their turn, and the clock is looked at.
 const ROWS_PER_YIELD: usize = 256;
@@ -68,6 +71,9 @@ impl Inference {
     /// Parses a body: JSON, and the bytes behind it.
     fn parse(model: &Model, json: &[u8], binary: &[u8]) -> Result<Inference, Problem> {
         let request: Request = serde_json::from_slice(&quote_bare_numbers(json)).map_err(|error| {
+            if is_key_twice(&error) {
+                return json_problem(&error);
+            }
             let (line, column) = (error.line(), error.column());
             Problem::invalid("body", &format!("is no inference request: line {line}, column {column}"))
         })?;
@@ -104,6 +110,7 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
     let inference = Inference::parse(model, json, binary)?;
     context.timing.lap("request");
     let is_explained = inference.is_explained();
+    let start = Instant::now();
     let mut tensors: Vec<Vec<f64>> = inference.outputs.iter().map(|_| Vec::new()).collect();
     for (index, row) in inference.rows(model).enumerate() {
         if index % ROWS_PER_YIELD == 0 && index > 0 || is_explained {
@@ -115,6 +122,7 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
         append_row(model, row, &inference.outputs, &mut tensors)?;
     }
     metrics::add(&INFERENCE_ROWS, &[model.name], inference.count(model) as u64);
+    metrics::observe(&INFERENCE_REQUESTS, &[model.name], start.elapsed());
     context.timing.lap("inference");
     Ok(response(model, &inference, &tensors))
 }

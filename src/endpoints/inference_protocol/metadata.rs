@@ -9,11 +9,16 @@ use crate::problem::Problem;
 use bipolar_edge_models::{MODELS, Output};
 use serde::Serialize;
 
+/// The name of what runs the models, in place of a framework.
+pub(super) const PLATFORM: &str = "bipolar-edge_forest";
+/// The extensions of the protocol that are spoken here, by Triton's names.
+const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "model_configuration", "statistics"];
+
 #[derive(Serialize)]
 struct Server {
     name: &'static str,
     version: &'static str,
-    extensions: [&'static str; 1],
+    extensions: [&'static str; 3],
 }
 
 #[derive(Serialize)]
@@ -55,7 +60,7 @@ struct Names {
 
 pub(in crate::endpoints) async fn server<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let version = env!("CARGO_PKG_VERSION");
-    let server = Server { name: "bipolar-edge", version, extensions: ["binary_tensor_data"] };
+    let server = Server { name: "bipolar-edge", version, extensions: EXTENSIONS };
     Ok(Response::json(200, &server).with_model_etag(request.headers))
 }
 
@@ -91,7 +96,6 @@ pub(in crate::endpoints) async fn model<P: Platform>(request: EndpointRequest<'_
         tensor(kind.name(), &kind.row_shape(model), names)
     });
     let inputs = [tensor(INPUT, &[model.features.len()], Some(model.features.join(",")))];
-    let platform = "bipolar-edge_forest";
-    let metadata = Metadata { name: model.name, versions: [model.version], platform, inputs, outputs };
+    let metadata = Metadata { name: model.name, versions: [model.version], platform: PLATFORM, inputs, outputs };
     Ok(Response::json(200, &metadata).with_model_etag(request.headers))
 }

@@ -63,6 +63,8 @@ pub(super) struct RequestedOutput {
 #[derive(Default, Deserialize)]
 struct OutputParameters {
     binary_data: Option<bool>,
+    /// Triton's extension for labels in place of numbers.
+    classification: Option<serde::de::IgnoredAny>,
 }
 
 /// The parameters of a request.
@@ -102,6 +104,12 @@ pub(super) fn select_outputs(
                 "must be probabilities, margin or contributions, each once",
             )
         })?;
+        if output.parameters.classification.is_some() {
+            return Err(Problem::invalid(
+                &format!("outputs[{index}].parameters.classification"),
+                "is not supported: ask for probabilities, whose names the model's metadata has",
+            ));
+        }
         let is_binary = output.parameters.binary_data.unwrap_or(parameters.binary_data_output);
         selected.push(SelectedOutput { kind, is_binary });
     }

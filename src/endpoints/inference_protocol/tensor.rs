@@ -10,6 +10,10 @@ use std::fmt;
 /// Tensors may be nested so deep: a list of rows, and one around it for good measure.
 const MAX_DEPTH: usize = 4;
 
+/// The protocol's other types of data.
+const DATATYPES: [&str; 12] =
+    ["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "BF16", "BYTES"];
+
 /// An input tensor.
 #[derive(Deserialize)]
 pub(super) struct Input {
@@ -44,7 +48,12 @@ pub(super) fn rows(model: &Model, inputs: Vec<Input>, binary: &[u8]) -> Result<V
     let wide = match input.datatype.as_str() {
         "FP64" => true,
         "FP32" => false,
-        _ => return Err(Problem::invalid("inputs[0].datatype", "must be FP32 or FP64")),
+        other => {
+            // Only a word of the protocol is quoted.
+            let given = DATATYPES.iter().find(|known| **known == other).map(|known| format!(", not {known}"));
+            let message = format!("must be FP32 or FP64{}", given.unwrap_or_default());
+            return Err(Problem::invalid("inputs[0].datatype", &message));
+        }
     };
     let data = match (input.parameters.binary_data_size, input.data) {
         (Some(size), None) => {

@@ -286,6 +286,10 @@ impl Drop for Host {
             let found = stored.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
             assert!(!found, "{secret} is in the store");
         }
+        for person in [EUTHYMIC, MANIC, DEPRESSED, MIXED, WITHOUT_CHECK_INS] {
+            let digits = person.replace('-', "");
+            assert!(!log.contains(&digits), "{person} is in the log without hyphens: {log}");
+        }
     }
 }
 

@@ -47,7 +47,17 @@ pub fn claims(project: &str, person: &str) -> Value {
 
 /// Encodes JSON as a part of a token.
 pub fn encode_part(value: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(value.to_string())
+    encode_text(&value.to_string())
+}
+
+/// Encodes a text as a part of a token, also one that is no JSON.
+pub fn encode_text(text: &str) -> String {
+    encode_bytes(text.as_bytes())
+}
+
+/// Encodes bytes as a part of a token.
+pub fn encode_bytes(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Makes a token with any header, signed by whatever.
