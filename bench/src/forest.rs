@@ -1,4 +1,4 @@
-//! `cargo xtask bench forest`: the forest beside LightGBM, XGBoost, `gbdt` and lleaves.
+//! `cargo xtask bench forest`: the forest beside LightGBM, XGBoost, CatBoost, ONNX Runtime, `gbdt` and lleaves.
 
 use crate::machine;
 use anyhow::{Context, Result, ensure};
@@ -10,8 +10,19 @@ use xtask::step::{self, cargo, native_cargo, output};
 use xtask::toolchain::{Toolchain, check_rust};
 
 /// The Python libraries that it is compared with. llvmlite 0.43 is the last that lleaves 1.3 works with.
-const PYTHON_PACKAGES: [&str; 6] =
-    ["lightgbm==4.7.0", "xgboost==3.2.0", "numpy==2.4.6", "scipy==1.17.1", "lleaves==1.3.0", "llvmlite==0.43.0"];
+const PYTHON_PACKAGES: [&str; 11] = [
+    "lightgbm==4.7.0",
+    "xgboost==3.2.0",
+    "catboost==1.2.10",
+    "scikit-learn==1.9.1",
+    "skl2onnx==1.20.0",
+    "onnxruntime==1.32.0",
+    "protobuf==6.33.0",
+    "numpy==2.4.6",
+    "scipy==1.17.1",
+    "lleaves==1.3.0",
+    "llvmlite==0.43.0",
+];
 
 /// Makes the folder of models that the benchmarks use; returns it, and the Python that has the libraries.
 pub(crate) fn models() -> Result<(PathBuf, PathBuf)> {
@@ -44,6 +55,9 @@ pub(crate) fn run() -> Result<()> {
         .stderr(Stdio::inherit())
         .output()?;
     ensure!(native.status.success(), "the native half failed ({})", native.status);
+    let in_python =
+        Command::new(&python).arg("models/bench/libraries.py").arg(&folder).stderr(Stdio::inherit()).output()?;
+    ensure!(in_python.status.success(), "the libraries called from Python failed ({})", in_python.status);
     let in_wasm = Command::new(target().join("native/run-in-wasm"))
         .arg(wasm("forest-bench"))
         .arg(&folder)
@@ -51,7 +65,7 @@ pub(crate) fn run() -> Result<()> {
         .output()?;
     ensure!(in_wasm.status.success(), "the Wasm half failed ({})", in_wasm.status);
     let figures = folder.join("figures.tsv");
-    std::fs::write(&figures, [native.stdout, in_wasm.stdout].concat())?;
+    std::fs::write(&figures, [native.stdout, in_python.stdout, in_wasm.stdout].concat())?;
     println!("{}; {}\n", machine(), PYTHON_PACKAGES.join(", "));
     step::run("table", Command::new(target().join("release/forest-bench")).arg("--table").arg(&figures))
 }

@@ -1,4 +1,4 @@
-//! Line plots as SVG, for the README and docs.
+//! Line plots as SVG, for the documentation.
 
 use anyhow::{Context, Result};
 use plotters::prelude::*;

@@ -143,7 +143,7 @@ fn cases() -> Vec<Case> {
             )
         })
         .collect();
-    let posted = format!(r#"{{"checkins":[{}]}}"#, checkins.join(","));
+    let posted = format!(r#"{{"as_of":"2026-01-16","checkins":[{}]}}"#, checkins.join(","));
     let batch = format!(r#"{{"items":[{}]}}"#, vec![posted.as_str(); 256].join(","));
     let get = |name, cached, query: &str| Case {
         name,

@@ -3,8 +3,9 @@
     python make.py FOLDER RELAPSE_RISK_MODEL_JSON
 
 Writes rows.csv (1,000 rows of 75 features, a tenth of them missing, f32 numbers) and for each size lightgbm_SIZE.txt,
-xgboost_SIZE.json, gbdt_SIZE.json (the trees of xgboost_SIZE in gbdt's own format; for `small` the model of this repository)
-and lleaves_SIZE.so, if lleaves gets that far in two minutes. Files that are there stay.
+xgboost_SIZE.json, gbdt_SIZE.json (the trees of xgboost_SIZE in gbdt's own format; for `small` the model of this repository),
+catboost_SIZE.json and catboost_SIZE.cbm, sklearn_SIZE.onnx (scikit-learn's HistGradientBoostingClassifier), and
+lleaves_SIZE.so, if lleaves gets that far in two minutes. Files that are there stay.
 """
 
 import json
@@ -13,8 +14,11 @@ import subprocess
 import sys
 import time
 
+import catboost
 import lightgbm
 import numpy as np
+import skl2onnx
+import sklearn.ensemble
 import xgboost
 
 FEATURES = 75
@@ -74,6 +78,22 @@ def compile_with_lleaves(model, compiled, shared):
     print(f"    compiled in {time.time() - start:.0f} s", flush=True)
 
 
+def train_catboost(x, y, trees, leaves, depth, file):
+    """Symmetric trees, CatBoost's default, of as many leaves as the others have, rounded up."""
+    shape = {"depth": depth or (leaves - 1).bit_length(), "iterations": trees, "learning_rate": 0.05}
+    model = catboost.CatBoostClassifier(**shape, allow_writing_files=False, random_seed=7, thread_count=2, verbose=False)
+    model.fit(x, y).save_model(f"{file}.cbm")
+    model.save_model(f"{file}.json", format="json")
+
+
+def train_sklearn(x, y, trees, leaves, file):
+    model = sklearn.ensemble.HistGradientBoostingClassifier(
+        max_iter=trees, max_leaf_nodes=leaves, learning_rate=0.05, early_stopping=False, random_state=7
+    )
+    onnx = skl2onnx.to_onnx(model.fit(x, y), x[:1].astype(np.float32), options={"zipmap": False}, target_opset={"": 18, "ai.onnx.ml": 3})
+    open(file, "wb").write(onnx.SerializeToString())
+
+
 def conf(trees):
     return {"data_sample_ratio": 1.0, "debug": False, "feature_sample_ratio": 1.0, "feature_size": FEATURES,
             "initial_guess_enabled": False, "iterations": trees, "loss": "SquaredError", "max_depth": 64,
@@ -101,6 +121,14 @@ def main(folder, ours):
             parameters = {"objective": "binary:logistic", "eta": 0.05, "tree_method": "hist"}
             shape = {"max_depth": depth} if depth else {"grow_policy": "lossguide", "max_leaves": leaves, "max_depth": 0}
             xgboost.train({**parameters, **shape}, xgboost.DMatrix(x, y), trees).save_model(file)
+        file = path(f"catboost_{size}")
+        if not os.path.exists(f"{file}.json"):
+            print(f"    {size}: training {trees} trees with CatBoost", flush=True)
+            train_catboost(x, y, trees, leaves, depth, file)
+        file = path(f"sklearn_{size}.onnx")
+        if not os.path.exists(file):
+            print(f"    {size}: training {trees} trees with scikit-learn", flush=True)
+            train_sklearn(x, y, trees, leaves, file)
         if size == "small":
             model = json.load(open(ours))
             # Margins rather than probabilities, as the others are timed.

@@ -1,4 +1,4 @@
-//! The figures as the README shows them.
+//! The figures as `docs/BENCHMARKS.md` shows them.
 
 use crate::{FILES, Measurement, SIZES, Task};
 use anyhow::{Context, Result};
