@@ -214,19 +214,19 @@ fn columns(server: &Server, model: &str) -> Result<usize> {
 
 /// Returns the request for predictions from check-ins on as many days in a row.
 fn post_check_ins(count: usize) -> Vec<u8> {
+    let date = |day: usize| format!("2026-{:02}-{:02}", 1 + day / 28, 1 + day % 28);
     let checkins: Vec<String> = (0..count)
         .map(|day| {
             format!(
-                r#"{{"checkin_date":"2026-{:02}-{:02}","sleep_data":{{"hoursSlept":{}}},"mood_data":{{"depressedMood":{},"energyLevel":{}}},"medicationAdherence":1}}"#,
-                1 + day / 28,
-                1 + day % 28,
+                r#"{{"checkin_date":"{}","sleep_data":{{"hoursSlept":{}}},"mood_data":{{"depressedMood":{},"energyLevel":{}}},"medicationAdherence":1}}"#,
+                date(day),
                 4 + day % 5,
                 day % 9,
                 9 - day % 8
             )
         })
         .collect();
-    let body = format!(r#"{{"window_days":30,"checkins":[{}]}}"#, checkins.join(","));
+    let body = format!(r#"{{"as_of":"{}","window_days":30,"checkins":[{}]}}"#, date(count - 1), checkins.join(","));
     let head = "POST /data/predictions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
