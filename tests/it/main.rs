@@ -12,6 +12,7 @@ mod cache;
 mod check_ins;
 mod compression;
 mod concurrency;
+mod generated;
 mod inference_protocol;
 mod inventory;
 mod limits;

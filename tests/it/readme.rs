@@ -16,7 +16,7 @@ fn readme() -> String {
 }
 
 /// The sample in a language that has a word in it.
-fn sample(language: &str, word: &str) -> String {
+pub(super) fn sample(language: &str, word: &str) -> String {
     let readme = readme();
     let fence = format!("```{language}\n");
     let blocks = readme.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next());
@@ -27,15 +27,16 @@ fn sample(language: &str, word: &str) -> String {
 }
 
 /// Runs a program, which must succeed, and returns its output.
-fn output(command: &mut Command) -> String {
+pub(super) fn output(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    // A compiler of types prints what it refuses on stdout.
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {printed}");
     String::from_utf8(output.stdout).expect("text")
 }
 
 /// The node that came with playwright, which takes TypeScript as it is.
-fn node() -> PathBuf {
+pub(super) fn node() -> PathBuf {
     let libraries = built("python/bin/python").with_file_name("../lib");
     let mut versions = std::fs::read_dir(libraries).expect("libraries").flatten();
     let of = |version: std::fs::DirEntry| version.path().join("site-packages/playwright/driver/node");

@@ -24,14 +24,16 @@ const PROGRAMS: [(&str, Program); 6] = [
     ("npm", NPM),
 ];
 
-/// Clients that must work as their makers wrote them, what asks everything that the description allows, what drives a
-/// browser, and what models are trained with.
-pub(crate) const PYTHON_CLIENTS: [&str; 12] = [
+/// Clients that must work as their makers wrote them, or as their generators do, what checks the types of those, what
+/// asks everything that the description allows, what drives a browser, and what models are trained with.
+pub(crate) const PYTHON_CLIENTS: [&str; 14] = [
     "tritonclient[http]==2.73.0",
     "numpy==2.4.6",
     "schemathesis==4.32.5",
     "playwright==1.65.2",
     "axe-playwright-python==0.1.8",
+    "openapi-python-client==0.29.1",
+    "mypy==2.4.1",
     "lightgbm==4.7.0",
     "pandas==3.1.1",
     "xgboost-cpu==3.2.0",
@@ -42,8 +44,16 @@ pub(crate) const PYTHON_CLIENTS: [&str; 12] = [
     "protobuf==6.33.0",
 ];
 
-/// Supabase's client, and what lints the description. What runs them comes with playwright.
-const NPM_PACKAGES: [&str; 2] = ["@supabase/supabase-js@2.119.1", "@stoplight/spectral-cli@6.16.3"];
+/// Supabase's client, what lints the description, and what generates a client from it. What runs them comes with
+/// playwright.
+const NPM_PACKAGES: [&str; 5] = [
+    "@supabase/supabase-js@2.119.1",
+    "@stoplight/spectral-cli@6.16.3",
+    "openapi-typescript@7.13.0",
+    "openapi-fetch@0.17.0",
+    // The last that openapi-typescript takes.
+    "typescript@5.9.3",
+];
 
 /// Programs that no Debian package is installed for, by the word in the tests' modules.
 const PYTHON: &str = "python";
