@@ -10,6 +10,7 @@ mod label;
 
 use anyhow::{Context, Result, bail, ensure};
 use card::{Card, Output};
+use features::Language;
 use forest::Number;
 use forest::import::{FILE_ENDINGS, Forests, Imported, Options, OwnedForest, listed_endings, read};
 use serde_json::json;
@@ -175,7 +176,8 @@ impl Model {
             out,
             "Model {{ name: {:?}, version: {:?}, features: &{:?}, places: &{:?}, critical: &{:?}, output: {output}, \
              medium: {:?}, high: {:?}, critical_risk: {:?}, sensitive: {}, forests: Forests::{precision}(&[{}]), \
-             transform: Transform::{:?}, divisor: {:?}, one_versus_rest: {}, trees: {}, bytes: {}, summary: {:?}, inventory: {:?} }},",
+             transform: Transform::{:?}, divisor: {:?}, one_versus_rest: {}, calibration: {:?}, display: [{}], trees: {}, \
+             bytes: {}, summary: {:?}, inventory: {:?} }},",
             self.name,
             card.version,
             card.features,
@@ -189,6 +191,8 @@ impl Model {
             first.transform,
             first.divisor,
             self.imported.len() > 1,
+            calibration(card)?,
+            Language::ALL.map(|language| display(&self.name, card, language)).join(", "),
             self.sum(Forests::trees),
             self.sum(Forests::bytes),
             self.inventory(false).to_string(),
@@ -220,6 +224,7 @@ impl Model {
             "output": card.output,
             "quality": card.quality.as_ref().map(|quality| quality.model),
             "warnings": card.warnings,
+            "display": card.display,
         });
         if whole {
             inventory["features"] = json!(card.features);
@@ -232,6 +237,33 @@ impl Model {
         }
         inventory
     }
+}
+
+/// Returns the share of rows in which the label was the true one, and the number of rows, by tenth of the predicted
+/// probability; a tenth without rows has 0 of them.
+fn calibration(card: &Card) -> Result<[(f64, u32); 10]> {
+    let mut tenths = [(0.0, 0); 10];
+    for (index, bin) in card.quality.iter().flat_map(|quality| &quality.calibration).enumerate() {
+        let at = format!("card.toml: quality.calibration[{index}]");
+        ensure!((0.0..=1.0).contains(&bin.predicted), "{at}: predicted: {} is no probability", bin.predicted);
+        ensure!((0.0..=1.0).contains(&bin.observed), "{at}: observed: {} is no share", bin.observed);
+        let tenth = &mut tenths[((bin.predicted * 10.0) as usize).min(9)];
+        ensure!(tenth.1 == 0, "{at}: predicted: {} is in the same tenth as another", bin.predicted);
+        *tenth = (bin.observed, bin.rows);
+    }
+    Ok(tenths)
+}
+
+/// Writes the words for a model in a language. What has none is its own name, with blanks.
+fn display(name: &str, card: &Card, language: Language) -> String {
+    let own = card.display.get(language.tag());
+    let plain = |name: &str| name.replace('_', " ");
+    let labels = card.output.labels().into_iter().map(|label| {
+        let text = own.and_then(|own| own.labels.get(label)).cloned();
+        (label, text.unwrap_or_else(|| plain(label)))
+    });
+    let name = own.map_or_else(|| plain(name), |own| own.name.clone());
+    format!("Display {{ name: {name:?}, labels: &{:?} }}", labels.collect::<Vec<_>>())
 }
 
 /// Returns the file with this stem, if there is one.

@@ -1,10 +1,11 @@
 //! The prediction cache: a value a person, with the predictions for each window that was asked for.
 //!
-//! An entry holds the predictions of every type for one window, so any subset of types is a hit. It carries the time at
-//! which it expires, and a fingerprint of everything else that an answer depends on, models and code, so a new release
-//! never serves an old release's answer. In a key-value store a person's value has a slot that others may share, and
-//! says whose it is: a neighbour's is a miss. Whatever is wrong with the store or a value, an answer is computed: the
-//! cache never fails a request, and the store never holds one up for long where that can be helped.
+//! An entry holds the predictions of every type for one window, so any subset of types is a hit. It holds numbers, and
+//! an answer is rendered from them for the question that was asked: nobody sees what others asked for. It carries the
+//! time at which it expires, and a fingerprint of everything else that an answer depends on, models and code, so a new
+//! release never serves an old release's answer. In a key-value store a person's value has a slot that others may
+//! share, and says whose it is: a neighbour's is a miss. Whatever is wrong with the store or a value, an answer is
+//! computed: the cache never fails a request, and the store never holds one up for long where that can be helped.
 //!
 //! **Invalidation.** People share a fixed number of *generations*, and with Redis each has one: a random text under a
 //! key that invalidators alone write, and that nothing deletes. An entry carries the generation that was read before
@@ -43,17 +44,16 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue};
-use crate::predict::Explain;
+use crate::predict::{Explain, PredictionsAt};
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
 use crate::store::{Failure, Kind, ReadAlong, Store};
 use crate::telemetry::log;
 use crate::time::{after, elapsed_since, rfc3339_seconds};
-use bipolar_edge_models::{FINGERPRINT, MODELS};
+use bipolar_edge_models::FINGERPRINT;
 use jiff::Timestamp;
 use memory::Memory;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -91,21 +91,10 @@ pub struct Entry {
     pub(crate) explained: Explain,
     /// The number of latest check-ins that were asked for; fewer are here only if there are no more.
     pub(crate) limit_checkins: u8,
-    /// The prediction of the day, if there is a model for it.
-    pub(crate) day: Option<DayPrediction>,
-    /// One a model, in the registry's order, as JSON.
-    pub(crate) predictions: Vec<Box<RawValue>>,
+    /// At the latest check-in.
+    pub(crate) latest: PredictionsAt,
     /// The latest check-ins, latest first.
     pub(crate) per_checkin: Vec<CheckInEntry>,
-}
-
-/// The prediction of the day: a label, its probability, and the day that it is about.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct DayPrediction {
-    pub(crate) label: String,
-    pub(crate) probability: Option<f64>,
-    /// The day of the latest check-in.
-    pub(crate) as_of: Option<String>,
 }
 
 /// The predictions at one check-in.
@@ -113,16 +102,14 @@ pub(crate) struct DayPrediction {
 pub(crate) struct CheckInEntry {
     pub(crate) checkin_id: String,
     pub(crate) checkin_date: String,
-    pub(crate) predictions: Vec<Box<RawValue>>,
+    pub(crate) at: PredictionsAt,
 }
 
 /// Predictions of every type, ready to be answered or kept.
 #[derive(Default)]
 pub(crate) struct PredictionSet {
-    /// The prediction of the day, if there is a model for it.
-    pub(crate) day: Option<DayPrediction>,
-    /// At the latest check-in; one a model, in the registry's order, as JSON.
-    pub(crate) predictions: Vec<Box<RawValue>>,
+    /// At the latest check-in.
+    pub(crate) latest: PredictionsAt,
     /// At each of the latest check-ins that were asked for.
     pub(crate) per_checkin: Vec<CheckInEntry>,
     /// One of them ran out of time.
@@ -184,11 +171,9 @@ impl<P: Platform> PredictionCache<P> {
         PredictionCache { platform, store, release: release.to_owned(), memory: Rc::default() }
     }
 
-    /// A hash of everything but the check-ins that an answer depends on: models, code, and the words of the
-    /// configuration.
+    /// A hash of everything but the check-ins that an entry depends on: models, code, and the configuration.
     fn fingerprint(&self, settings: &Settings) -> String {
         let mut configured = DefaultHasher::new();
-        settings.crisis_resources.hash(&mut configured);
         settings.max_checkin_age.hash(&mut configured);
         format!("{}{:016x}", self.release, configured.finish())
     }
@@ -385,12 +370,13 @@ impl Entry {
     /// Parses an entry, or returns `None` if it is corrupt, of another release or invalidated: each is a miss.
     pub fn parse(bytes: &[u8], fingerprint: &str, generation: &str) -> Option<Entry> {
         let entry: Entry = serde_json::from_slice(bytes).ok()?;
-        let is_whole = |predictions: &[Box<RawValue>]| predictions.len() == MODELS.len();
-        let fits = entry.fingerprint == fingerprint
-            && entry.generation == generation
-            && is_whole(&entry.predictions)
-            && entry.per_checkin.iter().all(|checkin| is_whole(&checkin.predictions));
-        fits.then_some(entry)
+        let is_its_own = entry.fingerprint == fingerprint && entry.generation == generation;
+        (is_its_own && entry.is_whole()).then_some(entry)
+    }
+
+    /// There is a prediction for each model everywhere.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.latest.is_whole() && self.per_checkin.iter().all(|checkin| checkin.at.is_whole())
     }
 
     /// An entry made now, which will be served for `ttl`; one that has no slot is not written.
@@ -412,8 +398,7 @@ impl Entry {
             generated_at: rfc3339_seconds(now),
             explained: options.explain,
             limit_checkins: options.limit_checkins,
-            day: predictions.day,
-            predictions: predictions.predictions,
+            latest: predictions.latest,
             per_checkin: predictions.per_checkin,
         }
     }
@@ -459,9 +444,7 @@ mod tests {
     }
 
     fn predictions() -> PredictionSet {
-        let raw = || RawValue::from_string("{\"label\":\"x\"}".to_owned()).expect("JSON");
-        let predictions = MODELS.iter().map(|_| raw()).collect();
-        PredictionSet { predictions, ..PredictionSet::default() }
+        PredictionSet { latest: PredictionsAt::of_nothing(), ..PredictionSet::default() }
     }
 
     #[test]
@@ -526,7 +509,7 @@ mod tests {
         assert!(Entry::parse(&written, "another", "g").is_none(), "foreign");
         assert!(Entry::parse(&written, "k", "h").is_none(), "invalidated");
         assert!(Entry::parse(&written[..written.len() - 1], "k", "g").is_none(), "cut off");
-        let fewer = Entry { predictions: Vec::new(), ..entry("") };
+        let fewer = Entry { latest: PredictionsAt::default(), ..entry("") };
         assert!(Entry::parse(&bytes(&fewer), "k", "g").is_none(), "of another registry");
         let minute = 60_000;
         let old =

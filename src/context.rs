@@ -5,11 +5,13 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::instance::Instance;
 use crate::platform::Platform;
+use crate::predict::{Explain, Rendering};
 use crate::routes::PathParameters;
 use crate::store::ReadAlong;
 use crate::telemetry::request_log::RequestInfo;
 use crate::telemetry::timing::Timing;
 use crate::telemetry::trace::Trace;
+use features::Language;
 use http::HeaderMap;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,6 +22,8 @@ pub(crate) struct RequestContext<P: Platform> {
     pub(crate) settings: Rc<Settings>,
     pub(crate) caller: Rc<Caller>,
     pub(crate) deadline: Deadline,
+    /// The language that the answer is in.
+    pub(crate) language: Language,
     pub(crate) trace: Option<Trace>,
     pub(crate) timing: Rc<Timing>,
     pub(crate) info: Rc<RequestInfo>,
@@ -28,6 +32,11 @@ pub(crate) struct RequestContext<P: Platform> {
 }
 
 impl<P: Platform> RequestContext<P> {
+    /// The facts that predictions are rendered with.
+    pub(crate) fn rendering(&self, explain: Explain) -> Rendering<'_> {
+        Rendering { language: self.language, explain, crisis_resources: &self.settings.crisis_resources }
+    }
+
     /// The context of work that is done after the answer: another span of the same trace, with a deadline of its own.
     pub(crate) fn for_background(&self, deadline: Deadline) -> RequestContext<P> {
         let timing = Timing::about(self.timing.person());
@@ -37,6 +46,7 @@ impl<P: Platform> RequestContext<P> {
             settings: self.settings.clone(),
             caller: self.caller.clone(),
             deadline,
+            language: self.language,
             trace: self.trace.as_ref().map(Trace::child),
             timing: Rc::new(timing),
             info: self.info.clone(),

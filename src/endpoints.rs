@@ -1,5 +1,6 @@
 //! The endpoints: one file each, and one row each in the table of routes.
 
+mod answer;
 pub mod batch;
 mod check_ins;
 pub mod check_ins_hook;

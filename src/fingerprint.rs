@@ -51,9 +51,9 @@ mod tests {
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(fingerprint(version, &sources), crate::cache::CODE_FINGERPRINT);
         let words = [
-            ("src/predict.rs", "not a diagnosis"),
-            ("src/predict.rs", "Not enough answers"),
-            ("src/endpoints/predictions.rs", "The database cannot be reached"),
+            ("src/predict/rendering.rs", "not a diagnosis"),
+            ("src/predict/explanation.rs", "which raises"),
+            ("src/endpoints/answer.rs", "The database cannot be reached"),
             ("src/checkins/checkin.rs", "checkin_date"),
             ("src/checkins/demo.csv", "2026"),
         ];

@@ -23,6 +23,7 @@ use crate::store::{Failure, Kind, Store};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, JOBS};
 use crate::time::{after, rfc3339_seconds};
+use features::Language;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -62,15 +63,21 @@ struct Ended {
     outcome: JobOutcome,
 }
 
-/// The outcome of a run: the body of an answer.
+/// The outcome of a run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JobOutcome {
+    /// The answer, as its endpoint keeps it.
     Done(Box<RawValue>),
-    Failed(Box<RawValue>),
+    /// The problem, by [`Language`].
+    Failed([Box<RawValue>; Language::ALL.len()]),
 }
 
 impl JobOutcome {
+    pub(crate) fn failed(problem: &Problem) -> JobOutcome {
+        JobOutcome::Failed(Language::ALL.map(|language| problem_json(problem, language)))
+    }
+
     pub(crate) fn status(&self) -> JobStatus {
         match self {
             JobOutcome::Done(_) => JobStatus::Done,
@@ -104,13 +111,13 @@ impl JobStatus {
 pub(crate) struct JobView<'a> {
     pub(crate) id: &'a str,
     pub(crate) status: JobStatus,
-    created_at: String,
+    pub(crate) created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    finished_at: Option<String>,
+    pub(crate) finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a RawValue>,
+    pub(crate) result: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Box<RawValue>>,
+    pub(crate) error: Option<Box<RawValue>>,
 }
 
 /// A job that a caller is pointed to.
@@ -290,9 +297,17 @@ impl Job {
         serde_json::from_slice(record).ok()
     }
 
-    /// Renders the job as its caller sees it.
+    /// Renders the job as its caller sees it, without the answer.
     pub fn render(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.view()).unwrap_or_default()
+        serde_json::to_vec(&self.view(Language::English)).unwrap_or_default()
+    }
+
+    /// The answer that it was run for, as its endpoint keeps it.
+    pub(crate) fn result(&self) -> Option<&RawValue> {
+        match &self.ended.as_ref()?.outcome {
+            JobOutcome::Done(result) => Some(result),
+            JobOutcome::Failed(_) => None,
+        }
     }
 
     /// The time at which it ended, or at which it has failed if it does not end.
@@ -304,24 +319,29 @@ impl Job {
         self.ended.is_none() && now < self.fails_at
     }
 
-    pub(crate) fn view(&self) -> JobView<'_> {
-        let time = |time| Timestamp::from_millisecond(time).map(rfc3339_seconds).unwrap_or_default();
-        let view = |status, finished_at: Option<i64>, result, error| JobView {
-            id: &self.id,
-            status,
-            created_at: time(self.created_at),
-            finished_at: finished_at.map(time),
-            result,
-            error,
-        };
+    /// The job as its caller sees it, without the answer.
+    pub(crate) fn view(&self, language: Language) -> JobView<'_> {
         match &self.ended {
             Some(Ended { at, outcome }) => match outcome {
-                JobOutcome::Done(result) => view(JobStatus::Done, Some(*at), Some(result), None),
-                JobOutcome::Failed(error) => view(JobStatus::Failed, Some(*at), None, Some(error.clone())),
+                JobOutcome::Done(_) => self.view_as(JobStatus::Done, Some(*at), None),
+                JobOutcome::Failed(errors) => {
+                    self.view_as(JobStatus::Failed, Some(*at), Some(errors[language as usize].clone()))
+                }
             },
-            None if self.is_running(Timestamp::now().as_millisecond()) => view(JobStatus::Running, None, None, None),
-            None => view(JobStatus::Failed, Some(self.fails_at), None, Some(problem_json(&Problem::JobLost))),
+            None if self.is_running(Timestamp::now().as_millisecond()) => self.view_as(JobStatus::Running, None, None),
+            None => self.lost(language),
         }
+    }
+
+    /// The job as its caller sees it if it, or its answer, came to nothing.
+    pub(crate) fn lost(&self, language: Language) -> JobView<'_> {
+        self.view_as(JobStatus::Failed, Some(self.ended_at()), Some(problem_json(&Problem::JobLost, language)))
+    }
+
+    fn view_as(&self, status: JobStatus, finished_at: Option<i64>, error: Option<Box<RawValue>>) -> JobView<'_> {
+        let time = |time| Timestamp::from_millisecond(time).map(rfc3339_seconds).unwrap_or_default();
+        let (created_at, finished_at) = (time(self.created_at), finished_at.map(time));
+        JobView { id: &self.id, status, created_at, finished_at, result: None, error }
     }
 }
 
@@ -374,7 +394,10 @@ mod tests {
             let (other, is_new) = start(jobs, settings, "other", "g").await;
             assert!(is_new && other.id != first.id);
             assert_eq!(jobs.find(settings, "other", &first.id).await.err(), Some(Problem::NoSuchJob));
-            assert_eq!(jobs.find(settings, "one", &first.id).await.expect("there").view().status, JobStatus::Running);
+            assert_eq!(
+                jobs.find(settings, "one", &first.id).await.expect("there").view(Language::English).status,
+                JobStatus::Running
+            );
         });
     }
 
@@ -385,10 +408,13 @@ mod tests {
             let (after, is_new) = start(jobs, settings, "one", "after an invalidation").await;
             assert!(is_new && after.id == before.id);
             jobs.finish(settings, before, JobOutcome::Done(raw("\"old\""))).await;
-            assert_eq!(jobs.find(settings, "one", &after.id).await.expect("there").view().status, JobStatus::Running);
+            assert_eq!(
+                jobs.find(settings, "one", &after.id).await.expect("there").view(Language::English).status,
+                JobStatus::Running
+            );
             jobs.finish(settings, after.clone(), JobOutcome::Done(raw("\"new\""))).await;
             let found = jobs.find(settings, "one", &after.id).await.expect("there");
-            assert_eq!(found.view().result.map(RawValue::get), Some("\"new\""));
+            assert_eq!(found.result().map(RawValue::get), Some("\"new\""));
         });
     }
 
@@ -423,7 +449,7 @@ mod tests {
             for (fails_at, status) in [(now - 1_000, Ok(JobStatus::Failed)), (now - 61_000, Err(Problem::NoSuchJob))] {
                 jobs.set(settings, &key, &Job { fails_at, ..job.clone() }).await.expect("written");
                 let found = jobs.find(settings, "one", &job.id).await;
-                assert_eq!(found.map(|job| job.view().status), status);
+                assert_eq!(found.map(|job| job.view(Language::English).status), status);
             }
         });
     }

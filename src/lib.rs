@@ -53,6 +53,7 @@ use config::Settings;
 use context::{EndpointRequest, RequestContext};
 use deadline::Deadline;
 use endpoints::Handler;
+use features::Language;
 use ids::RequestId;
 use platform::Platform;
 use problem::Problem;
@@ -74,6 +75,8 @@ struct Exchange<'a, P: Platform> {
     info: Rc<RequestInfo>,
     trace: Option<Trace>,
     timing: Rc<Timing>,
+    /// The language that the answer is in.
+    language: Language,
 }
 
 /// The result of the steps from the route to the endpoint, and the facts that the answer carries besides.
@@ -95,7 +98,10 @@ pub async fn answer<P: Platform>(instance: &Rc<Instance<P>>, parts: &Parts, body
         method: method_name(&parts.method),
         route: path.as_ref().map_or("none", PathMatch::name),
     });
-    let exchange = Exchange { instance, parts, path, info, trace: trace(&instance.platform, &parts.headers), timing };
+    let asked = path.as_ref().and_then(|_| request::language(parts.uri.query().unwrap_or("")));
+    let language = asked.unwrap_or_else(|| headers::accepted_language(&parts.headers));
+    let trace = trace(&instance.platform, &parts.headers);
+    let exchange = Exchange { instance, parts, path, info, trace, timing, language };
     let outcome = exchange.respond(body).await;
     exchange.finish(outcome).await
 }
@@ -155,6 +161,7 @@ impl<P: Platform> Exchange<'_, P> {
             settings,
             caller: Rc::new(caller?),
             deadline: due,
+            language: self.language,
             trace: self.trace.clone(),
             timing: self.timing.clone(),
             info: self.info.clone(),
@@ -204,7 +211,7 @@ impl<P: Platform> Exchange<'_, P> {
         let Outcome { result, deadline, policy, rate_limit } = outcome;
         let (mut response, problem) = match result {
             Ok(response) => (response, None),
-            Err(problem) => (problem_response(&problem, parts.uri.path()), Some(problem)),
+            Err(problem) => (problem_response(&problem, parts.uri.path(), self.language), Some(problem)),
         };
         let refused = if let Some(Problem::TooManyRequests(status)) = &problem { Some(*status) } else { None };
         if let Some((policy, status)) = policy.zip(refused.or(rate_limit)) {

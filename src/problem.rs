@@ -6,7 +6,7 @@ use crate::limits::{
 };
 use crate::quota::RateLimitStatus;
 use crate::supabase::MAX_TOKEN_BYTES;
-use serde::Serialize;
+use features::Language;
 use std::borrow::Cow;
 
 /// An error, in the caller's terms.
@@ -123,30 +123,84 @@ impl SourceFailure {
         }
     }
 
-    fn detail(self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            SourceFailure::Refused => "The database did not accept the token or this service's key.",
-            SourceFailure::NoTable => "The database has no table check_ins that can be read.",
-            SourceFailure::Malformed => "The database did not answer with this person's check-ins.",
+    fn detail(self, language: Language) -> Cow<'static, str> {
+        let texts: Texts = match self {
+            SourceFailure::Refused => [
+                "The database did not accept the token or this service's key.",
+                "O banco de dados não aceitou o token ou a chave deste serviço.",
+            ],
+            SourceFailure::NoTable => [
+                "The database has no table check_ins that can be read.",
+                "O banco de dados não tem uma tabela check_ins que possa ser lida.",
+            ],
+            SourceFailure::Malformed => [
+                "The database did not answer with this person's check-ins.",
+                "O banco de dados não respondeu com os check-ins desta pessoa.",
+            ],
             SourceFailure::Oversized => {
-                return Cow::Owned(format!("The database answered more than {}.", Bytes(MAX_UPSTREAM_BYTES)));
+                let most = Bytes(MAX_UPSTREAM_BYTES);
+                return Cow::Owned(match language {
+                    Language::English => format!("The database answered more than {most}."),
+                    Language::Portuguese => format!("O banco de dados respondeu mais de {most}."),
+                });
             }
-            SourceFailure::Slow => "The database did not answer within the time that an answer may take.",
-            SourceFailure::Unreachable => "The database could not be reached.",
-            SourceFailure::Tls => "No secure connection to the database could be made.",
-            SourceFailure::Denied => "The host does not allow this component to call the database.",
-            SourceFailure::Failing => "The database is out of order.",
-        })
+            SourceFailure::Slow => [
+                "The database did not answer within the time that an answer may take.",
+                "O banco de dados não respondeu no tempo que uma resposta pode levar.",
+            ],
+            SourceFailure::Unreachable => {
+                ["The database could not be reached.", "Não foi possível alcançar o banco de dados."]
+            }
+            SourceFailure::Tls => [
+                "No secure connection to the database could be made.",
+                "Não foi possível estabelecer uma conexão segura com o banco de dados.",
+            ],
+            SourceFailure::Denied => [
+                "The host does not allow this component to call the database.",
+                "O hospedeiro não permite que este componente chame o banco de dados.",
+            ],
+            SourceFailure::Failing => ["The database is out of order.", "O banco de dados está fora de serviço."],
+        };
+        Cow::Borrowed(texts[language as usize])
     }
 }
 
 /// One wrong parameter.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq)]
 pub struct FieldError {
     /// The parameter's name, or its place in the body: `checkins[3].hoursSlept`.
     pub field: String,
     /// The rule that it breaks.
-    pub message: String,
+    pub message: Text,
+}
+
+/// A text in every language, in the order of [`Language::ALL`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text([Cow<'static, str>; Language::ALL.len()]);
+
+impl Text {
+    /// Makes a text from what it is in English and in Portuguese.
+    pub(crate) fn new(english: impl Into<Cow<'static, str>>, portuguese: impl Into<Cow<'static, str>>) -> Text {
+        Text([english.into(), portuguese.into()])
+    }
+
+    /// Returns the text in a language.
+    pub fn of(&self, language: Language) -> &str {
+        &self.0[language as usize]
+    }
+}
+
+/// A text for whoever runs or tests the service is in English alone.
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Text {
+        Text::new(text, text)
+    }
+}
+
+impl From<&String> for Text {
+    fn from(text: &String) -> Text {
+        Text::new(text.clone(), text.clone())
+    }
 }
 
 /// The type of a problem (RFC 9457, section 3.1.1). Problems of one kind have one status and one title.
@@ -185,42 +239,59 @@ pub(crate) enum ProblemKind {
     InternalError,
 }
 
+/// A text in every language, in the order of [`Language::ALL`].
+type Texts = [&'static str; Language::ALL.len()];
+
 /// A kind's status, the last part of its URN, and its title.
 struct Facts {
     status: u16,
     name: &'static str,
-    title: &'static str,
+    title: Texts,
 }
 
-const fn facts(status: u16, name: &'static str, title: &'static str) -> Facts {
+const fn facts(status: u16, name: &'static str, title: Texts) -> Facts {
     Facts { status, name, title }
 }
 
 impl ProblemKind {
     const fn facts(self) -> Facts {
-        const CHECK_INS: &str = "Check-ins not available";
+        const CHECK_INS: Texts = ["Check-ins not available", "Check-ins indisponíveis"];
         match self {
-            ProblemKind::InvalidRequest => facts(400, "invalid-request", "Invalid request"),
-            ProblemKind::NotFound => facts(404, "not-found", "Not found"),
-            ProblemKind::NoSuchModel => facts(404, "no-such-model", "No such model"),
-            ProblemKind::NoSuchJob => facts(404, "no-such-job", "No such job"),
-            ProblemKind::JobLost => facts(503, "job-lost", "Job lost"),
-            ProblemKind::MethodNotAllowed => facts(405, "method-not-allowed", "Method not allowed"),
-            ProblemKind::TooLarge => facts(413, "too-large", "Too large"),
-            ProblemKind::UnsupportedMediaType => facts(415, "unsupported-media-type", "Unsupported media type"),
-            ProblemKind::UnsupportedContentEncoding => {
-                facts(415, "unsupported-content-encoding", "Unsupported content encoding")
+            ProblemKind::InvalidRequest => facts(400, "invalid-request", ["Invalid request", "Requisição inválida"]),
+            ProblemKind::NotFound => facts(404, "not-found", ["Not found", "Não encontrado"]),
+            ProblemKind::NoSuchModel => facts(404, "no-such-model", ["No such model", "Modelo inexistente"]),
+            ProblemKind::NoSuchJob => facts(404, "no-such-job", ["No such job", "Tarefa inexistente"]),
+            ProblemKind::JobLost => facts(503, "job-lost", ["Job lost", "Tarefa perdida"]),
+            ProblemKind::MethodNotAllowed => {
+                facts(405, "method-not-allowed", ["Method not allowed", "Método não permitido"])
             }
-            ProblemKind::RequestTimeout => facts(408, "request-timeout", "Request timeout"),
-            ProblemKind::IncompleteBody => facts(400, "broken-off", "Broken off"),
-            ProblemKind::UrlTooLong => facts(414, "url-too-long", "URI too long"),
-            ProblemKind::HeadersTooLarge => facts(431, "headers-too-large", "Request header fields too large"),
-            ProblemKind::Unauthorized => facts(401, "unauthorized", "Unauthorized"),
-            ProblemKind::TokenExpired => facts(401, "token-expired", "Unauthorized"),
-            ProblemKind::Forbidden => facts(403, "forbidden", "Forbidden"),
-            ProblemKind::KeysUnavailable => facts(503, "keys-unavailable", "Keys not available"),
-            ProblemKind::TooManyRequests => facts(429, "too-many-requests", "Too many requests"),
-            ProblemKind::OutOfTime => facts(504, "out-of-time", "Out of time"),
+            ProblemKind::TooLarge => facts(413, "too-large", ["Too large", "Grande demais"]),
+            ProblemKind::UnsupportedMediaType => {
+                facts(415, "unsupported-media-type", ["Unsupported media type", "Tipo de mídia não suportado"])
+            }
+            ProblemKind::UnsupportedContentEncoding => facts(
+                415,
+                "unsupported-content-encoding",
+                ["Unsupported content encoding", "Codificação de conteúdo não suportada"],
+            ),
+            ProblemKind::RequestTimeout => {
+                facts(408, "request-timeout", ["Request timeout", "Tempo da requisição esgotado"])
+            }
+            ProblemKind::IncompleteBody => facts(400, "broken-off", ["Broken off", "Interrompida"]),
+            ProblemKind::UrlTooLong => facts(414, "url-too-long", ["URI too long", "URI longa demais"]),
+            ProblemKind::HeadersTooLarge => {
+                facts(431, "headers-too-large", ["Request header fields too large", "Cabeçalhos grandes demais"])
+            }
+            ProblemKind::Unauthorized => facts(401, "unauthorized", ["Unauthorized", "Não autorizado"]),
+            ProblemKind::TokenExpired => facts(401, "token-expired", ["Unauthorized", "Não autorizado"]),
+            ProblemKind::Forbidden => facts(403, "forbidden", ["Forbidden", "Proibido"]),
+            ProblemKind::KeysUnavailable => {
+                facts(503, "keys-unavailable", ["Keys not available", "Chaves indisponíveis"])
+            }
+            ProblemKind::TooManyRequests => {
+                facts(429, "too-many-requests", ["Too many requests", "Requisições demais"])
+            }
+            ProblemKind::OutOfTime => facts(504, "out-of-time", ["Out of time", "Tempo esgotado"]),
             ProblemKind::SourceRefused => facts(502, "source-refused", CHECK_INS),
             ProblemKind::SourceWithoutTable => facts(503, "source-without-table", CHECK_INS),
             ProblemKind::SourceMalformed => facts(502, "source-malformed", CHECK_INS),
@@ -230,9 +301,11 @@ impl ProblemKind {
             ProblemKind::SourceTls => facts(502, "source-tls", CHECK_INS),
             ProblemKind::SourceNotAllowed => facts(503, "source-not-allowed", CHECK_INS),
             ProblemKind::SourceFailing => facts(503, "source-failing", CHECK_INS),
-            ProblemKind::StoreUnavailable => facts(503, "store-unavailable", "Store unavailable"),
-            ProblemKind::NotConfigured => facts(503, "not-configured", "Not configured"),
-            ProblemKind::InternalError => facts(500, "internal-error", "Internal error"),
+            ProblemKind::StoreUnavailable => {
+                facts(503, "store-unavailable", ["Store unavailable", "Armazenamento indisponível"])
+            }
+            ProblemKind::NotConfigured => facts(503, "not-configured", ["Not configured", "Não configurado"]),
+            ProblemKind::InternalError => facts(500, "internal-error", ["Internal error", "Erro interno"]),
         }
     }
 
@@ -245,8 +318,8 @@ impl ProblemKind {
         self.facts().status
     }
 
-    pub(crate) const fn title(self) -> &'static str {
-        self.facts().title
+    pub(crate) const fn title(self, language: Language) -> &'static str {
+        self.facts().title[language as usize]
     }
 
     /// The URN that answers carry as `type`.
@@ -257,8 +330,8 @@ impl ProblemKind {
 
 impl Problem {
     /// An invalid request with one wrong parameter.
-    pub(crate) fn invalid(field: &str, message: &str) -> Problem {
-        Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
+    pub(crate) fn invalid(field: &str, message: impl Into<Text>) -> Problem {
+        Problem::Invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
     }
 
     /// A deployment whose configuration is incomplete or contradicts itself.
@@ -302,53 +375,114 @@ impl Problem {
         self.kind().status()
     }
 
-    pub(crate) fn title(&self) -> &'static str {
-        self.kind().title()
+    pub(crate) fn title(&self, language: Language) -> &'static str {
+        self.kind().title(language)
     }
 
-    /// A sentence that says what to do about it.
-    pub(crate) fn detail(&self) -> Cow<'static, str> {
+    /// A sentence that says what to do about it. What a deployment lacks is said in English: it is for whoever runs it.
+    pub(crate) fn detail(&self, language: Language) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Problem::Invalid(_) => "One or more parameters are malformed or out of range.",
-            Problem::NoSuchRoute => "There is nothing at this path.",
-            Problem::NoSuchModel => "GET /models lists the models.",
-            Problem::NoSuchJob => "No background prediction of this id was started by this caller, or it has expired.",
-            Problem::JobLost => "The prediction was not made in time, or what made it has ended: ask again.",
-            Problem::MethodNotAllowed { .. } => "The allow header names the methods of this path.",
-            Problem::TooLarge { limit } => return Cow::Owned(too_large(*limit)),
-            Problem::UnsupportedMediaType => "The body must be JSON, with content-type: application/json.",
-            Problem::UnsupportedContentEncoding => {
-                "The body may be sent with content-encoding gzip or deflate, or as it is."
-            }
-            Problem::RequestTimeout => "The body did not arrive within the time that an answer may take.",
-            Problem::IncompleteBody => "The body ended before it was complete.",
-            Problem::NoToken => {
-                "The header authorization must hold the caller's own token: Bearer, a space and the token."
-            }
-            Problem::BadToken => "The token is not an access token of this deployment's project.",
-            Problem::ExpiredToken => "The token has expired: refresh the session and ask again.",
-            Problem::TokenTooLong => return Cow::Owned(format!("A token may have {}.", Bytes(MAX_TOKEN_BYTES))),
-            Problem::AnonymousUser => "Whoever signed in anonymously may not ask: sign in with an account.",
-            Problem::NoApiKey => "The header x-api-key must hold one of this deployment's API keys.",
-            Problem::Forbidden => "Only the person, or the project's own server, may do this.",
-            Problem::KeysUnavailable => {
-                "The keys that tokens are checked with could not be had from the project: ask again."
-            }
-            Problem::TooManyRequests(_) => "The header retry-after says in how many seconds to ask again.",
-            Problem::UrlTooLong => {
-                return Cow::Owned(format!("The path with its query may have {}.", Bytes(MAX_URL_BYTES)));
-            }
-            Problem::HeadersTooLarge => {
-                let bytes = Bytes(MAX_HEADER_BYTES);
-                return Cow::Owned(format!("A request may have {MAX_HEADERS} headers of {bytes} in all."));
-            }
-            Problem::Source(failure) => return failure.detail(),
-            Problem::BadWebhookSecret => "The header x-webhook-secret must hold the secret of this deployment.",
-            Problem::StoreUnavailable => "The store did not answer, and without it this cannot be done: ask again.",
-            Problem::OutOfTime => "There was no time for all of these rows: ask for fewer at a time.",
+            Problem::TooLarge { limit } => return Cow::Owned(too_large(*limit, language)),
+            Problem::UrlTooLong => return Cow::Owned(url_too_long(language)),
+            Problem::HeadersTooLarge => return Cow::Owned(headers_too_large(language)),
+            Problem::Source(failure) => return failure.detail(language),
+            Problem::TokenTooLong => return Cow::Owned(token_too_long(language)),
             Problem::NotConfigured { detail } => return detail.clone(),
-            Problem::Internal => "This service is at fault: ask again, and report it if it stays so.",
+            other => other.texts()[language as usize],
         })
+    }
+
+    /// The sentence of a problem that has one without numbers.
+    fn texts(&self) -> Texts {
+        match self {
+            Problem::Invalid(_) => [
+                "One or more parameters are malformed or out of range.",
+                "Um ou mais parâmetros estão malformados ou fora do intervalo.",
+            ],
+            Problem::NoSuchRoute => ["There is nothing at this path.", "Não há nada neste caminho."],
+            Problem::NoSuchModel => ["GET /models lists the models.", "GET /models lista os modelos."],
+            Problem::NoSuchJob => [
+                "No background prediction of this id was started by this caller, or it has expired.",
+                "Nenhuma previsão em segundo plano com este id foi iniciada por quem pergunta, ou ela expirou.",
+            ],
+            Problem::JobLost => [
+                "The prediction was not made in time, or what made it has ended: ask again.",
+                "A previsão não foi feita a tempo, ou quem a fazia terminou: pergunte de novo.",
+            ],
+            Problem::MethodNotAllowed { .. } => {
+                ["The allow header names the methods of this path.", "O cabeçalho allow diz os métodos deste caminho."]
+            }
+            Problem::UnsupportedMediaType => [
+                "The body must be JSON, with content-type: application/json.",
+                "O corpo deve ser JSON, com content-type: application/json.",
+            ],
+            Problem::UnsupportedContentEncoding => [
+                "The body may be sent with content-encoding gzip or deflate, or as it is.",
+                "O corpo pode ser enviado com content-encoding gzip ou deflate, ou como está.",
+            ],
+            Problem::RequestTimeout => [
+                "The body did not arrive within the time that an answer may take.",
+                "O corpo não chegou no tempo que uma resposta pode levar.",
+            ],
+            Problem::IncompleteBody => {
+                ["The body ended before it was complete.", "O corpo terminou antes de estar completo."]
+            }
+            Problem::StoreUnavailable => [
+                "The store did not answer, and without it this cannot be done: ask again.",
+                "O armazenamento não respondeu, e sem ele isto não pode ser feito: pergunte de novo.",
+            ],
+            Problem::OutOfTime => [
+                "There was no time for all of these rows: ask for fewer at a time.",
+                "Não houve tempo para todas estas linhas: peça menos de cada vez.",
+            ],
+            other => other.texts_of_callers(),
+        }
+    }
+
+    /// The sentences about who asks and how often; for what has a text of its own, that this service is at fault.
+    fn texts_of_callers(&self) -> Texts {
+        match self {
+            Problem::NoToken => [
+                "The header authorization must hold the caller's own token: Bearer, a space and the token.",
+                "O cabeçalho authorization deve ter o token de quem pergunta: Bearer, um espaço e o token.",
+            ],
+            Problem::BadToken => [
+                "The token is not an access token of this deployment's project.",
+                "O token não é um token de acesso do projeto desta instalação.",
+            ],
+            Problem::ExpiredToken => [
+                "The token has expired: refresh the session and ask again.",
+                "O token expirou: renove a sessão e pergunte de novo.",
+            ],
+            Problem::AnonymousUser => [
+                "Whoever signed in anonymously may not ask: sign in with an account.",
+                "Quem entrou anonimamente não pode perguntar: entre com uma conta.",
+            ],
+            Problem::NoApiKey => [
+                "The header x-api-key must hold one of this deployment's API keys.",
+                "O cabeçalho x-api-key deve ter uma das chaves de API desta instalação.",
+            ],
+            Problem::Forbidden => [
+                "Only the person, or the project's own server, may do this.",
+                "Só a própria pessoa, ou o servidor do projeto, pode fazer isto.",
+            ],
+            Problem::KeysUnavailable => [
+                "The keys that tokens are checked with could not be had from the project: ask again.",
+                "Não foi possível obter do projeto as chaves que verificam os tokens: pergunte de novo.",
+            ],
+            Problem::TooManyRequests(_) => [
+                "The header retry-after says in how many seconds to ask again.",
+                "O cabeçalho retry-after diz em quantos segundos perguntar de novo.",
+            ],
+            Problem::BadWebhookSecret => [
+                "The header x-webhook-secret must hold the secret of this deployment.",
+                "O cabeçalho x-webhook-secret deve ter o segredo desta instalação.",
+            ],
+            _ => [
+                "This service is at fault: ask again, and report it if it stays so.",
+                "A falha é deste serviço: pergunte de novo e, se continuar, relate-a.",
+            ],
+        }
     }
 
     /// The step that the deadline interrupted, if that is the problem.
@@ -362,10 +496,40 @@ impl Problem {
     }
 }
 
-fn too_large(limit: usize) -> String {
-    match limit {
-        MAX_ITEM_BYTES => format!("The body, or an item of a batch, may have {}.", Bytes(limit)),
-        _ => format!("The body of a batch, or of an inference request, may have {}.", Bytes(MAX_BATCH_BYTES)),
+fn too_large(limit: usize, language: Language) -> String {
+    match (limit, language) {
+        (MAX_ITEM_BYTES, Language::English) => format!("The body, or an item of a batch, may have {}.", Bytes(limit)),
+        (MAX_ITEM_BYTES, Language::Portuguese) => format!("O corpo, ou um item de um lote, pode ter {}.", Bytes(limit)),
+        (_, Language::English) => {
+            format!("The body of a batch, or of an inference request, may have {}.", Bytes(MAX_BATCH_BYTES))
+        }
+        (_, Language::Portuguese) => {
+            format!("O corpo de um lote, ou de uma requisição de inferência, pode ter {}.", Bytes(MAX_BATCH_BYTES))
+        }
+    }
+}
+
+fn token_too_long(language: Language) -> String {
+    let bytes = Bytes(MAX_TOKEN_BYTES);
+    match language {
+        Language::English => format!("A token may have {bytes}."),
+        Language::Portuguese => format!("Um token pode ter {bytes}."),
+    }
+}
+
+fn url_too_long(language: Language) -> String {
+    let bytes = Bytes(MAX_URL_BYTES);
+    match language {
+        Language::English => format!("The path with its query may have {bytes}."),
+        Language::Portuguese => format!("O caminho com sua consulta pode ter {bytes}."),
+    }
+}
+
+fn headers_too_large(language: Language) -> String {
+    let bytes = Bytes(MAX_HEADER_BYTES);
+    match language {
+        Language::English => format!("A request may have {MAX_HEADERS} headers of {bytes} in all."),
+        Language::Portuguese => format!("Uma requisição pode ter {MAX_HEADERS} cabeçalhos, com {bytes} ao todo."),
     }
 }
 
@@ -376,19 +540,22 @@ mod tests {
     #[test]
     fn texts_give_limits_as_people_read_them() {
         assert_eq!(
-            Problem::TooLarge { limit: MAX_ITEM_BYTES }.detail(),
+            Problem::TooLarge { limit: MAX_ITEM_BYTES }.detail(Language::English),
             "The body, or an item of a batch, may have 256 KiB."
         );
         assert_eq!(
-            Problem::TooLarge { limit: MAX_BATCH_BYTES }.detail(),
+            Problem::TooLarge { limit: MAX_BATCH_BYTES }.detail(Language::English),
             "The body of a batch, or of an inference request, may have 4 MiB."
         );
-        assert_eq!(Problem::TokenTooLong.detail(), "A token may have 8 KiB.");
-        assert_eq!(Problem::UrlTooLong.detail(), "The path with its query may have 4 KiB.");
-        assert_eq!(Problem::HeadersTooLarge.detail(), "A request may have 100 headers of 32 KiB in all.");
+        assert_eq!(Problem::TokenTooLong.detail(Language::English), "A token may have 8 KiB.");
+        assert_eq!(Problem::UrlTooLong.detail(Language::English), "The path with its query may have 4 KiB.");
+        assert_eq!(
+            Problem::HeadersTooLarge.detail(Language::English),
+            "A request may have 100 headers of 32 KiB in all."
+        );
         let oversized = Problem::Source(SourceFailure::Oversized);
-        assert_eq!(oversized.detail(), "The database answered more than 1 MiB.");
+        assert_eq!(oversized.detail(Language::English), "The database answered more than 1 MiB.");
         assert_eq!(oversized.kind().urn(), "urn:bipolar-edge:problem:source-oversized");
-        assert_eq!((oversized.status(), oversized.title()), (502, "Check-ins not available"));
+        assert_eq!((oversized.status(), oversized.title(Language::English)), (502, "Check-ins not available"));
     }
 }

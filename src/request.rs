@@ -10,7 +10,7 @@ pub use query::PredictionRequest;
 
 pub(crate) use options::PredictionOptions;
 pub(crate) use posted::json_problem;
-pub(crate) use query::{parse_slots, reject_parameters};
+pub(crate) use query::{language, parse_slots, reject_other_parameters};
 
 use crate::limits::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES};
 use crate::problem::Problem;

@@ -1,8 +1,10 @@
 //! A model card, `models/<name>/card.toml`: what a model is, how its numbers are to be read, and how good it is.
 
 use crate::label::RESERVED_LABELS;
+use features::Language;
 use forest::import::{Library, NamedTransform};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A model card. Unknown keys are refused, so that a misspelt one cannot go unnoticed.
@@ -41,6 +43,9 @@ pub struct Card {
     /// Scores at and above which a risk is no longer low: the event's probability, or for classes the probability
     /// of all classes but the reference class.
     pub risk_levels: RiskLevels,
+    /// Words for people by language, `en` and `pt-BR`. What has none is shown by its own name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub display: BTreeMap<String, Display>,
     /// Data that the model was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,
@@ -62,11 +67,37 @@ impl Card {
             return Err(CardError::new("risk_levels", reason));
         }
         self.output.check()?;
+        self.check_display()?;
         match self.critical.iter().find(|name| !self.features.contains(name)) {
             Some(name) => Err(CardError::new("critical", format!("{name:?} is none of the model's features"))),
             None => Ok(()),
         }
     }
+
+    fn check_display(&self) -> Result<(), CardError> {
+        let (tags, labels) = (Language::ALL.map(Language::tag), self.output.labels());
+        for (tag, display) in &self.display {
+            if !tags.contains(&tag.as_str()) {
+                return Err(CardError::new(&format!("display.{tag}"), format!("is none of {}", tags.join(", "))));
+            }
+            if let Some(label) = display.labels.keys().find(|label| !labels.contains(&label.as_str())) {
+                let reason = format!("{label:?} is none of {}", labels.join(", "));
+                return Err(CardError::new(&format!("display.{tag}.labels"), reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Words for people in one language.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Display {
+    /// The type, as a heading has it.
+    pub name: String,
+    /// The labels, as they stand in a sentence.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The meaning of a model's margins.
@@ -95,6 +126,14 @@ pub enum Output {
 }
 
 impl Output {
+    /// Returns every label that it gives.
+    pub fn labels(&self) -> Vec<&str> {
+        match self {
+            Output::Classes { classes, .. } => classes.iter().map(String::as_str).collect(),
+            Output::Risk { event, no_event, .. } => vec![event, no_event],
+        }
+    }
+
     fn check(&self) -> Result<(), CardError> {
         match self {
             Output::Classes { classes, reference_class } => {
@@ -300,6 +339,18 @@ mod tests {
                 r#"["hoursSlept"]"#,
                 r#"["libido"]"#,
                 r#"critical: "libido" is none of the model's features"#.to_owned(),
+            ),
+            (
+                RISK,
+                "warnings = []",
+                "warnings = []\ndisplay.de = { name = \"Risiko\" }",
+                "display.de: is none of en, pt-BR".to_owned(),
+            ),
+            (
+                RISK,
+                "warnings = []",
+                "warnings = []\ndisplay.en = { name = \"Risk\", labels = { sick = \"ill\" } }",
+                r#"display.en.labels: "sick" is none of ill, well"#.to_owned(),
             ),
         ] {
             let refused = card(output, from, to).check().expect_err("a contradiction");

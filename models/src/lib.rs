@@ -10,7 +10,7 @@ mod label;
 
 pub use label::{INSUFFICIENT_DATA_LABEL, RESERVED_LABELS, TIMEOUT_LABEL};
 
-use features::{FEATURES, Row};
+use features::{FEATURES, Language, Row};
 #[allow(unused_imports, reason = "a registry without models has no nodes")]
 use forest::{Forest, Linear, Node, Parts, Transform};
 
@@ -43,6 +43,10 @@ pub struct Model {
     divisor: f64,
     /// Each class has a model of its own, against the rest, so that probabilities do not add up to 1 by themselves.
     one_versus_rest: bool,
+    /// By tenth of the predicted probability: the share of rows in which the label was the true one, and their number.
+    calibration: [(f64, u32); 10],
+    /// Words for people, by [`Language`].
+    display: [Display; Language::ALL.len()],
     /// Number of trees of all its forests.
     pub trees: usize,
     /// Size of its forests in bytes.
@@ -51,6 +55,14 @@ pub struct Model {
     pub summary: &'static str,
     /// JSON for `GET /models/{name}`.
     pub inventory: &'static str,
+}
+
+/// Words for people in one language.
+#[derive(Clone, Copy, Debug)]
+struct Display {
+    name: &'static str,
+    /// Every label, and its words.
+    labels: &'static [(&'static str, &'static str)],
 }
 
 /// One forest an output, in the precision of the library that trained them.
@@ -115,9 +127,33 @@ impl Model {
         MODELS.iter().find(|model| model.name == name)
     }
 
+    /// Returns the type's name for people.
+    pub fn display_name(&self, language: Language) -> &'static str {
+        self.display[language as usize].name
+    }
+
+    /// Returns the words for one of the model's labels; the label itself if it is none.
+    pub fn display_label<'a>(&self, label: &'a str, language: Language) -> &'a str {
+        let labels = self.display[language as usize].labels;
+        labels.iter().find(|(other, _)| *other == label).map_or(label, |(_, words)| words)
+    }
+
+    /// Returns how often it was so where a probability of the same tenth was predicted, and of how many rows: people
+    /// whom the model never saw, by its card. A row of classes counts once a class, each against the rest. `None` if
+    /// the card has no row there.
+    pub fn observed(&self, probability: f64) -> Option<(f64, u32)> {
+        let tenth = (0.0..=1.0).contains(&probability).then_some((probability * 10.0) as usize)?;
+        self.calibration.get(tenth.min(9)).copied().filter(|(_, rows)| *rows > 0)
+    }
+
     /// Returns the inputs that the row lacks and without any one of which this model would only guess.
     pub fn missing_critical(&self, row: &Row) -> Vec<&'static str> {
         self.critical.iter().filter(|&&place| row[place].is_nan()).map(|&place| FEATURES[place].name).collect()
+    }
+
+    /// Returns the places of its inputs in the feature row, in its own order.
+    pub fn places(&self) -> &'static [usize] {
+        self.places
     }
 
     /// Returns the row in the model's own order.

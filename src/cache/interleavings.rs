@@ -9,13 +9,12 @@ use crate::cache::Entry;
 use crate::config::Settings;
 use crate::fake_platform::Fake;
 use crate::ids::UserId;
+use crate::predict::PredictionsAt;
 use crate::request::PredictionRequest;
 use crate::store::Kind;
-use bipolar_edge_models::MODELS;
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
-use serde_json::value::RawValue;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -156,9 +155,8 @@ impl Region {
                 Lookup::Miss(slot) => {
                     own.gate.clone().pass().await;
                     let version = rows.get();
-                    let raw = || RawValue::from_string("1".to_owned()).expect("JSON");
-                    let predictions = MODELS.iter().map(|_| raw()).collect();
-                    let set = PredictionSet { predictions, ..PredictionSet::default() };
+                    let latest = PredictionsAt::of_nothing();
+                    let set = PredictionSet { latest, ..PredictionSet::default() };
                     let mut entry = Entry::new(Some(&slot), Duration::from_secs(60), &asked.options, set);
                     entry.generated_at = version.to_string();
                     own.cache.write_later(&own.settings, &slot, &entry);

@@ -1,7 +1,7 @@
 //! A check-in in JSON: fields flat or in the groups of the database's nested columns.
 
-use crate::problem::FieldError;
-use features::{CheckIn, FIELDS, Field, Range};
+use crate::problem::{FieldError, Text};
+use features::{CheckIn, FIELDS, Field, Language, Range};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use serde_json::{Map, Value};
@@ -26,20 +26,24 @@ pub(crate) struct ParsedCheckIn {
 pub(crate) fn parse(value: &Value, at: &str) -> Result<ParsedCheckIn, Vec<FieldError>> {
     let mut errors = Vec::new();
     let Value::Object(object) = value else {
-        return Err(vec![error(at, "must be an object")]);
+        return Err(vec![error(at, not_an_object())]);
     };
     let date = date(object);
     if date.is_none() {
-        errors
-            .push(error(&format!("{at}.checkin_date"), "must be a date (2026-01-31) or a time (2026-01-31T08:00:00Z)"));
+        let message = Text::new(
+            "must be a date (2026-01-31) or a time (2026-01-31T08:00:00Z)",
+            "deve ser uma data (2026-01-31) ou um horário (2026-01-31T08:00:00Z)",
+        );
+        errors.push(error(&format!("{at}.checkin_date"), message));
     }
     let mut text = |name: &str| match object.get(name) {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) if text.len() <= MAX_ID_BYTES => Some(text.clone()),
         Some(Value::Number(number)) if number.is_u64() || number.is_i64() => Some(number.to_string()),
         Some(_) => {
-            let rule = format!("must be a text of at most {MAX_ID_BYTES} bytes, or a whole number");
-            errors.push(error(&format!("{at}.{name}"), &rule));
+            let english = format!("must be a text of at most {MAX_ID_BYTES} bytes, or a whole number");
+            let portuguese = format!("deve ser um texto de até {MAX_ID_BYTES} bytes, ou um número inteiro");
+            errors.push(error(&format!("{at}.{name}"), Text::new(english, portuguese)));
             None
         }
     };
@@ -88,17 +92,14 @@ pub(crate) fn parse_row(row: &Value) -> (Option<ParsedCheckIn>, usize) {
 
 /// Keeps one check-in a day, latest first: of several the one that was made last, else the one that stands last.
 /// Returns a warning for each that is dropped.
-pub(crate) fn one_a_day(mut parsed: Vec<(usize, ParsedCheckIn)>) -> (Vec<CheckIn>, Vec<String>) {
+pub(crate) fn one_a_day(mut parsed: Vec<(usize, ParsedCheckIn)>) -> (Vec<CheckIn>, Vec<Warning>) {
     parsed.sort_by_key(|(index, parsed)| std::cmp::Reverse((parsed.checkin.date, parsed.moment, *index)));
     let mut warnings = Vec::new();
     let mut kept: Vec<(usize, CheckIn)> = Vec::new();
     for (index, ParsedCheckIn { checkin, .. }) in parsed {
         match kept.last() {
             Some((other, latest)) if latest.date == checkin.date => {
-                warnings.push(format!(
-                    "checkins[{index}] and checkins[{other}] are of the same day, {}: the later one, checkins[{other}], counts",
-                    checkin.date
-                ));
+                warnings.push(Warning::SameDay { dropped: index, kept: *other, day: checkin.date });
             }
             _ => kept.push((index, checkin)),
         }
@@ -106,8 +107,40 @@ pub(crate) fn one_a_day(mut parsed: Vec<(usize, ParsedCheckIn)>) -> (Vec<CheckIn
     (kept.into_iter().map(|(_, checkin)| checkin).collect(), warnings)
 }
 
-fn error(field: &str, message: &str) -> FieldError {
-    FieldError { field: field.to_owned(), message: message.to_owned() }
+/// Check-ins that were dropped, and why.
+#[derive(Debug)]
+pub(crate) enum Warning {
+    /// Of two of a day the later one counts; each is told by its index.
+    SameDay { dropped: usize, kept: usize, day: Date },
+    /// So many are later than the day that the question is asked as of.
+    AfterAsOf { later: usize },
+}
+
+impl Warning {
+    pub(crate) fn text(&self, language: Language) -> String {
+        match (self, language) {
+            (Warning::SameDay { dropped, kept, day }, Language::English) => format!(
+                "checkins[{dropped}] and checkins[{kept}] are of the same day, {day}: the later one, checkins[{kept}], counts"
+            ),
+            (Warning::SameDay { dropped, kept, day }, Language::Portuguese) => format!(
+                "checkins[{dropped}] e checkins[{kept}] são do mesmo dia, {day}: conta o posterior, checkins[{kept}]"
+            ),
+            (Warning::AfterAsOf { later }, Language::English) => {
+                format!("{later} of the check-ins are later than as_of, and were left out")
+            }
+            (Warning::AfterAsOf { later }, Language::Portuguese) => {
+                format!("{later} dos check-ins são posteriores a as_of e foram deixados de fora")
+            }
+        }
+    }
+}
+
+fn error(field: &str, message: Text) -> FieldError {
+    FieldError { field: field.to_owned(), message }
+}
+
+fn not_an_object() -> Text {
+    Text::new("must be an object", "deve ser um objeto")
 }
 
 /// The day and, if it says more, the moment of a check-in.
@@ -133,18 +166,19 @@ fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
 
 /// Parses the answer to one field, NaN where there is none. Errors with the place of the wrong one and the rule that it
 /// breaks.
-fn parse_answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, String)> {
+fn parse_answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, Text)> {
     // Only a wrong answer has to be named: a batch has half a million right ones.
     let nested = || format!("{}.{}", field.group, field.name);
     let group = match object.get(field.group) {
         None | Some(Value::Null) => None,
         Some(Value::Object(group)) => group.get(field.name),
-        Some(_) => return Err((field.group.to_owned(), "must be an object".to_owned())),
+        Some(_) => return Err((field.group.to_owned(), not_an_object())),
     };
     let present = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
     let (is_flat, value) = match (object.get(field.name), group) {
         (flat, nested_value) if present(flat) && present(nested_value) => {
-            return Err((nested(), format!("is given twice: here and as {}", field.name)));
+            let english = format!("is given twice: here and as {}", field.name);
+            return Err((nested(), Text::new(english, format!("foi dado duas vezes: aqui e como {}", field.name))));
         }
         (flat, _) if present(flat) => (true, flat),
         (_, value) => (false, value),
@@ -161,9 +195,11 @@ fn parse_answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (Stri
     let answer = number.filter(|number| field.range.contains(*number)).map(|number| number as f32);
     answer.ok_or_else(|| {
         let wanted = match field.range {
-            Range::YesNo => "must be 0 or 1, false or true".to_owned(),
-            Range::UpTo(most) => format!("must be a number from 0 to {most}"),
-            Range::Count => "must be a number from 0".to_owned(),
+            Range::YesNo => Text::new("must be 0 or 1, false or true", "deve ser 0 ou 1, false ou true"),
+            Range::UpTo(most) => {
+                Text::new(format!("must be a number from 0 to {most}"), format!("deve ser um número de 0 a {most}"))
+            }
+            Range::Count => Text::new("must be a number from 0", "deve ser um número a partir de 0"),
         };
         (if is_flat { field.name.to_owned() } else { nested() }, wanted)
     })
@@ -177,7 +213,7 @@ mod tests {
 
     fn errors(value: Value) -> Vec<(String, String)> {
         let errors = parse(&value, "checkins[0]").expect_err("wrong");
-        errors.into_iter().map(|error| (error.field, error.message)).collect()
+        errors.into_iter().map(|error| (error.field, error.message.of(Language::English).to_owned())).collect()
     }
 
     fn value_of(checkin: &CheckIn, name: &str) -> f32 {

@@ -11,8 +11,8 @@ use crate::http::response::CacheStatus;
 use crate::json;
 use crate::limits::{MAX_BATCH_BYTES, MAX_ITEM_BYTES};
 use crate::platform::Platform;
-use crate::problem::Problem;
-use crate::request::{PostedRequest, json_problem};
+use crate::problem::{Problem, Text};
+use crate::request::{PostedRequest, json_problem, reject_other_parameters};
 use crate::telemetry::timing::CheckInSource;
 use crate::time::{rfc3339_seconds, today};
 use jiff::Timestamp;
@@ -36,6 +36,10 @@ struct Batch<'a> {
 }
 
 const TOO_MANY: &str = "has more than 256 items";
+
+fn too_many() -> Text {
+    Text::new(TOO_MANY, "tem mais de 256 itens")
+}
 
 fn bounded_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
     struct Items;
@@ -61,7 +65,8 @@ fn bounded_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<V
 }
 
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
-    let EndpointRequest { context, headers, body, .. } = request;
+    let EndpointRequest { context, headers, query, body, .. } = request;
+    reject_other_parameters(query)?;
     let bytes = read_json(&context.instance.platform, headers, body, MAX_BATCH_BYTES, context.deadline).await?;
     let batch = parse_batch(&bytes)?;
     context.timing.lap("request");
@@ -78,7 +83,7 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
         answers.extend(answer_item(context, asked).await);
     }
     answers.push(b']');
-    Ok(Response::json_text(200, answers).with_cache_status(CacheStatus::Bypass))
+    Ok(Response::json_text(200, answers).with_cache_status(CacheStatus::Bypass).in_language(context.language))
 }
 
 /// The answer to one item, or its problem, as JSON.
@@ -88,12 +93,17 @@ async fn answer_item<P: Platform>(context: &RequestContext<P>, asked: Result<Pos
             let as_of = asked.as_of.unwrap_or_else(today);
             let predictions = predict_all(context, &asked.checkins, &asked.options, as_of).await;
             let generated_at = rfc3339_seconds(Timestamp::now());
-            let body = posted_predictions::response_body(&asked, &predictions, &generated_at);
+            let body = posted_predictions::response_body(
+                context.rendering(asked.options.explain),
+                &asked,
+                &predictions,
+                &generated_at,
+            );
             serde_json::value::to_raw_value(&body).map_err(|_| Problem::Internal)
         }
         Err(problem) => Err(problem),
     };
-    let json: Box<str> = answered.unwrap_or_else(|problem| problem_json(&problem)).into();
+    let json: Box<str> = answered.unwrap_or_else(|problem| problem_json(&problem, context.language)).into();
     json.into_boxed_bytes()
 }
 
@@ -103,8 +113,11 @@ fn parse_batch(bytes: &[u8]) -> Result<Batch<'_>, Problem> {
             return json_problem(&error);
         }
         let message = match error.classify() {
-            serde_json::error::Category::Data if error.to_string().starts_with(TOO_MANY) => TOO_MANY,
-            serde_json::error::Category::Data => "must be an object with nothing but items, an array of up to 256",
+            serde_json::error::Category::Data if error.to_string().starts_with(TOO_MANY) => too_many(),
+            serde_json::error::Category::Data => Text::new(
+                "must be an object with nothing but items, an array of up to 256",
+                "deve ser um objeto só com items, uma lista de até 256",
+            ),
             _ => return json_problem(&error),
         };
         Problem::invalid("items", message)
@@ -118,8 +131,11 @@ fn parse_item(item: &RawValue, predicted_checkins: &mut usize) -> Result<PostedR
     let asked = PostedRequest::parse(item.get().as_bytes())?;
     *predicted_checkins += 1 + usize::from(asked.options.limit_checkins).min(asked.checkins.len());
     if *predicted_checkins > MAX_PREDICTED {
-        let message = format!("with this item the batch asks for predictions at more than {MAX_PREDICTED} check-ins");
-        return Err(Problem::invalid("limit_checkins", &message));
+        let message = Text::new(
+            format!("with this item the batch asks for predictions at more than {MAX_PREDICTED} check-ins"),
+            format!("com este item o lote pede previsões em mais de {MAX_PREDICTED} check-ins"),
+        );
+        return Err(Problem::invalid("limit_checkins", message));
     }
     Ok(asked)
 }
@@ -141,9 +157,10 @@ mod tests {
         let items = |count: usize| format!("{{\"items\":[{}]}}", vec!["{}"; count].join(","));
         assert_eq!(parse(items(MAX_ITEMS).as_bytes()).expect("a batch").len(), MAX_ITEMS);
         let error = parse(items(MAX_ITEMS + 1).as_bytes()).expect_err("too many");
-        assert_eq!(error, Problem::invalid("items", TOO_MANY));
+        assert_eq!(error, Problem::invalid("items", too_many()));
         let error = parse(b"{\"items\":{}}").expect_err("no array");
-        let message = format!("must be an object with nothing but items, an array of up to {MAX_ITEMS}");
-        assert_eq!(error, Problem::invalid("items", &message));
+        let english = format!("must be an object with nothing but items, an array of up to {MAX_ITEMS}");
+        let message = Text::new(english, format!("deve ser um objeto só com items, uma lista de até {MAX_ITEMS}"));
+        assert_eq!(error, Problem::invalid("items", message));
     }
 }

@@ -1,6 +1,7 @@
 //! `POST /data/predictions`: predictions from the check-ins in the body. Nothing is kept of them.
 
-use super::predictions::{Body, predict_all};
+use super::answer::Body;
+use super::predictions::predict_all;
 use crate::cache::PredictionSet;
 use crate::context::EndpointRequest;
 use crate::http::Response;
@@ -8,14 +9,16 @@ use crate::http::body::read_json;
 use crate::http::response::CacheStatus;
 use crate::limits::MAX_ITEM_BYTES;
 use crate::platform::Platform;
+use crate::predict::Rendering;
 use crate::problem::Problem;
-use crate::request::PostedRequest;
+use crate::request::{PostedRequest, reject_other_parameters};
 use crate::telemetry::timing::CheckInSource;
 use crate::time::{rfc3339_seconds, today};
 use jiff::Timestamp;
 
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
-    let EndpointRequest { context, headers, body, .. } = request;
+    let EndpointRequest { context, headers, query, body, .. } = request;
+    reject_other_parameters(query)?;
     let bytes = read_json(&context.instance.platform, headers, body, MAX_ITEM_BYTES, context.deadline).await?;
     let asked = PostedRequest::parse(&bytes)?;
     context.timing.lap("request");
@@ -23,18 +26,20 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
     context.timing.set_source(CheckInSource::Request);
     let predictions = predict_all(context, &asked.checkins, &asked.options, asked.as_of.unwrap_or_else(today)).await;
     let generated_at = rfc3339_seconds(Timestamp::now());
-    let body = response_body(&asked, &predictions, &generated_at);
-    Ok(Response::json(200, &body).with_cache_status(CacheStatus::Bypass))
+    let body = response_body(context.rendering(asked.options.explain), &asked, &predictions, &generated_at);
+    Ok(Response::json(200, &body).with_cache_status(CacheStatus::Bypass).in_language(context.language))
 }
 
 /// The body that answers one question of this kind.
 pub(super) fn response_body<'a>(
+    rendering: Rendering<'a>,
     asked: &'a PostedRequest,
     predictions: &'a PredictionSet,
     generated_at: &'a str,
 ) -> Body<'a> {
-    let mut body = Body::new(&asked.options, generated_at, &predictions.predictions, &predictions.per_checkin);
+    let PredictionSet { latest, per_checkin, .. } = predictions;
+    let mut body = Body::new(rendering, &asked.options, generated_at, (latest, per_checkin));
     body.user_id = asked.user_id.map(|id| id.to_string());
-    body.warnings = &asked.warnings;
+    body.warnings = asked.warnings.iter().map(|warning| warning.text(rendering.language)).collect();
     body
 }

@@ -1,21 +1,26 @@
-//! `GET /data/prediction_of_day/{user_id}`: the person's mood state in four fields.
+//! `GET /data/prediction_of_day/{user_id}`: the person's mood state in a few fields.
 
-use super::predictions::{DAY_TYPE, find_or_predict};
+use super::predictions::find_or_predict;
 use crate::context::EndpointRequest;
 use crate::http::Response;
 use crate::platform::Platform;
+use crate::predict::Display;
 use crate::problem::Problem;
 use crate::request::PredictionRequest;
 use crate::routes::PathParameters;
 use serde::Serialize;
 
+/// The prediction type that is the prediction of the day.
+const DAY_TYPE: &str = "mood_state";
+
 #[derive(Serialize)]
-struct Body<'a> {
+struct Body {
     #[serde(rename = "type")]
     prediction_type: &'static str,
-    label: &'a str,
+    label: &'static str,
     probability: Option<f64>,
-    as_of: Option<&'a str>,
+    display: Display,
+    as_of: Option<String>,
 }
 
 /// The question of a path and query.
@@ -29,11 +34,17 @@ pub(super) async fn get<P: Platform>(
 ) -> Result<Response, Problem> {
     request.context.timing.set_person(Some(asked.user_id));
     let (entry, cache_status) = find_or_predict(request.context, &asked).await?;
-    let day = entry
-        .day
-        .as_ref()
+    let (model, prediction) = entry
+        .latest
+        .of_type(DAY_TYPE)
         .ok_or_else(|| Problem::not_configured(format!("This deployment has no model for {DAY_TYPE}.")))?;
-    let as_of = day.as_of.as_deref();
-    let body = Body { prediction_type: DAY_TYPE, label: &day.label, probability: day.probability, as_of };
-    Ok(Response::json(200, &body).with_cache_status(cache_status))
+    let language = request.context.language;
+    let body = Body {
+        prediction_type: DAY_TYPE,
+        label: prediction.label(model),
+        probability: prediction.probability(model),
+        display: prediction.display(model, language),
+        as_of: entry.latest.as_of().map(|as_of| as_of.to_string()),
+    };
+    Ok(Response::json(200, &body).with_cache_status(cache_status).in_language(language))
 }

@@ -1,17 +1,17 @@
 //! `GET /data/predictions/{user_id}`: every prediction about one person.
 
+use super::answer::{Body, KeptAnswer, stale_seconds};
 use super::job;
-use crate::cache::{CacheSlot, CheckInEntry, DayPrediction, Entry, Lookup, PredictionSet};
+use crate::cache::{CacheSlot, CheckInEntry, Entry, Lookup, PredictionSet};
 use crate::checkins::{self, CheckInQuery};
 use crate::context::{EndpointRequest, RequestContext};
 use crate::deadline::Deadline;
 use crate::http::Response;
 use crate::http::headers::prefers_async;
-use crate::http::problem_response::problem_json;
 use crate::http::response::CacheStatus;
 use crate::jobs::{Job, JobOutcome, Started};
 use crate::platform::Platform;
-use crate::predict::{self, Basis, Outcome, Prediction};
+use crate::predict::{self, Basis, Outcome};
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
 use crate::retention;
@@ -20,94 +20,10 @@ use crate::store::Failure;
 use crate::telemetry::request_log::{FinishedJob, finish_job};
 use crate::telemetry::{log, metrics};
 use crate::time::{DAY_MS, days_between, start_of, today};
-use bipolar_edge_models::{MODELS, Model};
 use features::CheckIn;
 use jiff::civil::Date;
-use serde::Serialize;
-use serde_json::value::RawValue;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// The prediction type that is the prediction of the day.
-pub(super) const DAY_TYPE: &str = "mood_state";
-
-const STALE: &str = "The database cannot be reached: these predictions were made before, from the check-ins of then.";
-
-/// The body of an answer.
-#[derive(Serialize)]
-pub(super) struct Body<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_id: Option<String>,
-    window_days: u8,
-    generated_at: &'a str,
-    /// The age of a stale answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    age_seconds: Option<u64>,
-    /// The reason why an answer is stale.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<&'static str>,
-    predictions: Vec<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    per_checkin: Option<Vec<PerCheckIn<'a>>>,
-    /// The check-ins that were dropped.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    pub(super) warnings: &'a [String],
-}
-
-#[derive(Serialize)]
-struct PerCheckIn<'a> {
-    checkin_id: &'a str,
-    checkin_date: &'a str,
-    predictions: Vec<&'a RawValue>,
-}
-
-impl<'a> Body<'a> {
-    /// The body that answers with these options, out of predictions of every type.
-    pub(super) fn new(
-        options: &PredictionOptions,
-        generated_at: &'a str,
-        predictions: &'a [Box<RawValue>],
-        per_checkin: &'a [CheckInEntry],
-    ) -> Body<'a> {
-        let latest = per_checkin.iter().take(usize::from(options.limit_checkins));
-        let per_checkin = latest.map(|checkin| PerCheckIn {
-            checkin_id: &checkin.checkin_id,
-            checkin_date: &checkin.checkin_date,
-            predictions: select_types(&checkin.predictions, &options.types),
-        });
-        Body {
-            user_id: None,
-            window_days: options.window.get(),
-            generated_at,
-            age_seconds: None,
-            warning: None,
-            predictions: select_types(predictions, &options.types),
-            per_checkin: (options.limit_checkins > 0).then(|| per_checkin.collect()),
-            warnings: &[],
-        }
-    }
-
-    /// The body that answers a request with an entry.
-    fn of_entry(request: &PredictionRequest, entry: &'a Entry, cache_status: CacheStatus) -> Body<'a> {
-        let age_seconds = if let CacheStatus::Stale { age } = cache_status { Some(age.as_secs()) } else { None };
-        Body {
-            user_id: Some(request.user_id.to_string()),
-            warning: age_seconds.map(|_| STALE),
-            age_seconds,
-            ..Body::new(&request.options, &entry.generated_at, &entry.predictions, &entry.per_checkin)
-        }
-    }
-}
-
-/// The predictions of these types, out of one a model.
-fn select_types<'a>(predictions: &'a [Box<RawValue>], types: &[&Model]) -> Vec<&'a RawValue> {
-    MODELS
-        .iter()
-        .zip(predictions)
-        .filter(|(model, _)| types.iter().any(|other| other.name == model.name))
-        .map(|(_, prediction)| prediction.as_ref())
-        .collect()
-}
 
 /// The question of a path and query.
 pub(super) fn question(path: &PathParameters<'_>, query: &str) -> Result<PredictionRequest, Problem> {
@@ -121,14 +37,14 @@ pub(super) async fn get<P: Platform>(
     let context = request.context;
     context.timing.set_person(Some(asked.user_id));
     let slot = match find(context, &asked).await? {
-        Found::Entry(entry) => return Ok(entry_response(&asked, &entry, CacheStatus::Hit)),
+        Found::Entry(entry) => return Ok(entry_response(context, &asked, &entry, CacheStatus::Hit)),
         Found::Nothing(slot) => slot,
     };
     if context.settings.use_background_inference || prefers_async(request.headers) {
         let cause = match start_job(context, &asked, slot.as_ref()).await {
-            Ok(Some(Started::Before(running))) => return Ok(job::accepted(&running)),
+            Ok(Some(Started::Before(running))) => return Ok(job::accepted(&running, context.language)),
             Ok(Some(Started::Now(started, deadline))) => {
-                let accepted = job::accepted(&started);
+                let accepted = job::accepted(&started, context.language);
                 predict_later(context, asked, slot, started, deadline);
                 return Ok(accepted);
             }
@@ -139,11 +55,18 @@ pub(super) async fn get<P: Platform>(
         log::warning("job_not_begun", "a background prediction could not be begun and is made at once", cause);
     }
     let (entry, cache_status) = predict(context, &asked, slot).await?;
-    Ok(entry_response(&asked, &entry, cache_status))
+    Ok(entry_response(context, &asked, &entry, cache_status))
 }
 
-fn entry_response(request: &PredictionRequest, entry: &Entry, cache_status: CacheStatus) -> Response {
-    Response::json(200, &Body::of_entry(request, entry, cache_status)).with_cache_status(cache_status)
+fn entry_response<P: Platform>(
+    context: &RequestContext<P>,
+    PredictionRequest { user_id, options }: &PredictionRequest,
+    entry: &Entry,
+    cache_status: CacheStatus,
+) -> Response {
+    let mut body = Body::of_entry(context.rendering(options.explain), options, entry, stale_seconds(cache_status));
+    body.user_id = Some(user_id.to_string());
+    Response::json(200, &body).with_cache_status(cache_status).in_language(context.language)
 }
 
 /// Starts a job for a question, unless one runs that began after the last invalidation.
@@ -173,13 +96,12 @@ fn predict_later<P: Platform>(
     let instance = context.instance.clone();
     instance.platform.spawn(async move {
         let predicted = predict(&context, &request, slot).await.and_then(|(entry, cache_status)| {
-            // The store does not keep the person that it is about.
-            let body = Body { user_id: None, ..Body::of_entry(&request, &entry, cache_status) };
-            serde_json::value::to_raw_value(&body).map_err(|_| Problem::Internal)
+            let kept = KeptAnswer::new(&request.options, entry, cache_status);
+            serde_json::value::to_raw_value(&kept).map_err(|_| Problem::Internal)
         });
         let (outcome, problem) = match predicted {
             Ok(result) => (JobOutcome::Done(result), None),
-            Err(problem) => (JobOutcome::Failed(problem_json(&problem)), Some(problem)),
+            Err(problem) => (JobOutcome::failed(&problem), Some(problem)),
         };
         let RequestContext { instance, trace, timing, info, .. } = &context;
         let (trace, problem, status) = (trace.as_ref(), problem.as_ref(), outcome.status());
@@ -308,7 +230,6 @@ pub(super) async fn predict_all<P: Platform>(
         let window = options.window.get();
         let row = features::row(checkins, window).zip(features::coverage(checkins, window));
         context.timing.lap("features");
-        let resources = &context.settings.crisis_resources;
         let covered = row.as_ref().map(|(row, coverage)| (row, *coverage));
         // Predictions at earlier check-ins are about their own days.
         let latest = covered.filter(|_| matches!(basis, Basis::LatestCheckIn)).zip(max_age);
@@ -317,34 +238,26 @@ pub(super) async fn predict_all<P: Platform>(
         if let (Some(((_, of), max)), None) = (latest, too_old) {
             set.usable_until = Some(start_of(of.as_of) + DAY_MS * (i64::from(max) + 1));
         }
-        let predictions = predict::predict_all(covered, too_old, basis, options.explain, resources, context.deadline);
-        set.is_cut_short |= predictions.iter().any(Prediction::is_out_of_time);
+        let predictions = predict::predict_all(covered, too_old, options.explain, context.deadline);
+        set.is_cut_short |= predictions.is_cut_short();
         metrics::observe_predictions(row.as_ref().map(|(row, _)| row), &predictions);
-        for prediction in predictions.iter().filter(|prediction| !matches!(prediction.outcome, Outcome::OutOfTime)) {
-            context.timing.add_inference(prediction.model.name, prediction.duration);
+        for (model, prediction) in predictions.iter() {
+            if !matches!(prediction.outcome, Outcome::OutOfTime) {
+                context.timing.add_inference(model.name, prediction.duration);
+            }
         }
-        if let Basis::LatestCheckIn = basis {
-            set.day = predictions.iter().find(|prediction| prediction.model.name == DAY_TYPE).map(day_prediction);
-        }
-        let json = predictions.iter().filter_map(|prediction| serde_json::value::to_raw_value(prediction).ok());
-        let json: Vec<Box<RawValue>> = json.collect();
         context.timing.lap("inference");
-        json
+        predictions
     };
-    let predictions = predict_at(checkins, Basis::LatestCheckIn);
+    let latest = predict_at(checkins, Basis::LatestCheckIn);
     let mut per_checkin = Vec::new();
     for (index, checkin) in checkins.iter().enumerate().take(usize::from(options.limit_checkins)) {
         context.instance.platform.yield_now().await;
         per_checkin.push(CheckInEntry {
             checkin_id: checkin.id.clone(),
             checkin_date: checkin.date.to_string(),
-            predictions: predict_at(&checkins[index..], Basis::CheckIn),
+            at: predict_at(&checkins[index..], Basis::CheckIn),
         });
     }
-    PredictionSet { predictions, per_checkin, ..set }
-}
-
-fn day_prediction(prediction: &Prediction<'_>) -> DayPrediction {
-    let as_of = prediction.as_of().map(|as_of| as_of.to_string());
-    DayPrediction { label: prediction.label().to_owned(), probability: prediction.probability(), as_of }
+    PredictionSet { latest, per_checkin, ..set }
 }

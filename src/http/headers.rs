@@ -1,6 +1,7 @@
 //! Headers of requests.
 
 use crate::supabase::{NoToken, Token};
+use features::Language;
 use http::{HeaderMap, HeaderValue};
 
 /// The header of a name, if there is exactly one: of several credentials none can be told to be the caller's.
@@ -38,6 +39,27 @@ pub(crate) fn accepts(headers: &HeaderMap, header: &str, names: &[&str], wildcar
         }
     }
     by_wildcard
+}
+
+/// The language that a caller would rather read (RFC 9110, section 12.5.4): of those that are offered the one with the
+/// most weight, the first of several. Whoever wants none of them gets English.
+pub(crate) fn accepted_language(headers: &HeaderMap) -> Language {
+    let mut best = (Language::default(), 0.0);
+    for range in list(headers, "accept-language") {
+        let mut parts = range.split(';').map(str::trim);
+        let primary = parts.next().and_then(|tag| tag.split('-').next()).unwrap_or("");
+        // Whoever reads another Portuguese or English reads this one.
+        let offered = Language::ALL.into_iter().find(|language| {
+            let own = language.tag().split('-').next().unwrap_or("");
+            own.eq_ignore_ascii_case(primary)
+        });
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+        if let Some(language) = offered.filter(|_| weight > best.1) {
+            best = (language, weight);
+        }
+    }
+    best.0
 }
 
 /// Returns true if a proxy says that the caller spoke TLS to it.
@@ -110,6 +132,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_language_is_the_one_with_the_most_weight() {
+        for (accepted, language) in [
+            ("pt-BR", Language::Portuguese),
+            ("pt", Language::Portuguese),
+            ("PT-pt, en;q=0.9", Language::Portuguese),
+            ("en-US,en;q=0.9,pt-BR;q=0.8", Language::English),
+            ("de-DE, pt;q=0.3, en;q=0.2", Language::Portuguese),
+            ("en;q=0.1, pt;q=0", Language::English),
+            ("pt;q=x", Language::English),
+            ("*", Language::English),
+            ("pta", Language::English),
+            ("", Language::English),
+        ] {
+            assert_eq!(accepted_language(&headers("accept-language", accepted)), language, "{accepted}");
+        }
+        assert_eq!(accepted_language(&HeaderMap::new()), Language::English);
     }
 
     #[test]

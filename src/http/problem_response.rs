@@ -2,6 +2,7 @@
 
 use super::response::Response;
 use crate::problem::{FieldError, Problem, SourceFailure};
+use features::Language;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,8 +15,15 @@ struct Body<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldBody<'a>>,
+}
+
+/// One wrong parameter.
+#[derive(Serialize)]
+struct FieldBody<'a> {
+    field: &'a str,
+    message: &'a str,
 }
 
 /// An error of the Open Inference Protocol: one sentence.
@@ -24,39 +32,41 @@ struct InferenceError {
     error: String,
 }
 
-/// Renders a problem in the form that a path's callers read.
-pub(crate) fn problem_response(problem: &Problem, path: &str) -> Response {
+/// Renders a problem in the form that a path's callers read. The Open Inference Protocol is in English.
+pub(crate) fn problem_response(problem: &Problem, path: &str, language: Language) -> Response {
     match path == "/v2" || path.starts_with("/v2/") {
         true => inference_error_response(problem),
-        false => Response::from(problem),
+        false => problem_details(problem, language),
     }
 }
 
-impl From<&Problem> for Response {
-    fn from(problem: &Problem) -> Response {
-        let response = with_body(problem, |body| Response::json(problem.status(), body));
-        with_problem_headers(response.with_header(CONTENT_TYPE, "application/problem+json"), problem)
-    }
+pub(super) fn problem_details(problem: &Problem, language: Language) -> Response {
+    let response = with_body(problem, language, |body| Response::json(problem.status(), body));
+    let response = response.with_header(CONTENT_TYPE, "application/problem+json").in_language(language);
+    with_problem_headers(response, problem)
 }
 
 /// Renders a problem as JSON, for an item of a batch or the outcome of a background prediction.
-pub(crate) fn problem_json(problem: &Problem) -> Box<RawValue> {
-    with_body(problem, |body| serde_json::value::to_raw_value(body)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+pub(crate) fn problem_json(problem: &Problem, language: Language) -> Box<RawValue> {
+    let json = with_body(problem, language, |body| serde_json::value::to_raw_value(body));
+    json.unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-fn with_body<T>(problem: &Problem, render: impl FnOnce(&Body<'_>) -> T) -> T {
+fn with_body<T>(problem: &Problem, language: Language, render: impl FnOnce(&Body<'_>) -> T) -> T {
     let errors = if let Problem::Invalid(errors) = problem { errors.as_slice() } else { &[] };
-    let (urn, title, status) = (problem.kind().urn(), problem.title(), problem.status());
-    render(&Body { urn, title, status, detail: &problem.detail(), errors })
+    let (urn, title, status) = (problem.kind().urn(), problem.title(language), problem.status());
+    let errors =
+        errors.iter().map(|error| FieldBody { field: &error.field, message: error.message.of(language) }).collect();
+    render(&Body { urn, title, status, detail: &problem.detail(language), errors })
 }
 
 fn inference_error_response(problem: &Problem) -> Response {
     let error = match problem {
         Problem::Invalid(errors) => {
-            let sentence = |error: &FieldError| format!("{} {}", error.field, error.message);
+            let sentence = |error: &FieldError| format!("{} {}", error.field, error.message.of(Language::English));
             errors.iter().map(sentence).collect::<Vec<_>>().join("; ")
         }
-        _ => problem.detail().into_owned(),
+        _ => problem.detail(Language::English).into_owned(),
     };
     with_problem_headers(Response::json(problem.status(), &InferenceError { error }), problem)
 }

@@ -8,9 +8,10 @@ use crate::quota::{RateLimitPolicy, RateLimitStatus};
 use crate::telemetry::log;
 use crate::telemetry::timing::Timing;
 use bipolar_edge_models::FINGERPRINT;
+use features::Language;
 use http::header::{
-    AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, REFERRER_POLICY,
-    STRICT_TRANSPORT_SECURITY, VARY, WARNING, X_CONTENT_TYPE_OPTIONS,
+    AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, WARNING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -139,6 +140,11 @@ impl Response {
         Response { body: None, ..self }
     }
 
+    /// Says which language the texts are in, and that it is the caller's.
+    pub(crate) fn in_language(self, language: Language) -> Response {
+        self.with_header(CONTENT_LANGUAGE, language.tag()).varying_by("accept-language")
+    }
+
     /// Keeps the answer out of every cache: it is about a person.
     pub(crate) fn private(self) -> Response {
         self.with_header(CACHE_CONTROL, "private, no-store")
@@ -260,6 +266,7 @@ pub(crate) struct Asset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::problem_response::problem_details;
 
     fn accepting_gzip() -> HeaderMap {
         HeaderMap::from_iter([(http::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))])
@@ -305,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_what_cannot_be_serialized_is_the_internal_problem() {
-        let text = Response::from(&Problem::Internal).into_http().into_body();
+        let text = problem_details(&Problem::Internal, Language::English).into_http().into_body();
         assert_eq!(String::from_utf8(text).expect("UTF-8"), INTERNAL_ERROR);
         let failing = std::collections::HashMap::from([((1, 2), 3)]);
         let answer = Response::json(200, &failing);

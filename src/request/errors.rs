@@ -1,6 +1,6 @@
 //! The errors of a request, collected: a caller is told everything that is wrong at once.
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{FieldError, Problem, Text};
 
 /// The most errors that an answer lists.
 const MAX_ERRORS: usize = 100;
@@ -13,11 +13,11 @@ pub(super) struct Errors(Vec<FieldError>);
 
 impl Errors {
     /// Returns the value if there is one; else remembers what was wrong with it.
-    pub(super) fn keep<T>(&mut self, field: &str, parsed: Result<T, String>) -> Option<T> {
+    pub(super) fn keep<T>(&mut self, field: &str, parsed: Result<T, Text>) -> Option<T> {
         parsed.map_err(|message| self.add(field, message)).ok()
     }
 
-    pub(super) fn add(&mut self, field: &str, message: String) {
+    pub(super) fn add(&mut self, field: &str, message: Text) {
         self.0.push(FieldError { field: field.chars().take(MAX_QUOTED_CHARS).collect(), message });
     }
 

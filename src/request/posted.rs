@@ -2,10 +2,10 @@
 
 use super::errors::Errors;
 use super::options::{PredictionOptions, parse_explain, parse_limit_checkins, parse_types, parse_window};
-use crate::checkins::checkin::{self, ParsedCheckIn};
+use crate::checkins::checkin::{self, ParsedCheckIn, Warning};
 use crate::ids::{UserId, WindowDays};
 use crate::json;
-use crate::problem::Problem;
+use crate::problem::{Problem, Text};
 use bipolar_edge_models::Model;
 use features::CheckIn;
 use jiff::civil::Date;
@@ -25,7 +25,7 @@ pub struct PostedRequest {
     /// The day that the question is asked as of, if it is not today.
     pub(crate) as_of: Option<Date>,
     /// The check-ins that were dropped.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl PostedRequest {
@@ -34,7 +34,7 @@ impl PostedRequest {
         let mut errors = Errors::default();
         let body = json::parse(body).map_err(|error| json_problem(&error))?;
         let Value::Object(body) = body else {
-            return Err(Problem::invalid("body", "must be an object with checkins"));
+            return Err(Problem::invalid("body", not_an_object()));
         };
         let (mut options, mut user_id, mut parsed) = (PredictionOptions::default(), None, Vec::new());
         let mut as_of = None;
@@ -60,22 +60,22 @@ impl PostedRequest {
                     options.explain = errors.keep(name, parse_explain(&text)).unwrap_or_default();
                 }
                 "user_id" => {
-                    let parsed = value.as_str().and_then(UserId::parse).ok_or_else(|| "is not a UUID".to_owned());
+                    let parsed = value
+                        .as_str()
+                        .and_then(UserId::parse)
+                        .ok_or_else(|| Text::new("is not a UUID", "não é um UUID"));
                     user_id = errors.keep(name, parsed);
                 }
                 "as_of" => {
                     let day = value.as_str().and_then(|day| day.parse().ok());
-                    as_of = errors.keep(name, day.ok_or_else(|| "is not a date, as in 2026-01-31".to_owned()));
+                    as_of = errors.keep(name, day.ok_or_else(not_a_date));
                 }
-                other => errors.add(
-                    other,
-                    "is not a field; checkins, types, window_days, limit_checkins, explain, user_id and as_of are"
-                        .to_owned(),
-                ),
+                other => errors.add(other, unknown_field()),
             }
         }
         if !body.contains_key("checkins") {
-            errors.add("checkins", format!("is missing: an array of up to {MAX_CHECKINS} check-ins"));
+            let english = format!("is missing: an array of up to {MAX_CHECKINS} check-ins");
+            errors.add("checkins", Text::new(english, format!("falta: uma lista de até {MAX_CHECKINS} check-ins")));
         }
         check_one_person(user_id, &parsed, &mut errors);
         let (mut checkins, mut warnings) = checkin::one_a_day(parsed);
@@ -84,7 +84,7 @@ impl PostedRequest {
             checkins.retain(|checkin| checkin.date <= as_of);
             match all - checkins.len() {
                 0 => {}
-                later => warnings.push(format!("{later} of the check-ins are later than as_of, and were left out")),
+                later => warnings.push(Warning::AfterAsOf { later }),
             }
         }
         errors.none_or(PostedRequest { checkins, options, user_id, as_of, warnings })
@@ -96,12 +96,31 @@ impl PostedRequest {
 pub(crate) fn json_problem(error: &serde_json::Error) -> Problem {
     let message = match error.classify() {
         _ if json::is_key_twice(error) => {
-            format!("has a key twice in one object: line {}, column {}", error.line(), error.column())
+            let (line, column) = (error.line(), error.column());
+            let english = format!("has a key twice in one object: line {line}, column {column}");
+            Text::new(english, format!("tem uma chave duas vezes em um objeto: linha {line}, coluna {column}"))
         }
-        serde_json::error::Category::Eof => "ends too early to be JSON".to_owned(),
-        _ => format!("is not JSON: line {}, column {}", error.line(), error.column()),
+        serde_json::error::Category::Eof => Text::new("ends too early to be JSON", "termina cedo demais para ser JSON"),
+        _ => {
+            let (line, column) = (error.line(), error.column());
+            let english = format!("is not JSON: line {line}, column {column}");
+            Text::new(english, format!("não é JSON: linha {line}, coluna {column}"))
+        }
     };
-    Problem::invalid("body", &message)
+    Problem::invalid("body", message)
+}
+
+fn not_an_object() -> Text {
+    Text::new("must be an object with checkins", "deve ser um objeto com checkins")
+}
+
+fn not_a_date() -> Text {
+    Text::new("is not a date, as in 2026-01-31", "não é uma data, como 2026-01-31")
+}
+
+fn unknown_field() -> Text {
+    const FIRST: &str = "checkins, types, window_days, limit_checkins, explain, user_id";
+    Text::new(format!("is not a field; {FIRST} and as_of are"), format!("não é um campo; {FIRST} e as_of são"))
 }
 
 /// A whole number as text; empty if it is none. JSON does not tell 7 from 7.0.
@@ -113,11 +132,13 @@ fn whole_number(value: &Value) -> String {
 /// Parses the check-ins; those that are valid are returned, each with its index.
 fn parse_checkins(value: &Value, errors: &mut Errors) -> Vec<(usize, ParsedCheckIn)> {
     let Value::Array(all) = value else {
-        errors.add("checkins", "must be an array".to_owned());
+        errors.add("checkins", Text::new("must be an array", "deve ser uma lista"));
         return Vec::new();
     };
     if all.len() > MAX_CHECKINS {
-        errors.add("checkins", format!("has {} check-ins; {MAX_CHECKINS} may be sent", all.len()));
+        let english = format!("has {} check-ins; {MAX_CHECKINS} may be sent", all.len());
+        let portuguese = format!("tem {} check-ins; podem ser enviados {MAX_CHECKINS}", all.len());
+        errors.add("checkins", Text::new(english, portuguese));
         return Vec::new();
     }
     let mut parsed = Vec::new();
@@ -136,13 +157,14 @@ fn check_one_person(user_id: Option<UserId>, parsed: &[(usize, ParsedCheckIn)], 
     for (index, checkin) in parsed {
         let Some(own) = checkin.user_id.as_ref().map(|id| id.to_ascii_lowercase()) else { continue };
         if *first.get_or_insert_with(|| own.clone()) != own {
-            errors.add(&format!("checkins[{index}].user_id"), "is of another person than the others".to_owned());
+            let message = Text::new("is of another person than the others", "é de outra pessoa que não a dos demais");
+            errors.add(&format!("checkins[{index}].user_id"), message);
         }
     }
 }
 
 /// Parses types as an array, or as a query has them.
-fn types(value: &Value) -> Result<Vec<&'static Model>, String> {
+fn types(value: &Value) -> Result<Vec<&'static Model>, Text> {
     match value {
         Value::String(text) => parse_types(text),
         Value::Array(all) => {

@@ -1,15 +1,21 @@
 //! Questions about a person whose check-ins the service has: path and query.
 
 use super::errors::Errors;
-use super::options::{PredictionOptions, parse_explain, parse_limit_checkins, parse_types, parse_window};
+use super::options::{
+    PredictionOptions, not_whole, parse_explain, parse_language, parse_limit_checkins, parse_types, parse_window,
+};
 use crate::ids::{UserId, WindowDays};
-use crate::problem::Problem;
+use crate::problem::{Problem, Text};
 use bipolar_edge_models::Model;
+use features::Language;
 use std::fmt;
 use url::form_urlencoded;
 
-/// The most parameters of a query, which bounds the work that a hostile one can cause; four are known.
+/// The most parameters of a query, which bounds the work that a hostile one can cause; five are known.
 const MAX_PARAMETERS: usize = 16;
+
+/// The parameter of every endpoint whose answers have texts for people: the language that they are in.
+const LANGUAGE: &str = "lang";
 
 /// The slots that one sweep can be asked to look at, and those that it looks at if it is not told.
 const SWEPT_SLOTS: std::ops::RangeInclusive<u64> = 1..=10_000;
@@ -34,18 +40,18 @@ impl fmt::Display for PredictionRequest {
 impl PredictionRequest {
     /// Parses path and query. Errors with everything that is wrong.
     pub fn parse(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
-        let names = ["types", "window_days", "limit_checkins", "explain"];
+        let names = ["types", "window_days", "limit_checkins", "explain", LANGUAGE];
         PredictionRequest::parse_some(user_id, query, &names, WindowDays::DEFAULT)
     }
 
-    /// Parses the path of an endpoint without parameters.
+    /// Parses the path of an endpoint whose only parameter is the language.
     pub(crate) fn parse_person(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
-        PredictionRequest::parse_some(user_id, query, &[], WindowDays::DEFAULT)
+        PredictionRequest::parse_some(user_id, query, &[LANGUAGE], WindowDays::DEFAULT)
     }
 
     /// Parses path and query of an endpoint that predicts nothing: a person and a window, by default the longest.
     pub(crate) fn parse_check_ins(user_id: &str, query: &str) -> Result<PredictionRequest, Problem> {
-        PredictionRequest::parse_some(user_id, query, &["window_days"], WindowDays::MAX)
+        PredictionRequest::parse_some(user_id, query, &["window_days", LANGUAGE], WindowDays::MAX)
     }
 
     /// Parses path and query of an endpoint that has some of the parameters, which are named in the order in which
@@ -57,14 +63,15 @@ impl PredictionRequest {
         window: WindowDays,
     ) -> Result<PredictionRequest, Problem> {
         let mut errors = Errors::default();
-        let user_id = errors.keep("user_id", UserId::parse(user_id).ok_or_else(|| "is not a UUID".to_owned()));
+        let user_id =
+            errors.keep("user_id", UserId::parse(user_id).ok_or_else(|| Text::new("is not a UUID", "não é um UUID")));
         let mut options = PredictionOptions { window, ..PredictionOptions::default() };
         // A list comes in one parameter or in several: clients that are generated from the description send either.
         let mut types: Option<Vec<&'static Model>> = None;
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if name != "types" && seen.iter().any(|other| *other == name) {
-                errors.add(&name, "is given more than once".to_owned());
+                errors.add(&name, given_twice());
                 continue;
             }
             match names.iter().find(|known| **known == name).copied() {
@@ -79,11 +86,14 @@ impl PredictionRequest {
                         errors.keep("limit_checkins", parse_limit_checkins(&value)).unwrap_or_default();
                 }
                 Some("explain") => options.explain = errors.keep("explain", parse_explain(&value)).unwrap_or_default(),
+                // What the answer is rendered in is known by now: see `language`.
+                Some(LANGUAGE) => drop(errors.keep(LANGUAGE, parse_language(&value))),
                 _ => errors.add(&name, unknown_parameter(names)),
             }
             seen.push(name.into_owned());
             if seen.len() > MAX_PARAMETERS {
-                errors.add("query", format!("has more than {MAX_PARAMETERS} parameters"));
+                let english = format!("has more than {MAX_PARAMETERS} parameters");
+                errors.add("query", Text::new(english, format!("tem mais de {MAX_PARAMETERS} parâmetros")));
                 break;
             }
         }
@@ -95,21 +105,42 @@ impl PredictionRequest {
 }
 
 /// The error of a parameter that is not among these.
-fn unknown_parameter(names: &[&str]) -> String {
+fn unknown_parameter(names: &[&str]) -> Text {
     match names {
-        [] => "is not a parameter; this endpoint has none".to_owned(),
-        [one] => format!("is not a parameter; {one} is"),
-        [first @ .., last] => format!("is not a parameter; {} and {last} are", first.join(", ")),
+        [first @ .., last] if !first.is_empty() => {
+            let first = first.join(", ");
+            let english = format!("is not a parameter; {first} and {last} are");
+            Text::new(english, format!("não é um parâmetro; {first} e {last} são"))
+        }
+        one => {
+            let one = one.concat();
+            Text::new(format!("is not a parameter; {one} is"), format!("não é um parâmetro; {one} é"))
+        }
     }
 }
 
-/// Errors if there are parameters, for an endpoint that has none.
-pub(crate) fn reject_parameters(query: &str) -> Result<(), Problem> {
+/// The language that a query asks for, if it asks for one: for problems too, so that one that is wrong is none.
+pub(crate) fn language(query: &str) -> Option<Language> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS);
+    parameters.find(|(name, _)| name == LANGUAGE).and_then(|(_, value)| parse_language(&value).ok())
+}
+
+/// Errors if there are parameters besides the language.
+pub(crate) fn reject_other_parameters(query: &str) -> Result<(), Problem> {
     let mut errors = Errors::default();
-    if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
-        errors.add(&name, unknown_parameter(&[]));
+    let mut is_given = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS) {
+        match &*name {
+            LANGUAGE if std::mem::replace(&mut is_given, true) => errors.add(LANGUAGE, given_twice()),
+            LANGUAGE => drop(errors.keep(LANGUAGE, parse_language(&value))),
+            _ => errors.add(&name, unknown_parameter(&[LANGUAGE])),
+        }
     }
     errors.none_or(())
+}
+
+fn given_twice() -> Text {
+    Text::new("is given more than once", "foi dado mais de uma vez")
 }
 
 /// Parses the number of slots that a sweep is to look at: the parameter `slots`.
@@ -117,13 +148,12 @@ pub(crate) fn parse_slots(query: &str) -> Result<u64, Problem> {
     let (mut errors, mut slots) = (Errors::default(), None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS) {
         match &*name {
-            "slots" if slots.is_some() => errors.add("slots", "is given more than once".to_owned()),
+            "slots" if slots.is_some() => errors.add("slots", given_twice()),
             "slots" => {
                 let number =
                     value.parse().ok().filter(|number| SWEPT_SLOTS.contains(number) && !value.starts_with('+'));
                 let (min, max) = (SWEPT_SLOTS.start(), SWEPT_SLOTS.end());
-                slots =
-                    errors.keep("slots", number.ok_or_else(|| format!("must be a whole number from {min} to {max}")));
+                slots = errors.keep("slots", number.ok_or_else(|| not_whole(*min, *max)));
             }
             _ => errors.add(&name, unknown_parameter(&["slots"])),
         }
@@ -140,7 +170,9 @@ mod tests {
 
     fn errors(user_id: &str, query: &str) -> Vec<(String, String)> {
         match PredictionRequest::parse(user_id, query) {
-            Err(Problem::Invalid(errors)) => errors.into_iter().map(|error| (error.field, error.message)).collect(),
+            Err(Problem::Invalid(errors)) => {
+                errors.into_iter().map(|error| (error.field, error.message.of(Language::English).to_owned())).collect()
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -5,8 +5,8 @@
 //! **Architecture invariant:** a label's value is a name of this crate's or of a model card's. Nothing that a caller
 //! sends becomes one.
 
-use crate::predict::{Outcome, Prediction};
-use bipolar_edge_models::{FINGERPRINT, MODELS};
+use crate::predict::{Outcome, PredictionsAt, UNKNOWN_LEVEL};
+use bipolar_edge_models::{FINGERPRINT, MODELS, RiskLevel};
 use features::{FEATURES, Row};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -189,7 +189,7 @@ pub(crate) fn put_back(delta: Counts) {
 }
 
 /// Counts predictions: their labels, their durations, and the features that their row lacks.
-pub(crate) fn observe_predictions(row: Option<&Row>, predictions: &[Prediction<'_>]) {
+pub(crate) fn observe_predictions(row: Option<&Row>, predictions: &PredictionsAt) {
     if let Some(row) = row {
         add(&ROWS, &[], 1);
         for (feature, value) in FEATURES.iter().zip(row) {
@@ -198,9 +198,9 @@ pub(crate) fn observe_predictions(row: Option<&Row>, predictions: &[Prediction<'
             }
         }
     }
-    for prediction in predictions {
-        let name = prediction.model.name;
-        add(&PREDICTIONS, &[name, prediction.label(), prediction.risk_level()], 1);
+    for (model, prediction) in predictions.iter() {
+        let (name, level) = (model.name, prediction.risk_level(model));
+        add(&PREDICTIONS, &[name, prediction.label(model), level.map_or(UNKNOWN_LEVEL, RiskLevel::as_str)], 1);
         match prediction.outcome {
             Outcome::OutOfTime => add(&TIMEOUTS, &["prediction"], 1),
             _ => observe(&INFERENCE, &[name], prediction.duration),

@@ -13,6 +13,7 @@ use crate::jobs::JobStatus;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::store::Store;
+use features::Language;
 use http::Method;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -141,7 +142,7 @@ fn write_request_line<P: Platform>(store: &Store<P>, request: &FinishedRequest<'
         user: timing.person().and_then(|person| store.hash_for_log(person)),
         problem: kind,
         // Of the caller's own mistakes the kind says enough.
-        detail: problem.filter(|_| status >= 500).map(Problem::detail),
+        detail: problem.filter(|_| status >= 500).map(|problem| problem.detail(Language::English)),
     };
     let text = || {
         let cache = cache.map_or(String::new(), |cache| format!(" {}", cache.label()));
@@ -165,7 +166,9 @@ fn export_spans<P: Platform>(
     attributes.extend(more);
     attributes.extend(timing.source().map(|source| ("bipolar_edge.source", Attribute::Text(source.name()))));
     attributes.extend(problem.map(|(problem, _)| ("error.type", Attribute::Text(problem.kind().name()))));
-    let error = problem.filter(|(_, is_at_fault)| *is_at_fault).map(|(problem, _)| problem.detail().into_owned());
+    let error = problem
+        .filter(|(_, is_at_fault)| *is_at_fault)
+        .map(|(problem, _)| problem.detail(Language::English).into_owned());
     let spans = export::spans(trace, name, timing.elapsed(), &timing.parts(), attributes, error);
     let exporter = platform.clone();
     platform.spawn(async move { exporter.export_spans(&spans) });

@@ -15,6 +15,7 @@ mod concurrency;
 mod generated;
 mod inference_protocol;
 mod inventory;
+mod languages;
 mod limits;
 mod needs_k6;
 mod needs_postgresql;

@@ -297,7 +297,7 @@ fn check_ins_that_are_too_old_make_no_number() {
     assert_eq!((&stale["label"], &stale["probability"]), (&json!("insufficient_data"), &Value::Null));
     assert_eq!(stale["as_of"], "2019-01-31");
     assert_eq!(stale["reason"]["code"], "stale");
-    assert_eq!(stale["reason"]["detail"], "The latest check-in is of 2019-01-31, more than 7 days ago");
+    assert_eq!(stale["reason"]["detail"], "The latest check-in is of 2019-01-31, more than 7 days ago.");
     for (as_of, is_stale) in [("2019-01-31", false), ("2019-02-07", false), ("2019-02-08", true)] {
         let mood = mood(&ask("2019-01-31", Some(as_of)));
         assert_eq!(mood["probability"].is_null(), is_stale, "{as_of}: {mood}");

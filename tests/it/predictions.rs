@@ -21,7 +21,9 @@ fn person_gets_every_prediction_in_order_with_every_field() {
         let probability = prediction["probability"].as_f64().expect("a probability");
         assert!((0.0..=1.0).contains(&probability));
         assert!(["low", "medium", "high", "critical"].contains(&prediction["risk_level"].as_str().expect("a level")));
-        assert!(prediction["explanation"].as_str().is_some_and(|text| text.starts_with("Mostly: ")));
+        let explanation = prediction["explanation"].as_str().expect("a sentence");
+        assert!(explanation.ends_with('.') && explanation.matches(", which ").count() == 3, "{explanation}");
+        assert!(prediction["display"]["label"].is_string() && prediction.get("observed").is_some());
         assert_eq!(prediction["source"], "aggregated_last_checkin");
         assert_eq!(prediction["model_version"], format!("{}_v1", prediction["type"].as_str().expect("a type")));
         assert!(prediction.get("contributions").is_none());
@@ -42,7 +44,10 @@ fn demo_people_have_the_mood_of_their_cohort() {
         assert_eq!(mood["label"], label);
         assert_eq!(
             of_day.json(),
-            json!({ "type": "mood_state", "label": label, "probability": mood["probability"], "as_of": mood["as_of"] })
+            json!({
+                "type": "mood_state", "label": label, "probability": mood["probability"], "display": mood["display"],
+                "as_of": mood["as_of"]
+            })
         );
         let classes = mood["details"]["class_probs"].as_object().expect("class probabilities");
         assert_eq!(classes.keys().collect::<Vec<_>>(), ["depression", "euthymia", "mania", "mixed"]);
@@ -128,9 +133,13 @@ fn types_select_and_explain_adds_non_zero_contributions() {
         let impacts: Vec<f64> =
             contributions.iter().map(|one| one["impact"].as_f64().expect("a number").abs()).collect();
         assert!(impacts.is_sorted_by(|a, b| a >= b) && impacts.last().is_some_and(|least| *least > 0.0));
-        let strongest = contributions.iter().find(|one| !one["value"].is_null()).expect("an answer");
-        let strongest = strongest["feature"].as_str().expect("a name");
-        assert!(prediction["explanation"].as_str().is_some_and(|text| text.contains(strongest)));
+        let answered: Vec<&Value> = contributions.iter().filter(|one| !one["value"].is_null()).collect();
+        let explanation = prediction["explanation"].as_str().expect("a sentence");
+        let raises =
+            |text: &str| text.contains("raises") || text.contains("speaks most for") || text.contains("speaks for");
+        for (clause, one) in explanation.split("; ").zip(&answered) {
+            assert_eq!(raises(clause), one["impact"].as_f64() > Some(0.0), "{clause}: {one}");
+        }
     }
 }
 
@@ -143,7 +152,7 @@ fn explain_none_leaves_out_the_sentence_and_no_more() {
     let posted = host.post("/data/predictions", &json!({ "checkins": [], "explain": "none" }));
     assert_eq!(posted.status, 200, "{}", posted.body);
     assert_eq!(host.post("/data/predictions", &json!({ "checkins": [], "explain": "true" })).status, 400);
-    // An entry without sentences does not serve a question for them.
+    // An entry without contributions does not serve a question for sentences.
     let mut with = host.predictions(MANIC, "").json();
     let sentences = with["predictions"].as_array_mut().expect("an array").iter_mut();
     let sentences: Vec<_> =

@@ -32,7 +32,8 @@ fn invalid_parameter_is_named_with_its_range() {
         ("window_days=3&window_days=4", "window_days", "is given more than once"),
         ("types=mood", "types", &types),
         ("types=", "types", &types),
-        ("window=3", "window", "is not a parameter; types, window_days, limit_checkins and explain are"),
+        ("lang=de", "lang", "must be en or pt-BR"),
+        ("window=3", "window", "is not a parameter; types, window_days, limit_checkins, explain and lang are"),
     ] {
         let body = host.get(&at(query)).json();
         assert_eq!(body["errors"], json!([{ "field": field, "message": message }]), "{query}");

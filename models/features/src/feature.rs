@@ -14,6 +14,33 @@ pub struct Feature {
     pub name: &'static str,
     /// One sentence on the value, its unit, and when it is missing.
     pub meaning: &'static str,
+    /// The statistic that it is.
+    pub kind: FeatureKind,
+}
+
+/// The statistic that a feature is; of a field, by its place in [`FIELDS`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FeatureKind {
+    /// The latest answer.
+    Latest(usize),
+    /// The mean over the window.
+    Mean(usize),
+    /// The latest answer minus the mean of the earlier ones.
+    Change(usize),
+    /// The slope over the window, a day.
+    Trend(usize),
+    /// The share of planned tasks that were completed.
+    TaskCompletion,
+    /// Short nights in a row.
+    ShortSleepStreak,
+    /// Missed doses in a row.
+    MissedDoseStreak,
+    /// Days since the check-in before.
+    DaysSincePrevious,
+    /// Check-ins in the window.
+    CheckinCount,
+    /// Days of history.
+    WindowDays,
 }
 
 /// The fields whose history counts, with the names of their three history features:
@@ -39,21 +66,33 @@ const OTHERS: [Feature; 6] = [
     Feature {
         name: "taskCompletion",
         meaning: "latest tasksCompleted / tasksPlanned; missing if either is, or nothing was planned",
+        kind: FeatureKind::TaskCompletion,
     },
     Feature {
         name: "shortSleepStreak",
         meaning: "check-ins in a row, back from the latest, with under 6 hours slept; missing if the latest does not say",
+        kind: FeatureKind::ShortSleepStreak,
     },
     Feature {
         name: "missedDoseStreak",
         meaning: "check-ins in a row, back from the latest, without medication; missing if the latest does not say",
+        kind: FeatureKind::MissedDoseStreak,
     },
     Feature {
         name: "daysSincePrevious",
         meaning: "days from the previous check-in in the window to the latest; missing if there is none",
+        kind: FeatureKind::DaysSincePrevious,
     },
-    Feature { name: "checkinCount", meaning: "check-ins in the window, the latest included" },
-    Feature { name: "windowDays", meaning: "days of history before the latest check-in that count, 1 to 30" },
+    Feature {
+        name: "checkinCount",
+        meaning: "check-ins in the window, the latest included",
+        kind: FeatureKind::CheckinCount,
+    },
+    Feature {
+        name: "windowDays",
+        meaning: "days of history before the latest check-in that count, 1 to 30",
+        kind: FeatureKind::WindowDays,
+    },
 ];
 
 const FIRST_OTHER: usize = FIELDS.len() + 3 * HISTORY.len();
@@ -68,20 +107,31 @@ pub const FEATURES: [Feature; FEATURE_COUNT] = {
     let mut all = [OTHERS[0]; FEATURE_COUNT];
     let mut at = 0;
     while at < FIELDS.len() {
-        all[at] = Feature { name: FIELDS[at].name, meaning: "the latest check-in's answer; missing if not answered" };
+        all[at] = Feature {
+            name: FIELDS[at].name,
+            meaning: "the latest check-in's answer; missing if not answered",
+            kind: FeatureKind::Latest(at),
+        };
         at += 1;
     }
     let mut field = 0;
     while field < HISTORY.len() {
         let names = HISTORY[field].1;
-        all[at] = Feature { name: names[0], meaning: "mean of the answers in the window; missing if there is none" };
+        let place = HISTORY_FIELDS[field];
+        all[at] = Feature {
+            name: names[0],
+            meaning: "mean of the answers in the window; missing if there is none",
+            kind: FeatureKind::Mean(place),
+        };
         all[at + 1] = Feature {
             name: names[1],
             meaning: "latest answer minus the mean of the earlier ones in the window; missing if either is",
+            kind: FeatureKind::Change(place),
         };
         all[at + 2] = Feature {
             name: names[2],
             meaning: "least-squares slope over the window, in units a day; missing below two days",
+            kind: FeatureKind::Trend(place),
         };
         at += 3;
         field += 1;

@@ -5,6 +5,7 @@ use crate::{check_name, load, registry};
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use forest::import::{FILE_ENDINGS, Imported, NamedTransform, listed_endings};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -115,6 +116,7 @@ impl Add {
             critical: Vec::new(),
             output,
             risk_levels: RiskLevels { medium: 0.3, high: 0.6, critical: 0.85 },
+            display: BTreeMap::new(),
             training: None,
             quality: None,
         })

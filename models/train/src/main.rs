@@ -2,9 +2,10 @@
 //! Deterministic: equal sources give equal bytes, run after run.
 
 use anyhow::{Context, Result, ensure};
-use bipolar_edge_models::card::{Card, Output, Quality, RiskLevels, Training};
-use features::FEATURES;
+use bipolar_edge_models::card::{Card, Display, Output, Quality, RiskLevels, Training};
+use features::{FEATURES, Language};
 use forest::import::Library;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use train::fit::TrainedForest;
@@ -136,6 +137,7 @@ fn card(task: Task, output: Output, cohort: &Cohort, quality: Quality) -> Card {
         critical: critical(task).iter().map(|&name| name.to_owned()).collect(),
         output,
         risk_levels: risk_levels(task),
+        display: display(task),
         training: Some(Training {
             data: format!("Synthetic cohort of models/train/src/cohort.rs, seed {SEED}; one person in one split only"),
             trained_with: "gbdt 0.1.3, cargo xtask train".into(),
@@ -145,6 +147,41 @@ fn card(task: Task, output: Output, cohort: &Cohort, quality: Quality) -> Card {
         }),
         quality: Some(quality),
     }
+}
+
+/// The words for people, in English and in Portuguese.
+fn display(task: Task) -> BTreeMap<String, Display> {
+    let (names, labels): ([&str; 2], &[[&str; 3]]) = match task {
+        Task::MoodState => (
+            ["Mood state", "Estado de humor"],
+            &[
+                ["euthymia", "euthymia", "eutimia"],
+                ["mania", "mania", "mania"],
+                ["depression", "depression", "depressão"],
+                ["mixed", "mixed state", "estado misto"],
+            ],
+        ),
+        Task::RelapseRisk => {
+            (["Relapse", "Recaída"], &[["relapse", "relapse", "recaída"], ["no_relapse", "no relapse", "sem recaída"]])
+        }
+        Task::SuicidalityRisk => (
+            ["Suicidality", "Suicidalidade"],
+            &[["elevated", "elevated", "elevado"], ["not_elevated", "not elevated", "não elevado"]],
+        ),
+        Task::MedicationAdherenceRisk => (
+            ["Missed medication", "Falta de medicação"],
+            &[["adherent", "medication taken", "medicação tomada"], ["non_adherent", "doses missed", "doses perdidas"]],
+        ),
+        Task::SleepDisturbanceRisk => (
+            ["Disturbed sleep", "Sono perturbado"],
+            &[["disturbed", "disturbed", "perturbado"], ["undisturbed", "undisturbed", "sem perturbação"]],
+        ),
+    };
+    let of = |(at, language): (usize, Language)| {
+        let labels = labels.iter().map(|label| (label[0].to_owned(), label[at + 1].to_owned())).collect();
+        (language.tag().to_owned(), Display { name: names[at].to_owned(), labels })
+    };
+    Language::ALL.into_iter().enumerate().map(of).collect()
 }
 
 fn title(task: Task) -> &'static str {

@@ -1,0 +1,395 @@
+//! Predictions as JSON, in the language of the answer.
+
+use super::explanation::explain_in_words;
+use super::numbers::{
+    Basis, Bits, Contribution, Explain, Judgement, Outcome, Prediction, PredictionsAt, UNKNOWN_LEVEL, judge,
+};
+use bipolar_edge_models::{Model, Output, RiskLevel};
+use features::{Clauses, FEATURES, Language, feature_label};
+use jiff::civil::Date;
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+/// The fewest rows of which answers say how often it was so: with fewer, a share says little.
+const MIN_OBSERVED_ROWS: u32 = 30;
+
+/// Words by [`Language`].
+type Texts = [&'static str; Language::ALL.len()];
+
+const DISCLAIMER: Texts = [
+    "This is a statistical estimate from a model trained on a synthetic cohort, not a diagnosis. If you or someone else \
+     may be in danger, contact one of these services now.",
+    "Esta é uma estimativa estatística de um modelo treinado com uma população sintética, não um diagnóstico. Se você ou \
+     outra pessoa pode estar em perigo, procure um destes serviços agora.",
+];
+const INSUFFICIENT_DATA: Texts = ["not enough data", "dados insuficientes"];
+const TIMEOUT: Texts = ["out of time", "tempo esgotado"];
+const UNKNOWN: Texts = ["unknown", "desconhecido"];
+const NO_CHECKINS: Texts = ["There are no check-ins to predict from.", "Não há check-ins de que prever."];
+const MISSING_ANSWERS: Texts = ["Not enough answers. Missing: ", "Faltam respostas: "];
+const OUT_OF_TIME: Texts = [
+    "There was no time left for this prediction: ask again.",
+    "Não sobrou tempo para esta previsão: pergunte de novo.",
+];
+
+/// The facts beside the numbers that answers are rendered with.
+#[derive(Clone, Copy)]
+pub(crate) struct Rendering<'a> {
+    pub(crate) language: Language,
+    pub(crate) explain: Explain,
+    pub(crate) crisis_resources: &'a [String],
+}
+
+/// The predictions of some types at one check-in, as JSON.
+pub(crate) struct PredictionSequence<'a> {
+    pub(crate) at: &'a PredictionsAt,
+    pub(crate) types: &'a [&'static Model],
+    pub(crate) basis: Basis,
+    pub(crate) rendering: Rendering<'a>,
+}
+
+impl Serialize for PredictionSequence<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let chosen = self.at.iter().filter(|(model, _)| self.types.iter().any(|other| other.name == model.name));
+        let mut sequence = serializer.serialize_seq(None)?;
+        let as_of = self.at.as_of().map(|date| date.to_string());
+        for (model, prediction) in chosen {
+            sequence.serialize_element(&self.body(model, prediction, as_of.as_deref()))?;
+        }
+        sequence.end()
+    }
+}
+
+/// A prediction as JSON.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    prediction_type: &'static str,
+    label: &'static str,
+    probability: Option<f64>,
+    observed: Option<Observed>,
+    risk_level: &'static str,
+    display: Display,
+    details: Details<'a>,
+    model_version: &'static str,
+    as_of: Option<&'a str>,
+    valid_until: Option<String>,
+    data: Data,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contributions: Option<Contributions<'a>>,
+    source: &'static str,
+    // The words that must stand beside a prediction that could do harm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensitive: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disclaimer: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<&'a [String]>,
+}
+
+/// How often it was so where such a probability was predicted.
+#[derive(Serialize)]
+struct Observed {
+    rate: f64,
+    n: u32,
+}
+
+/// The words for people.
+#[derive(Serialize)]
+pub(crate) struct Display {
+    #[serde(rename = "type")]
+    prediction_type: &'static str,
+    label: &'static str,
+    risk_level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<ClassNames>,
+}
+
+/// The words for each class.
+struct ClassNames {
+    model: &'static Model,
+    classes: &'static [&'static str],
+    language: Language,
+}
+
+impl Serialize for ClassNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let words = |class| self.model.display_label(class, self.language);
+        serializer.collect_map(self.classes.iter().map(|class| (class, words(class))))
+    }
+}
+
+/// The part of a prediction that depends on its model's kind.
+enum Details<'a> {
+    None,
+    Predicted(&'static Model, &'a [Bits]),
+}
+
+impl Serialize for Details<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Details::Predicted(model, probabilities) = self {
+            match &model.output {
+                Output::Classes { classes, .. } => {
+                    map.serialize_entry("class_probs", &ClassProbabilities(classes, probabilities))?;
+                }
+                Output::Risk { decision_threshold, horizon_days, .. } => {
+                    map.serialize_entry("decision_threshold", decision_threshold)?;
+                    map.serialize_entry("horizon_days", horizon_days)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+struct ClassProbabilities<'a>(&'a [&'static str], &'a [Bits]);
+
+impl Serialize for ClassProbabilities<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().zip(self.1.iter().map(|probability| probability.0)))
+    }
+}
+
+/// How much a prediction rests on.
+#[derive(Serialize)]
+struct Data {
+    checkins: usize,
+    days_covered: usize,
+    answered: f64,
+}
+
+/// The reason why there is no prediction. The codes are a closed set, which the OpenAPI description lists.
+#[derive(Serialize)]
+struct Reason {
+    code: &'static str,
+    detail: String,
+    missing: Vec<&'static str>,
+}
+
+/// Contributions as JSON.
+struct Contributions<'a>(&'a [Contribution]);
+
+#[derive(Serialize)]
+struct ContributionBody {
+    feature: &'static str,
+    /// `null` where it is missing.
+    value: Option<f32>,
+    impact: f32,
+}
+
+impl Serialize for Contributions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|contribution| ContributionBody {
+            feature: feature_name(contribution.place),
+            value: (!contribution.value.is_nan()).then_some(contribution.value),
+            impact: contribution.impact,
+        }))
+    }
+}
+
+fn feature_name(place: usize) -> &'static str {
+    FEATURES.get(place).map_or("", |feature| feature.name)
+}
+
+impl PredictionSequence<'_> {
+    fn body<'a>(&'a self, model: &'static Model, prediction: &'a Prediction, as_of: Option<&'a str>) -> Body<'a> {
+        let Rendering { language, explain, crisis_resources } = self.rendering;
+        let coverage = self.at.coverage;
+        let predicted = match &prediction.outcome {
+            Outcome::Predicted { probabilities, contributions } => Some((&probabilities[..], &contributions[..])),
+            _ => None,
+        };
+        let judged = predicted.map(|(probabilities, _)| judge(model, probabilities));
+        let risk_level = judged.as_ref().map(|judged| judged.risk_level);
+        Body {
+            prediction_type: model.name,
+            label: prediction.label(model),
+            probability: judged.as_ref().map(|judged| judged.probability),
+            observed: judged.as_ref().and_then(|judged| observed(model, judged)),
+            risk_level: risk_level.map_or(UNKNOWN_LEVEL, RiskLevel::as_str),
+            display: prediction.display(model, language),
+            details: predicted.map_or(Details::None, |(probabilities, _)| Details::Predicted(model, probabilities)),
+            model_version: model.version,
+            as_of,
+            valid_until: self.at.valid_until(model).map(|date| date.to_string()),
+            data: Data {
+                checkins: coverage.map_or(0, |coverage| coverage.checkins),
+                days_covered: coverage.map_or(0, |coverage| coverage.days),
+                answered: f64::from(prediction.answered) / 100.0,
+            },
+            reason: reason(&prediction.outcome, self.at.as_of(), language),
+            explanation: predicted.zip(judged.as_ref()).filter(|_| explain > Explain::None).map(
+                |((_, contributions), judged)| {
+                    let days = coverage.map_or(0, |coverage| coverage.days);
+                    let clauses = Clauses { language, days, is_latest: matches!(self.basis, Basis::LatestCheckIn) };
+                    explain_in_words(model, judged.label, contributions, &clauses)
+                },
+            ),
+            contributions: predicted
+                .filter(|_| explain == Explain::Contributions)
+                .map(|(_, contributions)| Contributions(contributions)),
+            source: match self.basis {
+                _ if matches!(prediction.outcome, Outcome::OutOfTime) => "error",
+                Basis::LatestCheckIn => "aggregated_last_checkin",
+                Basis::CheckIn => "checkin",
+            },
+            sensitive: model.sensitive.then_some(true),
+            disclaimer: model.sensitive.then_some(DISCLAIMER[language as usize]),
+            resources: model.sensitive.then_some(crisis_resources),
+        }
+    }
+}
+
+fn observed(model: &Model, judged: &Judgement) -> Option<Observed> {
+    let (rate, n) = model.observed(judged.probability).filter(|(_, rows)| *rows >= MIN_OBSERVED_ROWS)?;
+    Some(Observed { rate, n })
+}
+
+impl Prediction {
+    /// The words for people.
+    pub(crate) fn display(&self, model: &'static Model, language: Language) -> Display {
+        let judged = self.judgement(model);
+        let label = match (&self.outcome, &judged) {
+            (_, Some(judged)) => model.display_label(judged.label, language),
+            (Outcome::OutOfTime, None) => TIMEOUT[language as usize],
+            _ => INSUFFICIENT_DATA[language as usize],
+        };
+        let classes = match (model.output, &judged) {
+            (Output::Classes { classes, .. }, Some(_)) => Some(ClassNames { model, classes, language }),
+            _ => None,
+        };
+        let risk_level = judged.map_or(UNKNOWN[language as usize], |judged| level_words(judged.risk_level, language));
+        Display { prediction_type: model.display_name(language), label, risk_level, classes }
+    }
+}
+
+fn level_words(level: RiskLevel, language: Language) -> &'static str {
+    let words: Texts = match level {
+        RiskLevel::Low => ["low", "baixo"],
+        RiskLevel::Medium => ["medium", "médio"],
+        RiskLevel::High => ["high", "alto"],
+        RiskLevel::Critical => ["critical", "crítico"],
+    };
+    words[language as usize]
+}
+
+/// The reason why there is no prediction, if there is none.
+fn reason(outcome: &Outcome, as_of: Option<Date>, language: Language) -> Option<Reason> {
+    let plain = |code, texts: Texts| (code, texts[language as usize].to_owned(), Vec::new());
+    let (code, detail, missing) = match outcome {
+        Outcome::Predicted { .. } => return None,
+        Outcome::Insufficient { missing } if missing.is_empty() => plain("no_checkins", NO_CHECKINS),
+        Outcome::Insufficient { missing } => {
+            let labels: Vec<String> = missing.iter().map(|place| feature_label(*place, language)).collect();
+            let detail = format!("{}{}.", MISSING_ANSWERS[language as usize], labels.join("; "));
+            ("missing_answers", detail, missing.iter().map(|place| feature_name(*place)).collect())
+        }
+        Outcome::Stale { max_days } => {
+            let as_of = as_of.map_or_else(String::new, |as_of| as_of.to_string());
+            let detail = match language {
+                Language::English => format!("The latest check-in is of {as_of}, more than {max_days} days ago."),
+                Language::Portuguese => format!("O último check-in é de {as_of}, há mais de {max_days} dias."),
+            };
+            ("stale", detail, Vec::new())
+        }
+        Outcome::OutOfTime => plain("out_of_time", OUT_OF_TIME),
+    };
+    Some(Reason { code, detail, missing })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::some_predictions;
+    use super::*;
+    use bipolar_edge_models::MODELS;
+    use features::feature_index;
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    fn rendered(at: &PredictionsAt, language: Language, explain: Explain) -> Value {
+        let types: Vec<&'static Model> = MODELS.iter().collect();
+        let resources = ["CVV 188".to_owned()];
+        let rendering = Rendering { language, explain, crisis_resources: &resources };
+        let sequence = PredictionSequence { at, types: &types, basis: Basis::LatestCheckIn, rendering };
+        serde_json::to_value(sequence).expect("JSON")
+    }
+
+    fn first(outcome: Outcome, language: Language) -> Value {
+        let prediction = Prediction { outcome, answered: 0, duration: Duration::ZERO };
+        let at = PredictionsAt { coverage: None, predictions: vec![prediction] };
+        rendered(&at, language, Explain::Sentence)[0].clone()
+    }
+
+    #[test]
+    fn a_prediction_that_was_not_made_says_why_in_both_languages() {
+        let [late, tarde] = Language::ALL.map(|language| first(Outcome::OutOfTime, language));
+        assert_eq!((&late["label"], &late["source"]), (&"timeout".into(), &"error".into()));
+        assert_eq!(late["reason"]["code"], "out_of_time");
+        assert_eq!(
+            (&late["display"]["label"], &tarde["display"]["label"]),
+            (&"out of time".into(), &"tempo esgotado".into())
+        );
+        assert_eq!(tarde["label"], "timeout", "labels are of no language");
+        let none = first(Outcome::Insufficient { missing: Vec::new() }, Language::English);
+        assert_eq!((&none["label"], &none["risk_level"]), (&"insufficient_data".into(), &"unknown".into()));
+        let no_checkins =
+            json!({ "code": "no_checkins", "detail": "There are no check-ins to predict from.", "missing": [] });
+        assert_eq!(none["reason"], no_checkins);
+        let missing = ["depressedMood_mean", "energyLevel"];
+        let some =
+            || Outcome::Insufficient { missing: missing.iter().filter_map(|name| feature_index(name)).collect() };
+        for (language, detail) in Language::ALL.into_iter().zip([
+            "Not enough answers. Missing: depressed mood, mean; energy.",
+            "Faltam respostas: humor deprimido, média; energia.",
+        ]) {
+            let expected = json!({ "code": "missing_answers", "detail": detail, "missing": missing });
+            assert_eq!(first(some(), language)["reason"], expected);
+        }
+        let stale = first(Outcome::Stale { max_days: 7 }, Language::Portuguese);
+        assert_eq!(stale["reason"]["detail"], "O último check-in é de , há mais de 7 dias.");
+        assert_eq!(
+            (&none["probability"], &none["as_of"], &none["observed"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
+        assert!(none.get("explanation").is_none());
+    }
+
+    #[test]
+    fn an_answer_has_what_it_was_asked_for_however_much_is_kept() {
+        for language in Language::ALL {
+            let all = some_predictions(Explain::Contributions);
+            for explain in [Explain::None, Explain::Sentence, Explain::Contributions] {
+                let own = rendered(&some_predictions(explain), language, explain);
+                assert_eq!(rendered(&all, language, explain), own, "{explain:?}");
+                let one = &own[0];
+                assert_eq!(one.get("explanation").is_some(), explain > Explain::None);
+                assert_eq!(one.get("contributions").is_some(), explain == Explain::Contributions);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_observed_stands_beside_a_probability_where_there_are_rows_enough() {
+        let mut compared = 0;
+        let predictions = rendered(&some_predictions(Explain::None), Language::English, Explain::None);
+        for prediction in predictions.as_array().expect("all") {
+            let model = Model::find(prediction["type"].as_str().expect("a type")).expect("a model");
+            let Some(probability) = prediction["probability"].as_f64() else { continue };
+            let bin = model.observed(probability).filter(|(_, rows)| *rows >= MIN_OBSERVED_ROWS);
+            let expected = bin.map_or(Value::Null, |(rate, n)| json!({ "rate": rate, "n": n }));
+            assert_eq!(prediction["observed"], expected);
+            compared += 1;
+        }
+        assert!(compared > 2, "{compared}");
+        // By its card 5 rows were in the sixth tenth, which is too few to speak of.
+        let relapse = Model::find("relapse_risk").expect("a shipped model");
+        assert_eq!(relapse.observed(0.52), Some((0.2, 5)));
+        assert_eq!(relapse.observed(0.65), None, "no row at all");
+        assert_eq!(relapse.observed(f64::NAN), None);
+    }
+}
