@@ -18,8 +18,8 @@ const PAGES: &str = "src/endpoints/page";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     openapi()?;
-    page("PAGE", "page.html", &["words.js", "elements.js", "page.js"])?;
-    page("DOCS", "docs.html", &["elements.js", "docs.js"])?;
+    page("PAGE", "page.html", &["words.js", "elements.js", "page.js"], &words())?;
+    page("DOCS", "docs.html", &["elements.js", "docs.js"], "")?;
     code_fingerprint()?;
     demo_cohort()
 }
@@ -56,12 +56,52 @@ fn openapi() -> Result<(), Box<dyn std::error::Error>> {
     asset("OPENAPI", &text)
 }
 
-/// Puts a page together: one file with its style and its scripts in it, and the policy by which a browser runs those
-/// and nothing else.
-fn page(name: &str, html: &str, scripts: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
+/// Writes the words for fields and statistics as a script.
+fn words() -> String {
+    use features::{FEATURES, FIELDS, FeatureKind, Language, STATISTICS, Unit, feature_label};
+    let fields = FIELDS.iter().map(|field| {
+        let unit = match field.unit {
+            Unit::YesNo => "yes_no",
+            Unit::OfTen => "of_ten",
+            Unit::Hours => "hours",
+            Unit::Minutes => "minutes",
+            Unit::Number => "number",
+        };
+        let words = Language::ALL.map(|language| {
+            let own = field.words(language);
+            [own.label, own.subject, own.low, own.high]
+        });
+        (field.name.to_owned(), serde_json::json!({ "unit": unit, "words": words }))
+    });
+    let fields: serde_json::Map<String, serde_json::Value> = fields.collect();
+    let is_of_a_field = |kind| {
+        matches!(kind, FeatureKind::Latest(_) | FeatureKind::Mean(_) | FeatureKind::Change(_) | FeatureKind::Trend(_))
+    };
+    let statistics = Language::ALL.map(|language| {
+        let own = &STATISTICS[language as usize];
+        let others = FEATURES.iter().enumerate().filter(|(_, feature)| !is_of_a_field(feature.kind));
+        let others = others.map(|(place, feature)| (feature.name.to_owned(), feature_label(place, language).into()));
+        let others: serde_json::Map<String, serde_json::Value> = others.collect();
+        let labels = serde_json::json!({
+            "mean": own.mean_label, "change": own.change_label, "trend": own.trend_label
+        });
+        serde_json::json!({ "labels": labels, "others": others })
+    });
+    format!(
+        "const FIELDS = {};\nconst STATISTICS = {};\n",
+        serde_json::Value::Object(fields),
+        serde_json::Value::Array(statistics.into())
+    )
+}
+
+/// Puts a page together: one file with its style and its scripts in it, the first of which a table follows, and the
+/// policy by which a browser runs those and nothing else.
+fn page(name: &str, html: &str, scripts: &[&str], table: &str) -> Result<(), Box<dyn std::error::Error>> {
     let read = |file: &str| std::fs::read_to_string(Path::new(PAGES).join(file));
     let style = read("style.css")?;
-    let script = scripts.iter().map(|file| read(file)).collect::<Result<String, _>>()?;
+    let mut script = scripts.iter().map(|file| read(file)).collect::<Result<Vec<String>, _>>()?;
+    script.insert(1, table.to_owned());
+    let script = script.concat();
     let text = read(html)?.replacen("STYLE", &style, 1).replacen("SCRIPT", &script, 1);
     let digest = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
     println!(

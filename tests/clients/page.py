@@ -17,7 +17,7 @@ ADDRESS, FOLDER, *TOKEN = sys.argv[1:]
 BASE = f"http://{ADDRESS}"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-PHONE = {"width": 360, "height": 740}
+PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 CARD = "#cards article"
 # How many prediction types are served.
@@ -51,6 +51,13 @@ def answered(page: Page) -> None:
     expect(page.locator(CARD)).to_have_count(TYPES)
 
 
+def show(page: Page, view: str) -> None:
+    page.locator(f'.views a[href="#{view}"]').click()
+    expect(page.locator(f"#{view}")).to_be_visible()
+    for other in {"me", "clinician", "developer"} - {view}:
+        expect(page.locator(f"#{other}")).to_be_hidden()
+
+
 def screenshot(page: Page, name: str) -> None:
     page.screenshot(path=pathlib.Path(FOLDER) / f"{name}.png", full_page=True)
 
@@ -58,18 +65,26 @@ def screenshot(page: Page, name: str) -> None:
 def looks(browser) -> None:
     """Light and dark, on a desk and on a phone, in both languages."""
     for scheme, size, locale, heading in [
-        ("light", DESK, "en-GB", "Predictions"),
-        ("dark", DESK, "pt-BR", "Previsões"),
-        ("light", PHONE, "pt-PT", "Previsões"),
-        ("dark", PHONE, "de-DE", "Predictions"),
+        ("light", DESK, "en-GB", "How you have been"),
+        ("dark", DESK, "pt-BR", "Como você tem estado"),
+        ("light", PHONE, "pt-PT", "Como você tem estado"),
+        ("dark", PHONE, "de-DE", "How you have been"),
     ]:
-        what = f"page-{scheme}-{size['width']}-{locale}"
         page = browser.new_page(color_scheme=scheme, viewport=size, locale=locale)
         wrong = watch(page)
         page.goto(BASE)
         answered(page)
         expect(page.locator("h2").first).to_have_text(heading)
+        for view in ["me", "clinician", "developer"]:
+            what = f"page-{view}-{scheme}-{size['width']}-{locale}"
+            show(page, view)
+            accessible(page, what)
+            fits(page, what)
+            screenshot(page, what)
+        show(page, "clinician")
+        page.evaluate("document.querySelectorAll('#clinician details').forEach((details) => { details.open = true; })")
         expect(page.locator("#card figure circle").first).to_be_visible()
+        what = f"page-clinician-open-{scheme}-{size['width']}-{locale}"
         accessible(page, what)
         fits(page, what)
         screenshot(page, what)
@@ -77,19 +92,41 @@ def looks(browser) -> None:
         page.close()
 
 
+def person(browser) -> None:
+    """What a person sees: from when it is, how they have been, and where help is; no probability, and nothing of suicidality."""
+    for locale, percents, stale in [("en-GB", ["%", "uicidal"], "too long ago"), ("pt-BR", ["%", "uicida"], "tempo demais")]:
+        page = browser.new_page(viewport=PHONE, locale=locale)
+        page.goto(BASE)
+        answered(page)
+        seen = page.locator("main").inner_text()
+        assert not [word for word in percents if word in seen], seen
+        # The day of the latest check-in comes first, and that it is of long ago.
+        first = page.locator("main").inner_text().strip().splitlines()[0]
+        assert "2026" in first and stale in first, first
+        expect(page.locator("#me .help li").first).to_contain_text("188")
+        expect(page.locator("#words dd")).to_have_count(6)
+        expect(page.locator("#picture svg")).to_have_count(6)
+        assert page.locator("#tips li").count() >= 3
+        page.close()
+
+
 def use(browser) -> None:
     """What it shows of people, what if, and of models."""
     page = browser.new_page(viewport=DESK, locale="en-GB")
     wrong = watch(page)
-    page.goto(BASE)
+    page.goto(f"{BASE}#clinician")
     answered(page)
     # Crisis lines stand before the first number.
     order = page.evaluate("document.getElementById('help').compareDocumentPosition(document.getElementById('cards'))")
     assert order & 4, "the crisis lines come after the predictions"
     expect(page.locator("#help li").first).to_contain_text("188")
     suicidality = page.locator(CARD).filter(has_text="Suicidality").first
-    text = suicidality.inner_text()
-    assert text.index("188") < text.index("%"), text
+    assert "not a diagnosis" in suicidality.evaluate("(card) => card.textContent")
+    # How sure: the answer's own words and the card's own bin.
+    mood = page.locator(CARD).first
+    expect(mood.locator(".why")).to_contain_text("which speaks most for")
+    expect(mood.locator(".observed")).to_contain_text("pairs with such a probability")
+    expect(suicidality.locator(".observed")).to_contain_text("held-out rows")
 
     # Each person of the cohort is in the state that they were made for, and all of it by keyboard.
     page.locator("#people").focus()
@@ -100,21 +137,29 @@ def use(browser) -> None:
             assert page.locator("#people").input_value() != before, f"nobody is in {state}"
         mood = page.locator(CARD).first
         if state == "no check-ins":
-            expect(mood).to_contain_text("There are no check-ins yet")
-            expect(page.locator("#history")).to_be_hidden()
+            expect(mood).to_contain_text("There are no check-ins to predict from")
+            expect(page.locator("#latest")).to_have_text("There are no check-ins yet.")
+            expect(page.locator("#course")).to_be_hidden()
         else:
             expect(mood.locator("p").first).to_contain_text(state)
-            expect(page.locator(".multiple svg")).to_have_count(TYPES)
-            # A state under every day of the last thirty that has a check-in, in words in the table.
-            states = page.locator("#days tbody td:last-child").all_text_contents()
-            assert len(states) >= 20 and states[0] == state, states
-            assert set(states) <= {"euthymia", "mania", "depression", "mixed state", "not enough data"}, states
+            expect(page.locator("#multiples svg")).to_have_count(6)
+            # A state under every day of the last thirty that has a check-in, by its initial, which the legend explains.
+            states = [letter for letter in page.locator("#multiples .letters span").all_text_contents() if letter]
+            assert len(states) >= 20 and states[-1] == state[0].upper(), states
+            expect(page.locator("#legend")).to_contain_text(state)
+            assert set(states) <= {"E", "M", "D", "–"}, states
         answered(page)
 
-    # The second time it comes from the cache, and the page says so.
+    # The second time it comes from the cache, and the developer's view says so, with the request and the whole answer.
     page.reload()
     answered(page)
+    show(page, "developer")
     expect(page.locator("#call")).to_contain_text("HIT")
+    expect(page.locator("#curl")).to_contain_text(f"curl '{BASE}/data/predictions/")
+    raw = json.loads(page.locator("#raw").inner_text())
+    assert [prediction["type"] for prediction in raw["predictions"]][0] == "mood_state"
+    show(page, "clinician")
+    page.locator("#what-if summary").first.click()
 
     # What if: by the slider's keys; the numbers are those of the service.
     slider = page.get_by_role("slider", name="hours slept")
@@ -143,6 +188,7 @@ def use(browser) -> None:
         assert cells[1].startswith(cells[0]), cells
 
     # Every model's card.
+    page.locator("#models > summary").click()
     for model in page.locator("#model option").all():
         page.locator("#model").select_option(model.get_attribute("value"))
         expect(page.locator("#card dd").first).to_have_text(f"{model.get_attribute('value')}_v1")
@@ -153,10 +199,11 @@ def use(browser) -> None:
     page.get_by_role("button", name="Português").click()
     assert page.locator("html").get_attribute("lang") == "pt-BR"
     expect(page.locator("#what-if-title")).to_have_text("E se o último check-in tivesse sido diferente?")
+    expect(page.locator(CARD).first.locator(".why")).to_contain_text("o que mais indica")
     same = page.evaluate("Object.keys(WORDS.en).filter((key) => !WORDS['pt-BR'][key])")
     more = page.evaluate("Object.keys(WORDS['pt-BR']).filter((key) => !WORDS.en[key])")
     assert not same + more, (same, more)
-    features = page.evaluate("fetch('/models/mood_state').then((answer) => answer.json()).then(({ features }) => features.filter((one) => name(one) === one && !NAMES[one]))")
+    features = page.evaluate("fetch('/models/mood_state').then((answer) => answer.json()).then(({ features }) => features.filter((one) => name(one) === one.replaceAll('_', ' ') && !FIELDS[one]))")
     assert not features, f"without a name in words: {features}"
 
     # Its first Tab leads past everything to the predictions.
@@ -174,12 +221,12 @@ def trouble(browser) -> None:
     page.goto(BASE)
     answered(page)
     page.route("**/data/**", lambda route: route.abort())
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("alert")).to_have_text("The service could not be reached.")
     page.unroute("**/data/**")
     problem = {"title": "Too many requests", "detail": "Later.", "status": 429}
     page.route("**/data/**", lambda route: route.fulfill(status=429, content_type="application/problem+json", body=json.dumps(problem)))
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("alert")).to_have_text("Too many requests Later.")
     page.close()
 
@@ -198,6 +245,18 @@ def docs(browser) -> None:
         accessible(page, what)
         fits(page, what)
         screenshot(page, what)
+        # Every operation can be tried: the line that does it, and its answer.
+        expect(page.locator("form.try")).to_have_count(len(operations))
+        form = page.locator("#getPredictions form.try")
+        form.get_by_label("lang (query)").select_option("pt-BR")
+        expect(form.locator("pre").first).to_contain_text("curl '")
+        expect(form.locator("pre").first).to_contain_text("lang=pt-BR")
+        form.get_by_role("button", name="Send").click()
+        expect(form.get_by_role("status")).to_contain_text("200 in")
+        expect(form.locator("pre").last).to_contain_text("o que mais indica")
+        posted = page.locator("#postPredictions form.try")
+        posted.get_by_role("button", name="Send").click()
+        expect(posted.get_by_role("status")).to_contain_text("200 in")
         assert not wrong, f"{what}: {wrong}"
         page.close()
 
@@ -207,14 +266,15 @@ def signed_in(browser, token: str) -> None:
     page = browser.new_page(locale="en-GB", viewport=DESK)
     # The answer before signing in is a 401, which the browser tells its console.
     wrong = watch(page)
-    page.goto(BASE)
+    page.goto(f"{BASE}#clinician")
     expect(page.locator("#card")).to_contain_text("Sign in")
     expect(page.locator("#people")).to_be_hidden()
     wrong.clear()
     page.get_by_label("Access token").fill(token)
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Show").click()
     answered(page)
-    expect(page.locator("#history")).to_be_visible()
+    expect(page.locator("#course")).to_be_visible()
+    page.locator("#models > summary").click()
     expect(page.locator("#card figure circle").first).to_be_visible()
     accessible(page, "signed in")
     screenshot(page, "signed-in")
@@ -231,6 +291,7 @@ with sync_playwright() as playwright:
         signed_in(browser, TOKEN[0])
     else:
         looks(browser)
+        person(browser)
         use(browser)
         trouble(browser)
         docs(browser)

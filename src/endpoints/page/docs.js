@@ -1,5 +1,5 @@
 "use strict";
-// Renders the description of what can be asked.
+// Renders the description of what can be asked, each operation with a form to ask it.
 let description;
 
 const resolve = (part) => (part?.$ref ? part.$ref.slice(2).split("/").reduce((at, key) => at[key], description) : part);
@@ -37,7 +37,7 @@ function content(of) {
 }
 
 function operation(path, method, described) {
-  const parts = [make("p", {}, described.description ?? described.summary)];
+  const parts = [make("p", {}, described.description ?? described.summary), attempt(path, method, described)];
   const parameters = (described.parameters ?? []).map(resolve);
   if (parameters.length) {
     parts.push(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Parameters" }, tableOf(make("table"), ["parameter", "in", "type", "meaning"],
@@ -53,8 +53,73 @@ function operation(path, method, described) {
   return make("details", { id: described.operationId }, make("summary", {}, make("span", { class: "method" }, method.toUpperCase()), make("code", {}, path), ` ${described.summary ?? ""}`), parts);
 }
 
+// A value that a schema, or its example, has.
+const exampleOf = (content) => content?.example ?? (content?.examples ? resolve(Object.values(content.examples)[0]).value : undefined);
+
+// A form that asks one operation, with the command that does the same, and its answer.
+function attempt(path, method, described) {
+  const inputs = (described.parameters ?? []).map(resolve).map((one) => {
+    const schema = resolve(one.schema);
+    const id = `${described.operationId}-${one.name}`;
+    const value = one.example ?? "";
+    const input = schema.enum && schema.type !== "array"
+      ? make("select", { id }, one.required ? null : make("option", { value: "" }, "–"), schema.enum.map((choice) => make("option", {}, String(choice))))
+      : make("input", { id, value: one.in === "path" ? value : "", placeholder: schema.default ?? value, autocomplete: "off", spellcheck: "false" });
+    return { ...one, input, label: make("label", {}, make("span", {}, `${one.name} (${one.in})`), input) };
+  });
+  const [media, content] = Object.entries(resolve(described.requestBody)?.content ?? {})[0] ?? [];
+  const body = media ? make("textarea", { id: `${described.operationId}-body`, spellcheck: "false" }, JSON.stringify(exampleOf(content) ?? {}, null, 1)) : null;
+  const [line, status, shown] = [make("pre", { tabindex: 0, "aria-label": "Command" }), make("p", { class: "call", role: "status" }), make("pre", { tabindex: 0, class: "raw", "aria-label": "Answer", hidden: true })];
+
+  function question() {
+    const [query, headers] = [new URLSearchParams(), {}];
+    let to = path;
+    for (const { name, in: place, input } of inputs) {
+      if (place === "path") to = to.replace(`{${name}}`, encodeURIComponent(input.value));
+      else if (input.value && place === "query") query.append(name, input.value);
+      else if (input.value) headers[name] = input.value;
+    }
+    if (body) headers["content-type"] = media;
+    const secret = byId("secret").value.trim();
+    if (secret) Object.assign(headers, byId("kind").value === "bearer" ? { authorization: `Bearer ${secret}` } : { [byId("kind").value]: secret });
+    return { url: to + (query.size ? `?${query}` : ""), headers };
+  }
+  // The secret is not shown: whoever copies the line puts in their own.
+  const isSecret = (name) => ["authorization", "x-api-key", "x-webhook-secret"].includes(name);
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  function show() {
+    const { url, headers } = question();
+    const parts = [`curl${method === "get" ? "" : ` -X ${method.toUpperCase()}`} ${quoted(location.origin + url)}`,
+      ...Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${isSecret(name) ? "…" : value}`)}`), ...(body ? [`--data ${quoted(body.value)}`] : [])];
+    line.textContent = parts.join(" \\\n  ");
+  }
+  async function send(event) {
+    event.preventDefault();
+    show();
+    const { url, headers } = question();
+    status.textContent = "…";
+    try {
+      const begun = performance.now();
+      const answer = await fetch(url, { method: method.toUpperCase(), headers, body: body?.value });
+      const text = await answer.text();
+      const kept = ["content-type", "x-cache", "server-timing", "retry-after", "location"].filter((name) => answer.headers.has(name));
+      status.textContent = [`${answer.status} in ${(performance.now() - begun).toFixed(1)} ms`, ...kept.map((name) => `${name}: ${answer.headers.get(name)}`)].join(" · ");
+      shown.textContent = answer.headers.get("content-type")?.includes("json") && text ? JSON.stringify(JSON.parse(text), null, 2) : text;
+      shown.hidden = !text;
+    } catch (error) {
+      status.textContent = error.message;
+    }
+  }
+  byId("secret").addEventListener("input", show);
+  byId("kind").addEventListener("change", show);
+  show();
+  return make("form", { class: "try", onsubmit: send, oninput: show }, make("h4", {}, "Try it"), inputs.length ? make("div", {}, inputs.map((one) => one.label)) : null,
+    body ? make("label", { for: body.id }, make("span", {}, `Body (${media})`)) : null, body, line, make("button", {}, method === "delete" ? "Send: this deletes" : "Send"), status, shown);
+}
+
 async function start() {
   description = await (await fetch("/openapi.json", { headers: { accept: "application/json" } })).json();
+  document.querySelector(".credentials").addEventListener("submit", (event) => event.preventDefault());
   byId("about").textContent = `${description.info.description} Version ${description.info.version}.`;
   const all = Object.entries(description.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, described]) => [path, method, described]));
   for (const tag of description.tags) {

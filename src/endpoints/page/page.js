@@ -1,20 +1,26 @@
-// The page: predictions about a person, their history, what if, and the models.
-const HISTORY = [["hoursSlept", 14], ["depressedMood", 10], ["elevation", 10], ["energyLevel", 10], ["anxietyStress", 10]];
+// The page, for three readers: the person, who sees how they have been and where help is; the clinician, who sees what is predicted, why and
+// how sure; the developer, who sees what was asked and answered.
+const HISTORY = [["hoursSlept", 12], ["depressedMood", 10], ["elevation", 10], ["energyLevel", 10], ["anxietyStress", 10], ["medicationAdherence", 1]];
 const SLIDERS = [["hoursSlept", 14, 0.5], ["depressedMood", 10, 1], ["elevation", 10, 1], ["energyLevel", 10, 1], ["anxietyStress", 10, 1],
   ["medicationAdherence", 1, 1]];
 const DAYS = 30;
+// Check-ins that are "now", days after which a check-in says little of now, and by how much an answer must differ to be said to.
+const [RECENT, STALE_DAYS, DIFFERS] = [3, 7, 1];
 
 let home = { demo_people: [], auth_mode: "off" };
 let models = [];
 // What is shown of a person: their predictions, check-ins (latest first), states by day, and how the sliders stand.
 let shown = null;
 
+const credentials = () => {
+  const secret = byId("secret").value.trim();
+  if (!secret) return {};
+  return home.auth_mode === "api_key" ? { "x-api-key": secret } : { authorization: `Bearer ${secret}` };
+};
+
 // One request; errors are what the problem says.
 async function ask(path, body) {
-  const headers = { accept: "application/json" };
-  const secret = byId("secret").value.trim();
-  if (secret && home.auth_mode === "api_key") headers["x-api-key"] = secret;
-  else if (secret) headers.authorization = `Bearer ${secret}`;
+  const headers = { accept: "application/json", "accept-language": language, ...credentials() };
   if (body) headers["content-type"] = "application/json";
   const start = performance.now();
   let answer;
@@ -30,7 +36,7 @@ async function ask(path, body) {
     throw Object.assign(new Error(`${content.title ?? ""} ${fields || content.detail || content.error || answer.status}`.trim()), { status: answer.status });
   }
   const total = /total;dur=([\d.]+)/.exec(answer.headers.get("server-timing") ?? "");
-  return { content, took, total: total ? Number(total[1]) : 0, cache: answer.headers.get("x-cache") ?? "" };
+  return { path, content, took, headers: answer.headers, total: total ? Number(total[1]) : 0, cache: answer.headers.get("x-cache") ?? "" };
 }
 
 function person() {
@@ -50,10 +56,10 @@ async function predict() {
   const own = ++turn;
   const [id, days] = [encodeURIComponent(person() || "-"), Number(byId("window").value)];
   byId("trouble").textContent = "";
-  byId("call").textContent = say("asking");
+  byId("latest").textContent = say("asking");
   try {
     const [predictions, checkins] = await Promise.all([
-      ask(`/data/predictions/${id}?window_days=${days}&explain=true`),
+      ask(`/data/predictions/${id}?window_days=${days}&explain=true&lang=${language}`),
       ask(`/data/check-ins/${id}?window_days=${DAYS}`),
     ]);
     const next = { days, predictions, checkins: checkins.content.checkins, states: {}, changed: {} };
@@ -76,57 +82,155 @@ async function predict() {
   showPerson();
 }
 
+const predictionsOf = () => shown?.predictions.content.predictions ?? [];
+
 function showPerson() {
   const there = shown?.checkins.length > 0;
-  byId("call").textContent = shown
-    ? say("took", number(shown.predictions.took, 1), number(shown.predictions.total, 2), shown.predictions.cache) : "";
-  byId("history").hidden = byId("what-if").hidden = !there;
-  byId("cards").replaceChildren(...(shown?.predictions.content.predictions ?? []).map(card));
-  showHelp();
+  showLatest(there);
+  for (const id of ["history", "course", "what-if"]) byId(id).hidden = !there;
+  const lines = predictionsOf().find((one) => one.sensitive)?.resources ?? [];
+  for (const list of document.querySelectorAll(".lines")) list.replaceChildren(...lines.map((line) => make("li", {}, line)));
+  for (const box of document.querySelectorAll(".help")) box.hidden = !lines.length;
+  byId("cards").replaceChildren(...predictionsOf().map(card));
+  showWords(there);
+  showDeveloper();
   if (!there) return;
-  showHistory();
+  byId("picture").replaceChildren(...picture(false));
+  byId("multiples").replaceChildren(...picture(true));
+  showTable();
   showSliders();
   compare();
 }
 
-// The crisis lines come before every number.
-function showHelp() {
-  const sensitive = shown?.predictions.content.predictions.find((prediction) => prediction.sensitive);
-  byId("help").hidden = !sensitive;
-  byId("help").replaceChildren(make("p", {}, say("crisis")), make("ul", {}, (sensitive?.resources ?? []).map((line) => make("li", {}, line))));
+// The first thing that is seen: from when all of it is.
+function showLatest(there) {
+  const line = byId("latest");
+  if (!shown) return line.replaceChildren(byId("trouble").textContent ? "" : say("signInFirst"));
+  if (!there) return line.replaceChildren(say("noCheckIns"));
+  const latest = shown.checkins[0].checkin_date;
+  const now = new Date();
+  const ago = Math.round((Date.UTC(now.getFullYear(), now.getMonth(), now.getDate()) - Date.parse(latest)) / 864e5);
+  shown.stale = ago > STALE_DAYS;
+  const when = ago <= 0 ? say("today") : ago === 1 ? say("yesterday") : say("daysAgo", number(ago, 0));
+  line.replaceChildren(make("b", {}, say("latest", dayOf(latest))), ` · ${when}. `, shown.stale ? make("span", { class: "stale" }, say("stale")) : "");
+}
+
+const answersOf = (field, checkins) => checkins.map((checkin) => checkin[field]).filter((value) => value != null);
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+// A value in words: the end of the scale that it is near.
+function inWords(field, value) {
+  const [, , low, high] = wordsOf(field);
+  const { unit } = FIELDS[field];
+  const [least, most] = unit === "hours" ? [6, 9.5] : [3.5, 6.5];
+  const amount = number(value, 1) + (unit === "hours" ? " h" : pick([" of 10", " de 10"]));
+  return [value < least ? low : value > most ? high : say("middle"), amount];
+}
+
+function showWords(there) {
+  const [now, before] = [shown?.checkins.slice(0, RECENT) ?? [], shown?.checkins.slice(RECENT) ?? []];
+  byId("lead").textContent = !there ? (shown ? say("leadNone") : "") : now.length === 1 ? say("leadOne") : say("lead", now.length);
+  const rows = HISTORY.map(([field]) => {
+    const [recent, earlier] = [answersOf(field, now), answersOf(field, before)];
+    if (!recent.length) return null;
+    if (FIELDS[field].unit === "yes_no") {
+      const yes = recent.filter((answer) => answer > 0).length;
+      const days = say("answeredOn", yes, recent.length);
+      return [field, ...(yes === recent.length ? [say("yes"), days] : yes ? [days, ""] : [say("no"), days]), ""];
+    }
+    const difference = earlier.length ? mean(recent) - mean(earlier) : null;
+    const trend = difference == null ? "" : Math.abs(difference) < DIFFERS ? say("same") : say(difference > 0 ? "more" : "less");
+    return [field, ...inWords(field, mean(recent)), trend];
+  }).filter(Boolean);
+  byId("words").replaceChildren(...rows.map(([field, word, amount, trend]) => make("div", {}, make("dt", {}, sentence(name(field))),
+    make("dd", {}, make("b", {}, word), make("span", { class: "amount" }, amount), trend ? make("span", { class: "trend" }, trend) : null))));
+  showTips(there, now);
+}
+
+function showTips(there, now) {
+  const about = (field, test) => answersOf(field, now).length > 0 && test(mean(answersOf(field, now)));
+  const tips = [["tipStale", !there || shown.stale], ["tipSleep", about("hoursSlept", (hours) => hours < 6)],
+    ["tipMedication", about("medicationAdherence", (share) => share < 1)], ["tipLow", about("depressedMood", (value) => value >= 6)],
+    ["tipHigh", about("elevation", (value) => value >= 6)], ["tipAnxiety", about("anxietyStress", (value) => value >= 6)], ["tipRhythm", true], ["tipTeam", true]];
+  byId("tips").replaceChildren(...tips.filter(([, fits]) => fits).map(([key]) => make("li", {}, say(key))));
+}
+
+const stateOf = (checkin) => shown.states[checkin.checkin_date];
+const stateName = (checkin) => stateOf(checkin)?.display.label ?? say("unanswered");
+const initial = (checkin) => (stateOf(checkin)?.probability == null ? "–" : stateName(checkin)[0].toUpperCase());
+
+// Thirty days, a row a field and a bar a day; for a clinician with the predicted state below.
+function picture(withStates) {
+  const checkins = shown.checkins.toReversed();
+  const last = Date.parse(checkins.at(-1).checkin_date);
+  const place = (checkin) => DAYS - 1 - Math.round((last - Date.parse(checkin.checkin_date)) / 864e5);
+  const inside = checkins.filter((checkin) => place(checkin) >= 0);
+  const rows = HISTORY.map(([field, most]) => {
+    const values = answersOf(field, inside);
+    if (!values.length) return null;
+    const told = (value) => (most === 1 ? say(value ? "yes" : "no") : number(value, 1));
+    const bars = inside.filter((checkin) => checkin[field] != null).map((checkin) => {
+      const height = most === 1 ? (checkin[field] ? 12 : 2) : Math.max(1.5, 40 * Math.min(checkin[field] / most, 1));
+      return draw("rect", { class: checkin === inside.at(-1) ? "day now" : "day", x: 10 * place(checkin) + 1.5, y: (most === 1 ? 13 : 41) - height, width: 7, height },
+        draw("title", {}, `${dayOf(checkin.checkin_date)}: ${told(checkin[field])}`));
+    });
+    const text = say("from", name(field), told(Math.min(...values)), told(Math.max(...values)), told(values.at(-1)));
+    return make("div", { class: "row" }, make("span", {}, sentence(name(field)), make("small", {}, most === 1 ? "" : `0–${most}`)),
+      draw("svg", { viewBox: `0 0 300 ${most === 1 ? 14 : 42}`, preserveAspectRatio: "none", class: most === 1 ? "flat" : "", role: "img", "aria-label": text },
+        draw("line", { class: "axis", x1: 0, x2: 300, y1: most === 1 ? 13.5 : 41.5, y2: most === 1 ? 13.5 : 41.5 }), bars));
+  });
+  if (withStates) {
+    const seen = new Map(inside.map((checkin) => [initial(checkin), stateName(checkin)]));
+    byId("legend").textContent = say("legend", [...seen].map(([letter, words]) => `${letter} = ${words}`).join(", "));
+    const letters = Array.from({ length: DAYS }, (_, at) => inside.find((checkin) => place(checkin) === at));
+    rows.push(make("div", { class: "row" }, make("span", {}, say("state")), make("div", { class: "letters", "aria-hidden": "true" },
+      letters.map((checkin) => make("span", {}, checkin ? initial(checkin) : "")))));
+  }
+  const first = new Date(last - (DAYS - 1) * 864e5).toISOString().slice(0, 10);
+  rows.push(make("div", { class: "row ends" }, make("span"), make("div", {}, make("span", {}, dayOf(first, "short")), make("span", {}, dayOf(checkins.at(-1).checkin_date, "short")))));
+  return rows.filter(Boolean);
+}
+
+function showTable() {
+  const cell = (field, value) => (value == null ? "–" : FIELDS[field].unit === "yes_no" ? say(value ? "yes" : "no") : number(value, 1));
+  tableOf(byId("days"), [say("day"), ...HISTORY.map(([field]) => name(field))],
+    shown.checkins.map((checkin) => [dayOf(checkin.checkin_date, "short"), ...HISTORY.map(([field]) => cell(field, checkin[field]))]));
 }
 
 function bar(share, threshold, text) {
   const mark = threshold == null ? null : draw("line", { class: "tick", x1: 200 * threshold, x2: 200 * threshold, y1: 0, y2: 14 });
   return draw("svg", { class: "share", viewBox: "0 0 200 14", preserveAspectRatio: "none", role: "img", "aria-label": text },
-    draw("rect", { class: "track", width: 200, height: 14, rx: 3 }), draw("rect", { class: "bar", width: 200 * share, height: 14, rx: 3 }), mark);
+    draw("rect", { class: "track", width: 200, height: 14 }), draw("rect", { class: "bar", width: 200 * share, height: 14 }), mark);
 }
 
+// One prediction: a line of what it is, how sure and how it was before, then why.
 function card(prediction) {
-  const title = [make("h3", {}, name(prediction.type))];
-  if (prediction.sensitive) {
-    title.push(make("p", {}, (prediction.resources ?? []).join(" · ")), make("p", {}, say("disclaimer")));
-  }
-  const level = prediction.risk_level;
+  const { display, details, observed, reason, data } = prediction;
+  const title = make("h3", {}, display.type);
   if (prediction.probability == null) {
-    const missing = (prediction.reason?.missing ?? []).map(name).join(", ");
-    return make("article", { class: "card" }, title, make("p", { class: "level unknown" }, name(prediction.label)),
-      make("p", {}, missing ? say("insufficient", missing) : shown.checkins.length ? prediction.reason?.detail : say("noCheckIns")));
+    return make("article", { class: "prediction" }, title, make("p", { class: "level unknown" }, display.label), make("p", { class: "why" }, reason?.detail ?? ""));
   }
-  const classes = prediction.details.class_probs;
-  const bars = classes
-    ? Object.entries(classes).map(([label, share]) => make("div", {}, `${name(label)}: ${percent(share)}`, bar(share, null, `${name(label)} ${percent(share)}`)))
-    : [bar(prediction.probability, prediction.details.decision_threshold,
-        `${percent(prediction.probability)}, ${say("threshold")} ${percent(prediction.details.decision_threshold)}`)];
-  return make("article", { class: "card" }, title,
-    make("p", {}, classes ? `${name(prediction.label)}, ${percent(prediction.probability)}` : percent(prediction.probability)),
-    make("p", { class: `level ${level}` }, `${say("risk")}: ${name(level)}`), make("div", { class: level }, bars),
-    make("p", {}, prediction.valid_until === prediction.as_of ? say("asOf", prediction.as_of) : say("asOfUntil", prediction.as_of, prediction.valid_until)),
-    make("details", { open: true }, make("summary", {}, say("contributions")), impacts(prediction.contributions ?? [])));
+  const classes = details.class_probs;
+  const share = percent(prediction.probability);
+  const happened = observed ? say(classes ? "observedPairs" : "observedOf", percent(observed.rate, 0), number(observed.n, 0)) : say("observedNone");
+  const facts = [prediction.valid_until === prediction.as_of ? say("asOf", prediction.as_of) : say("until", prediction.as_of, prediction.valid_until),
+    say("data", data.checkins, data.days_covered, percent(data.answered, 0))];
+  const bars = classes ? Object.entries(classes).map(([label, share]) => {
+    const words = `${display.classes[label]} ${percent(share)}`;
+    return make("div", { class: "class" }, words, bar(share, null, words));
+  }) : [];
+  return make("article", { class: "prediction" }, title,
+    make("p", { class: "number" }, classes ? `${display.label} ` : "", make("b", {}, share), make("span", { class: `level ${prediction.risk_level}` }, `${say("risk")}: ${display.risk_level}`)),
+    make("div", { class: prediction.risk_level }, bar(prediction.probability, details.decision_threshold,
+      details.decision_threshold == null ? share : `${share}, ${say("threshold")} ${percent(details.decision_threshold)}`)),
+    make("p", { class: "observed" }, make("span", {}, `${say("observed")}: `), happened),
+    make("p", { class: "why" }, prediction.explanation ?? ""),
+    make("details", {}, make("summary", {}, say("contributions")), prediction.disclaimer ? make("p", {}, prediction.disclaimer) : null,
+      make("p", { class: "facts" }, facts.join(" · ")), bars, impacts(prediction.contributions ?? [])));
 }
 
 function impacts(contributions) {
-  const top = contributions.slice(0, 6);
+  const top = contributions.slice(0, 8);
   const most = Math.abs(top[0]?.impact ?? 1);
   return make("ol", { class: "impacts" }, top.map(({ feature, value, impact }) => {
     const width = 95 * Math.abs(impact) / most;
@@ -135,31 +239,6 @@ function impacts(contributions) {
       draw("svg", { class: "impact", viewBox: "0 0 200 8", preserveAspectRatio: "none", "aria-hidden": "true" }, draw("line", { class: "axis", x1: 100, x2: 100, y1: 0, y2: 8 }),
         draw("rect", { class: impact > 0 ? "more" : "less", x: impact > 0 ? 100 : 100 - width, width, height: 8 })));
   }));
-}
-
-const initial = (label) => (label ? name(label)[0].toUpperCase() : "–");
-
-function showHistory() {
-  const checkins = shown.checkins.toReversed();
-  const last = Date.parse(checkins.at(-1).checkin_date);
-  const place = (checkin) => 8 + 584 * (1 - (last - Date.parse(checkin.checkin_date)) / 864e5 / DAYS);
-  const stateOf = (checkin) => shown.states[checkin.checkin_date]?.label;
-  const seen = [...new Set(checkins.map(stateOf))].map((label) => `${initial(label)} = ${label ? name(label) : say("unanswered")}`);
-  byId("legend").textContent = say("legend", seen.join(", "));
-  byId("multiples").replaceChildren(...HISTORY.map(([field, most]) => {
-    const points = checkins.filter((checkin) => checkin[field] != null).map((checkin) => [place(checkin), 46 - 42 * Math.min(checkin[field] / most, 1), checkin]);
-    const states = checkins.map((checkin) => draw("text", { x: place(checkin), y: 60, "text-anchor": "middle" }, initial(stateOf(checkin))));
-    const dots = points.map(([x, y, checkin]) => draw("circle", { class: "dot", cx: x, cy: y, r: 2.5 },
-      draw("title", {}, `${checkin.checkin_date}: ${number(checkin[field])}, ${stateOf(checkin) ? name(stateOf(checkin)) : say("unanswered")}`)));
-    const values = points.map(([, , checkin]) => checkin[field]);
-    const text = values.length ? `${name(field)}: ${number(Math.min(...values))}–${number(Math.max(...values))}` : name(field);
-    return make("div", { class: "multiple" }, make("span", {}, `${name(field)} (0–${most})`),
-      draw("svg", { viewBox: "0 0 600 64", role: "img", "aria-label": text }, draw("line", { class: "axis", x1: 0, x2: 600, y1: 47, y2: 47 }),
-        draw("polyline", { class: "curve", points: points.map(([x, y]) => `${x},${y}`).join(" ") }), dots, states));
-  }));
-  tableOf(byId("days"), [say("day"), ...HISTORY.map(([field]) => name(field)), say("state")], checkins.toReversed().map((checkin) =>
-    [checkin.checkin_date, ...HISTORY.map(([field]) => (checkin[field] == null ? "–" : number(checkin[field]))),
-      stateOf(checkin) ? name(stateOf(checkin)) : "–"]));
 }
 
 const valueOf = (field) => shown.changed[field] ?? shown.checkins[0][field];
@@ -177,7 +256,7 @@ function showSliders() {
         explore(field);
       } });
     // Without `for` the label would be the output's, which is the first that a label can have.
-    return make("label", { for: slider.id }, name(field), ": ", output, slider);
+    return make("label", { for: slider.id }, sentence(name(field)), ": ", output, slider);
   }));
   byId("what-if-call").textContent = "";
 }
@@ -194,7 +273,7 @@ async function explore(field) {
     const values = Array.from({ length: most / step + 1 }, (_, at) => at * step);
     const items = values.map((value) => {
       const latest = { ...shown.checkins[0], ...others, [field]: value };
-      return { checkins: [latest, ...shown.checkins.slice(1)], window_days: shown.days };
+      return { checkins: [latest, ...shown.checkins.slice(1)], window_days: shown.days, as_of: latest.checkin_date };
     });
     curves.set(key, ask("/data/predictions/batch", { items }).then((answer) => {
       byId("what-if-call").textContent = say("compared", items.length, number(answer.took, 1), number(answer.total, 2));
@@ -212,13 +291,23 @@ async function explore(field) {
 }
 
 function compare(now) {
-  const before = shown.predictions.content.predictions;
-  const words = ({ probability, label, details }) => (probability == null ? name(label) : details.class_probs ? `${name(label)} ${percent(probability)}` : percent(probability));
+  const before = predictionsOf();
+  const words = ({ probability, display, details }) => (probability == null ? display.label : details.class_probs ? `${display.label} ${percent(probability)}` : percent(probability));
   tableOf(byId("compared"), [say("type"), say("before"), say("now"), ""], before.map((old, at) => {
     const next = now?.[at] ?? old;
-    return [name(old.type), words(old), `${words(next)} (${name(next.risk_level)})`,
+    return [old.display.type, words(old), `${words(next)} (${next.display.risk_level})`,
       make("div", { class: next.risk_level }, bar(next.probability ?? 0, old.probability, `${say("before")} ${words(old)}, ${say("now")} ${words(next)}`))];
   }));
+}
+
+function showDeveloper() {
+  const asked = shown?.predictions;
+  const headers = Object.keys(credentials()).map((header) => ` \\\n  -H '${header}: …'`).join("");
+  byId("curl").textContent = asked ? `curl '${location.origin}${asked.path}'${headers}` : "";
+  byId("call").textContent = asked ? say("took", number(asked.took, 1), number(asked.total, 2), asked.cache) : "";
+  const names = ["x-cache", "server-timing", "content-language", "x-request-id", "ratelimit-remaining"];
+  tableOf(byId("headers"), [say("header"), say("value")], names.filter((one) => asked?.headers.get(one)).map((one) => [one, make("code", {}, asked.headers.get(one))]));
+  byId("raw").textContent = asked ? JSON.stringify(asked.content, null, 2) : "";
 }
 
 async function showModel() {
@@ -233,18 +322,18 @@ async function showModel() {
   }
   if (chosen !== byId("model").value) return;
   const facts = [["version", model.version], ["library", model.format], ["trees", number(model.trees, 0)], ["nodes", number(model.nodes, 0)],
-    ["features", number(model.features.length, 0)], ["data", model.training?.data ?? "–"], ["licence", model.licence],
+    ["features", number(model.features.length, 0)], ["training", model.training?.data ?? "–"], ["licence", model.licence],
     ["warnings", (model.warnings ?? []).join(" ")]];
   const list = make("dl", {}, facts.map(([key, value]) => [make("dt", {}, say(key)), make("dd", {}, value)]));
   const quality = model.quality;
-  const parts = [make("h3", {}, model.title ?? name(model.name)), list];
+  const parts = [make("h3", {}, model.title), list];
   if (!quality) parts.push(make("p", {}, say("noQuality")));
   else {
     const measures = [["auroc", "auroc"], ["brier", "brier"], ["calibrationError", "calibration_error"]];
     const compared = tableOf(make("table"), [say("measure"), say("ofModel"), say("ofRule")],
       measures.map(([key, field]) => [say(key), number(quality.model[field], 3), number(quality.heuristic[field], 3)]),
       say("quality", number(quality.people, 0), number(quality.rows, 0)));
-    const labels = quality.confusion_labels.map(name);
+    const labels = quality.confusion_labels.map((label) => model.display?.[language]?.labels[label] ?? label.replaceAll("_", " "));
     const confusion = tableOf(make("table"), ["", ...labels], quality.confusion.map((row, at) => [labels[at], ...row.map((count) => number(count, 0))]), say("confusion"));
     parts.push(make("div", { class: "columns" }, make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("measure") }, compared, confusion),
       calibration(quality.calibration ?? [])));
@@ -267,7 +356,7 @@ function calibration(bins) {
       bins.map((bin) => [percent(bin.predicted), percent(bin.observed), number(bin.rows, 0)]))));
 }
 
-// Texts that stand in the page, and what was made of the answers.
+// Texts that stand in the page; what is made of answers is asked for anew, in the other language.
 function translate(to) {
   language = to;
   document.documentElement.lang = to;
@@ -275,19 +364,33 @@ function translate(to) {
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", button.dataset.language === to);
   if (home.auth_mode === "api_key") byId("secret-name").textContent = say("key");
-  for (const option of byId("people").options) option.textContent = say("demo", name(option.dataset.state));
-  for (const option of byId("model").options) option.textContent = name(option.value);
-  showPerson();
-  showModel();
+  for (const option of byId("people").options) option.textContent = say("demo", pick(STATES[option.dataset.state] ?? [option.dataset.state, option.dataset.state]));
+  for (const model of models) byId("model").namedItem(`model-${model.name}`).textContent = model.display?.[language]?.name ?? model.title;
 }
 
 async function showModels() {
   models = (await ask("/models").catch(() => ({ content: { models: [] } }))).content.models;
-  byId("model").replaceChildren(...models.map((model) => make("option", { value: model.name }, name(model.name))));
+  byId("model").replaceChildren(...models.map((model) => make("option", { value: model.name, id: `model-${model.name}` })));
+  translate(language);
   await showModel();
 }
 
+// One of the three views, by the address.
+function view() {
+  const views = ["me", "clinician", "developer"];
+  const chosen = views.includes(location.hash.slice(1)) ? location.hash.slice(1) : document.querySelector("section.view:not([hidden])")?.id ?? "me";
+  for (const id of views) byId(id).hidden = id !== chosen;
+  byId("windows").hidden = chosen === "me";
+  for (const link of document.querySelectorAll(".views a")) {
+    if (link.getAttribute("href") === `#${chosen}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (location.hash !== "#main") scrollTo(0, 0);
+}
+
 async function start() {
+  addEventListener("hashchange", view);
+  view();
   byId("who").addEventListener("submit", (event) => {
     event.preventDefault();
     predict();
@@ -301,7 +404,12 @@ async function start() {
     showSliders();
     compare();
   });
-  for (const button of document.querySelectorAll("[data-language]")) button.addEventListener("click", () => translate(button.dataset.language));
+  for (const button of document.querySelectorAll("[data-language]")) button.addEventListener("click", () => {
+    translate(button.dataset.language);
+    showModel();
+    if (shown) predict();
+    else showPerson();
+  });
   home = (await ask("/")).content;
   byId("people").replaceChildren(...home.demo_people.map((one) => make("option", { value: one.user_id, "data-state": one.state })));
   byId("demo").hidden = !home.demo_people.length;
@@ -309,6 +417,7 @@ async function start() {
   // Somebody in a state, rather than the first, who is well.
   if (home.demo_people.length > 2) byId("people").selectedIndex = 2;
   translate(navigator.languages.some((one) => one.toLowerCase().startsWith("pt")) ? "pt-BR" : "en");
+  showPerson();
   await Promise.all([home.demo_people.length && home.auth_mode === "off" ? predict() : null, showModels()]);
 }
 

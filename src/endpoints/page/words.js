@@ -1,93 +1,107 @@
 "use strict";
-// What the page says, in both languages; names of fields and labels, and how features are made of them.
+// What the page says, in both languages. The words for fields and statistics, FIELDS and STATISTICS, come from the build, those for
+// types, labels and levels with the answers.
 const WORDS = {
   "en": {
-    skip: "Skip to the predictions", pages: "Pages", predictions: "Predictions", models: "Models", docs: "API",
-    notice: "Not a medical device. The models were trained on a synthetic cohort and have never seen a person.",
-    person: "Person", token: "Access token", key: "API key", id: "Person's id", window: "Days of history", ask: "Predict",
-    history: "The last 30 days", table: "As a table", whatIf: "What if the latest check-in had been different?",
-    whatIfHelp: "Move a slider: the predictions are made anew from what it says. Nothing is kept.", reset: "As it was",
-    model: "Model", asking: "Asking…", took: "Answered in {0} ms, of which the service took {1} ms; cache: {2}.",
-    compared: "{0} answers in {1} ms, of which the service took {2} ms.", risk: "Risk", chance: "Probability",
-    why: "Why", contributions: "What moved it most", raises: "raises", lowers: "lowers", missing: "missing", threshold: "decision threshold",
+    skip: "Skip to the content", views: "Views", language: "Language", forMe: "For me", forClinician: "Clinicians", forDeveloper: "Developers",
+    notice: "Not a medical device. The models were trained on a synthetic cohort and have never seen a person: check every number against what you know.",
+    person: "Person", token: "Access token", key: "API key", id: "Person's id", window: "Days of history", ask: "Show", asking: "Asking…",
+    latest: "Latest check-in: {0}", today: "today", yesterday: "yesterday", daysAgo: "{0} days ago",
+    stale: "That is too long ago to say how things are now.", noCheckIns: "There are no check-ins yet.", signInFirst: "Sign in to see check-ins.",
+    howYouWere: "How you have been", leadNone: "With your first check-in this page begins to show how you have been.",
+    lead: "At your last {0} check-ins, next to the weeks before:", leadOne: "At your only check-in:",
+    more: "more than in the weeks before", less: "less than in the weeks before", same: "about as in the weeks before", middle: "in the middle", answeredOn: "{0} of {1} days",
+    history: "The last 30 days", table: "As a table", day: "Day", state: "State", yes: "yes", no: "no", missing: "no answer",
+    from: "{0}: from {1} to {2}, latest {3}", mayHelp: "What may help", whereHelp: "Where help is",
     crisis: "If you or someone else may be in danger, contact one of these services now:",
-    disclaimer: "A statistical estimate, not a diagnosis.", insufficient: "Not enough answers: {0}", asOf: "As of {0}", asOfUntil: "As of {0}, for the days up to {1}", noCheckIns: "There are no check-ins yet.",
-    day: "Day", state: "State", yes: "yes", no: "no", legend: "Predicted state under each day: {0}.", unanswered: "no prediction",
-    before: "before", now: "now", type: "Prediction", noChange: "as it was",
+    tipStale: "Make a check-in: it shows how things are now.",
+    tipRhythm: "Go to bed and get up at the same times every day, also at weekends.",
+    tipSleep: "Nights have been short. Keep the evening calm and dark; after several short nights in a row, tell your care team.",
+    tipMedication: "A dose was missed. Ask your prescriber or pharmacist what to do about missed doses; a reminder at a fixed hour helps.",
+    tipLow: "On heavy days small steps count: get up, get some daylight, talk with one person.",
+    tipHigh: "You have felt unusually high or fast. Put off big decisions and spending, and tell someone you trust.",
+    tipAnxiety: "Slow breathing for some minutes, a walk or a talk can take the edge off tension.",
+    tipTeam: "Tell your care team about changes that last for some days. This page is no diagnosis and does not replace them.",
+    predictions: "Predictions", type: "Prediction", result: "Result", risk: "Risk", probability: "Probability", observed: "Observed", why: "Why", until: "As of {0}, for the days up to {1}", asOf: "As of {0}",
+    observedOf: "{0} of {1} held-out rows with such a probability", observedPairs: "{0} of {1} (row, class) pairs with such a probability", observedNone: "too few held-out rows to say",
+    data: "{0} check-ins of {1} days, {2} of the inputs known", contributions: "What it rests on, and what moved it most", raises: "raises", lowers: "lowers", threshold: "decision threshold",
+    course: "Answers and predicted states of 30 days", legend: "Predicted state under each day: {0}.", unanswered: "no prediction",
+    whatIf: "What if the latest check-in had been different?", whatIfHelp: "Move a slider: the predictions are made anew from what it says. Nothing is kept.",
+    reset: "As it was", before: "before", now: "now", compared: "{0} answers in {1} ms, of which the service took {2} ms.",
+    models: "How good the models are", model: "Model",
     quality: "Measured on {0} people and {1} rows that it had not seen", measure: "Measure", ofModel: "Model", ofRule: "Hand-written rule",
     auroc: "AUROC (1 is best)", brier: "Brier score (0 is best)", calibrationError: "Calibration error (0 is best)",
-    calibration: "Calibration: how often it was so, against how probable it was said to be",
-    predicted: "predicted", observed: "observed", rows: "rows", confusion: "Rows by what was so (down) and what was predicted (across)",
-    version: "Version", library: "Made with", trees: "Trees", nodes: "Nodes", data: "Training data", licence: "Licence", features: "Features",
+    calibration: "Calibration: how often it was so, against how probable it was said to be", predicted: "predicted", rows: "rows",
+    confusion: "Rows by what was so (down) and what was predicted (across)",
+    version: "Version", library: "Made with", trees: "Trees", nodes: "Nodes", training: "Training data", licence: "Licence", features: "Features",
     warnings: "Warnings", signIn: "Sign in with a token to see the models.", noQuality: "Its card has no measured quality.",
+    request: "The request", requestHelp: "This is what the page asked; every endpoint can be tried in the", docs: "API description", answer: "The answer",
+    took: "Answered in {0} ms, of which the service took {1} ms; cache: {2}.", header: "Header", value: "Value",
     failed: "The service could not be reached.", demo: "{0} (demo)",
   },
   "pt-BR": {
-    skip: "Ir para as previsões", pages: "Páginas", predictions: "Previsões", models: "Modelos", docs: "API",
-    notice: "Não é um dispositivo médico. Os modelos foram treinados com uma população sintética e nunca viram uma pessoa.",
-    person: "Pessoa", token: "Token de acesso", key: "Chave de API", id: "Id da pessoa", window: "Dias de histórico", ask: "Prever",
-    history: "Os últimos 30 dias", table: "Em tabela", whatIf: "E se o último check-in tivesse sido diferente?",
-    whatIfHelp: "Mova um controle: as previsões são refeitas com o valor escolhido. Nada é guardado.", reset: "Como era",
-    model: "Modelo", asking: "Consultando…", took: "Respondido em {0} ms, dos quais {1} ms no serviço; cache: {2}.",
-    compared: "{0} respostas em {1} ms, dos quais {2} ms no serviço.", risk: "Risco", chance: "Probabilidade",
-    why: "Por quê", contributions: "O que mais pesou", raises: "aumenta", lowers: "diminui", missing: "sem resposta", threshold: "limiar de decisão",
+    skip: "Ir para o conteúdo", views: "Visões", language: "Idioma", forMe: "Para mim", forClinician: "Clínicos", forDeveloper: "Desenvolvedores",
+    notice: "Não é um dispositivo médico. Os modelos foram treinados com uma população sintética e nunca viram uma pessoa: confira cada número com o que você sabe.",
+    person: "Pessoa", token: "Token de acesso", key: "Chave de API", id: "Id da pessoa", window: "Dias de histórico", ask: "Mostrar", asking: "Consultando…",
+    latest: "Último check-in: {0}", today: "hoje", yesterday: "ontem", daysAgo: "há {0} dias",
+    stale: "Faz tempo demais para dizer como as coisas estão agora.", noCheckIns: "Ainda não há check-ins.", signInFirst: "Entre para ver os check-ins.",
+    howYouWere: "Como você tem estado", leadNone: "Com o seu primeiro check-in esta página começa a mostrar como você tem estado.",
+    lead: "Nos seus últimos {0} check-ins, ao lado das semanas anteriores:", leadOne: "No seu único check-in:",
+    more: "mais do que nas semanas anteriores", less: "menos do que nas semanas anteriores", same: "como nas semanas anteriores", middle: "no meio", answeredOn: "{0} de {1} dias",
+    history: "Os últimos 30 dias", table: "Em tabela", day: "Dia", state: "Estado", yes: "sim", no: "não", missing: "sem resposta",
+    from: "{0}: de {1} a {2}, por último {3}", mayHelp: "O que pode ajudar", whereHelp: "Onde há ajuda",
     crisis: "Se você ou alguém pode estar em perigo, procure um destes serviços agora:",
-    disclaimer: "Uma estimativa estatística, não um diagnóstico.", insufficient: "Faltam respostas: {0}", asOf: "Situação em {0}", asOfUntil: "Situação em {0}, para os dias até {1}", noCheckIns: "Ainda não há check-ins.",
-    day: "Dia", state: "Estado", yes: "sim", no: "não", legend: "Estado previsto sob cada dia: {0}.", unanswered: "sem previsão",
-    before: "antes", now: "agora", type: "Previsão", noChange: "como era",
+    tipStale: "Faça um check-in: ele mostra como as coisas estão agora.",
+    tipRhythm: "Deite-se e levante-se nos mesmos horários todos os dias, também nos fins de semana.",
+    tipSleep: "As noites têm sido curtas. Mantenha a noite calma e escura; depois de várias noites curtas seguidas, avise sua equipe de cuidado.",
+    tipMedication: "Uma dose faltou. Pergunte a quem receitou ou na farmácia o que fazer com doses perdidas; um lembrete em hora fixa ajuda.",
+    tipLow: "Em dias pesados, pequenos passos contam: levantar-se, tomar luz do dia, falar com uma pessoa.",
+    tipHigh: "Você se sentiu acima do normal ou acelerado. Adie grandes decisões e gastos, e conte a alguém de confiança.",
+    tipAnxiety: "Respirar devagar por alguns minutos, uma caminhada ou uma conversa podem aliviar a tensão.",
+    tipTeam: "Conte à sua equipe de cuidado as mudanças que duram alguns dias. Esta página não é um diagnóstico e não a substitui.",
+    predictions: "Previsões", type: "Previsão", result: "Resultado", risk: "Risco", probability: "Probabilidade", observed: "Observado", why: "Por quê", until: "Situação em {0}, para os dias até {1}", asOf: "Situação em {0}",
+    observedOf: "{0} de {1} linhas não vistas com tal probabilidade", observedPairs: "{0} de {1} pares (linha, classe) com tal probabilidade", observedNone: "linhas não vistas de menos para dizer",
+    data: "{0} check-ins de {1} dias, {2} das entradas conhecidas", contributions: "Em que se baseia, e o que mais pesou", raises: "aumenta", lowers: "diminui", threshold: "limiar de decisão",
+    course: "Respostas e estados previstos de 30 dias", legend: "Estado previsto sob cada dia: {0}.", unanswered: "sem previsão",
+    whatIf: "E se o último check-in tivesse sido diferente?", whatIfHelp: "Mova um controle: as previsões são refeitas com o valor escolhido. Nada é guardado.",
+    reset: "Como era", before: "antes", now: "agora", compared: "{0} respostas em {1} ms, dos quais {2} ms no serviço.",
+    models: "Quão bons são os modelos", model: "Modelo",
     quality: "Medido com {0} pessoas e {1} linhas que ele não tinha visto", measure: "Medida", ofModel: "Modelo", ofRule: "Regra escrita à mão",
     auroc: "AUROC (1 é o melhor)", brier: "Escore de Brier (0 é o melhor)", calibrationError: "Erro de calibração (0 é o melhor)",
-    calibration: "Calibração: com que frequência ocorreu, contra a probabilidade prevista",
-    predicted: "previsto", observed: "observado", rows: "linhas", confusion: "Linhas pelo que ocorreu (linhas) e pelo que foi previsto (colunas)",
-    version: "Versão", library: "Feito com", trees: "Árvores", nodes: "Nós", data: "Dados de treino", licence: "Licença", features: "Variáveis",
+    calibration: "Calibração: com que frequência ocorreu, contra a probabilidade prevista", predicted: "previsto", rows: "linhas",
+    confusion: "Linhas pelo que ocorreu (linhas) e pelo que foi previsto (colunas)",
+    version: "Versão", library: "Feito com", trees: "Árvores", nodes: "Nós", training: "Dados de treino", licence: "Licença", features: "Variáveis",
     warnings: "Avisos", signIn: "Entre com um token para ver os modelos.", noQuality: "A ficha não tem qualidade medida.",
+    request: "A requisição", requestHelp: "Isto é o que a página perguntou; cada endpoint pode ser experimentado na", docs: "descrição da API", answer: "A resposta",
+    took: "Respondido em {0} ms, dos quais {1} ms no serviço; cache: {2}.", header: "Cabeçalho", value: "Valor",
     failed: "Não foi possível falar com o serviço.", demo: "{0} (demonstração)",
   },
 };
 
-// [English, Portuguese]
-const NAMES = {
-  mood_state: ["Mood state", "Estado de humor"], relapse_risk: ["Relapse", "Recaída"], suicidality_risk: ["Suicidality", "Suicidalidade"],
-  medication_adherence_risk: ["Missed medication", "Falta de medicação"], sleep_disturbance_risk: ["Disturbed sleep", "Sono perturbado"],
+// The states that the demo people are in: [English, Portuguese].
+const STATES = {
   euthymia: ["euthymia", "eutimia"], mania: ["mania", "mania"], depression: ["depression", "depressão"], mixed: ["mixed state", "estado misto"],
-  "no check-ins": ["no check-ins", "sem check-ins"], low: ["low", "baixo"], medium: ["medium", "médio"], high: ["high", "alto"],
-  critical: ["critical", "crítico"], unknown: ["unknown", "desconhecido"], insufficient_data: ["not enough data", "dados insuficientes"],
-  timeout: ["out of time", "tempo esgotado"], relapse: ["relapse", "recaída"], no_relapse: ["no relapse", "sem recaída"],
-  elevated: ["elevated", "elevado"], not_elevated: ["not elevated", "não elevado"], adherent: ["medication taken", "medicação tomada"],
-  non_adherent: ["doses missed", "doses perdidas"], disturbed: ["disturbed", "perturbado"], undisturbed: ["undisturbed", "sem perturbação"],
-  hoursSlept: ["hours slept", "horas de sono"], sleepQuality: ["sleep quality", "qualidade do sono"],
-  perceivedSleepNeed: ["perceived need for sleep (h)", "necessidade de sono percebida (h)"], sleepHygiene: ["sleep hygiene", "higiene do sono"],
-  hasNapped: ["napped", "cochilou"], nappingDurationMin: ["nap (min)", "cochilo (min)"], energyLevel: ["energy", "energia"],
-  depressedMood: ["depressed mood", "humor deprimido"], anxietyStress: ["anxiety and stress", "ansiedade e estresse"],
-  elevation: ["elevated mood", "humor elevado"], activation: ["activation", "ativação"], motivationToStart: ["motivation to start", "motivação para começar"],
-  thoughtSpeed: ["speed of thought", "velocidade do pensamento"], distractibility: ["distractibility", "distração"],
-  memoryConcentration: ["memory and concentration", "memória e concentração"], ruminationAxis: ["rumination", "ruminação"],
-  socialConnection: ["social connection", "conexão social"], socialRhythmEvent: ["event out of rhythm", "evento fora do ritmo"],
-  exerciseDurationMin: ["exercise (min)", "exercício (min)"], exerciseFeeling: ["feeling after exercise", "bem-estar após exercício"],
-  sexualRiskBehavior: ["sexual risk behaviour", "comportamento sexual de risco"], tasksPlanned: ["tasks planned", "tarefas planejadas"],
-  tasksCompleted: ["tasks completed", "tarefas concluídas"], generalAppetite: ["appetite", "apetite"], dietTracking: ["diet tracked", "dieta acompanhada"],
-  skipMeals: ["skipped meals", "pulou refeições"], compulsionEpisode: ["compulsion", "compulsão"],
-  compulsionIntensity: ["strength of compulsion", "intensidade da compulsão"], substanceUsage: ["substance use", "uso de substâncias"],
-  substanceUnits: ["substance units", "unidades de substância"], caffeineDoses: ["caffeine (doses)", "cafeína (doses)"], libido: ["libido", "libido"],
-  medicationAdherence: ["medication taken", "medicação tomada"], medicationTiming: ["medication on time", "medicação no horário"],
-  medicationChangeRecent: ["medication changed", "medicação mudada"], contextualStressors: ["stressors", "estressores"],
-  taskCompletion: ["share of tasks completed", "parcela de tarefas concluídas"],
-  shortSleepStreak: ["short nights in a row", "noites curtas seguidas"], missedDoseStreak: ["missed doses in a row", "doses perdidas seguidas"],
-  daysSincePrevious: ["days since the check-in before", "dias desde o check-in anterior"], checkinCount: ["check-ins in the window", "check-ins na janela"],
-  windowDays: ["days in the window", "dias na janela"],
+  "no check-ins": ["no check-ins", "sem check-ins"],
 };
-const SUFFIXES = { mean: ["{0}, mean", "{0}, média"], change: ["{0}, change", "{0}, mudança"], trend: ["{0}, trend a day", "{0}, tendência por dia"] };
 
 let language = "en";
 const say = (key, ...values) => WORDS[language][key].replace(/\{(\d)\}/g, (_, at) => values[at]);
 const pick = (pair) => pair[language === "en" ? 0 : 1];
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 
-// A name that this page does not know, a model's own for one, is shown as it is.
+// The words of a field: its label, its subject, and the ends of its scale, or no and yes.
+const wordsOf = (field) => pick(FIELDS[field].words);
+
+// The name of a feature; one that is not in the table is shown as it is.
 function name(key) {
-  if (Object.hasOwn(NAMES, key)) return pick(NAMES[key]);
+  if (Object.hasOwn(FIELDS, key)) return wordsOf(key)[0];
+  const { labels, others } = pick(STATISTICS);
+  if (Object.hasOwn(others, key)) return others[key];
   const [, field, suffix] = /^(.+)_(mean|change|trend)$/.exec(key) ?? [];
-  return suffix ? pick(SUFFIXES[suffix]).replace("{0}", name(field)) : key.replaceAll("_", " ");
+  return suffix && Object.hasOwn(FIELDS, field) ? labels[suffix].replace("{l}", name(field)) : key.replaceAll("_", " ");
 }
 
 const number = (value, digits = 2) => value.toLocaleString(language, { maximumFractionDigits: digits });
-const percent = (value) => value.toLocaleString(language, { style: "percent", maximumFractionDigits: 1 });
+const percent = (value, digits = 1) => value.toLocaleString(language, { style: "percent", maximumFractionDigits: digits });
+// A day of the person's calendar, which has no time zone.
+const dayOf = (date, month = "long") => new Date(`${date}T00:00Z`).toLocaleDateString(language, { day: "numeric", month, year: month === "long" ? "numeric" : undefined, timeZone: "UTC" });
