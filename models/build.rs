@@ -1,6 +1,9 @@
 //! Turns every `models/<name>/` with a card into static forests, so that nothing parses a model at run time.
 //! A folder that is wrong fails the build with its file, the place and the reason.
 
+#[path = "src/attributes.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the questions are for the model tools")]
+mod attributes;
 #[path = "src/card.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the card is documented as a whole, and the build reads what it needs")]
 mod card;
@@ -99,6 +102,10 @@ impl Model {
         let mut files = vec![folder.join("card.toml")];
         let card: Card = toml::from_str(&std::fs::read_to_string(&files[0])?).context("card.toml")?;
         card.check().context("card.toml")?;
+        card.check_answers().context("card.toml")?;
+        if card.draft {
+            println!("cargo::warning={}: a draft, which is for trying out alone", files[0].display());
+        }
         let stems = match &card.output {
             Output::Classes { classes, .. } if model_file(folder, "model")?.is_none() => {
                 classes.iter().map(|class| format!("model.{class}")).collect()
@@ -171,18 +178,30 @@ impl Model {
                 "Output::Risk {{ event: {event:?}, no_event: {no_event:?}, decision_threshold: {decision_threshold:?}, horizon_days: {horizon_days} }}"
             ),
         };
+        let answers = card.source_attributes.answers();
+        let answer = |name: &str| answers.get(name).copied().flatten().unwrap_or_default();
         let places = |names: &[String]| names.iter().map(|name| place(name)).collect::<Result<Vec<usize>>>();
         writeln!(
             out,
-            "Model {{ name: {:?}, version: {:?}, features: &{:?}, places: &{:?}, critical: &{:?}, output: {output}, \
+            "Model {{ name: {:?}, version: {:?}, title: {:?}, intended_use: {:?}, out_of_scope: {:?}, warnings: &{:?}, draft: {}, \
+             features: &{:?}, places: &{:?}, critical: &{:?}, \
+             min_days: {}, min_answered: {:?}, max_checkin_age_days: {:?}, output: {output}, \
              medium: {:?}, high: {:?}, critical_risk: {:?}, sensitive: {}, forests: Forests::{precision}(&[{}]), \
              transform: Transform::{:?}, divisor: {:?}, one_versus_rest: {}, calibration: {:?}, display: [{}], trees: {}, \
              bytes: {}, summary: {:?}, inventory: {:?} }},",
             self.name,
             card.version,
+            card.title,
+            answer("intended_use"),
+            answer("out_of_scope"),
+            card.all_warnings(),
+            card.draft,
             card.features,
             places(&card.features)?,
             places(&card.critical)?,
+            card.min_days.unwrap_or(1),
+            card.min_answered.unwrap_or(0.0),
+            card.max_checkin_age_days,
             card.risk_levels.medium,
             card.risk_levels.high,
             card.risk_levels.critical,
@@ -209,11 +228,13 @@ impl Model {
     /// Returns the JSON of the model in `GET /models`, or with `whole` in `GET /models/{name}`.
     fn inventory(&self, whole: bool) -> serde_json::Value {
         let card = &self.card;
+        let answers = card.source_attributes.answers();
         let mut inventory = json!({
             "name": self.name,
             "type": self.name,
             "version": card.version,
             "title": card.title,
+            "draft": card.draft,
             "format": card.format,
             "library": self.imported.first().map(Imported::library_and_version),
             "objective": self.imported.first().map(|model| &model.objective),
@@ -223,12 +244,18 @@ impl Model {
             "features": card.features.len(),
             "output": card.output,
             "quality": card.quality.as_ref().map(|quality| quality.model),
-            "warnings": card.warnings,
             "display": card.display,
+            "warnings": card.all_warnings(),
+            "intended_use": answers["intended_use"],
+            "out_of_scope": answers["out_of_scope"],
         });
         if whole {
             inventory["features"] = json!(card.features);
+            inventory["source_attributes"] = json!(answers);
             inventory["critical_features"] = json!(card.critical);
+            inventory["min_days"] = json!(card.min_days.unwrap_or(1));
+            inventory["min_answered"] = json!(card.min_answered.unwrap_or(0.0));
+            inventory["max_checkin_age_days"] = json!(card.max_checkin_age_days);
             inventory["risk_levels"] = json!(card.risk_levels);
             inventory["sensitive"] = json!(card.sensitive);
             inventory["licence"] = json!(card.licence);

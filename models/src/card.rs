@@ -1,11 +1,17 @@
 //! A model card, `models/<name>/card.toml`: what a model is, how its numbers are to be read, and how good it is.
 
+use crate::attributes::SourceAttributes;
 use crate::label::RESERVED_LABELS;
 use features::Language;
 use forest::import::{Library, NamedTransform};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// The longest window that a caller may ask for.
+const MAX_WINDOW_DAYS: u32 = 30;
+/// The most days that a check-in's age may be bounded to.
+const MAX_CHECKIN_AGE_DAYS: u32 = 3650;
 
 /// A model card. Unknown keys are refused, so that a misspelt one cannot go unnoticed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -15,6 +21,9 @@ pub struct Card {
     pub version: String,
     /// One line for people.
     pub title: String,
+    /// The model is being tried out: its source attributes may be unanswered, and its warnings say so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub draft: bool,
     /// Position of the type in answers, smallest first.
     pub position: u32,
     /// The library whose file stands beside the card: `catboost`, `gbdt`, `lightgbm`, `onnx` or
@@ -38,6 +47,16 @@ pub struct Card {
     pub features: Vec<String>,
     /// Inputs without any one of which the answer is `insufficient_data`.
     pub critical: Vec<String>,
+    /// Days of the window with a check-in below which the answer is `insufficient_data`; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_days: Option<u32>,
+    /// Share of the inputs that must be known, 0 to 1, else the answer is `insufficient_data`; 0 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_answered: Option<f64>,
+    /// Days after which the latest check-in is too old for this model, in place of the default of the service's
+    /// variable of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_checkin_age_days: Option<u32>,
     /// The meaning of the margins.
     pub output: Output,
     /// Scores at and above which a risk is no longer low: the event's probability, or for classes the probability
@@ -46,6 +65,9 @@ pub struct Card {
     /// Words for people by language, `en` and `pt-BR`. What has none is shown by its own name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub display: BTreeMap<String, Display>,
+    /// What whoever uses the predictions must be able to read about the model.
+    #[serde(default)]
+    pub source_attributes: SourceAttributes,
     /// Data that the model was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,
@@ -66,6 +88,7 @@ impl Card {
             );
             return Err(CardError::new("risk_levels", reason));
         }
+        self.check_demands()?;
         self.output.check()?;
         self.check_display()?;
         match self.critical.iter().find(|name| !self.features.contains(name)) {
@@ -87,6 +110,43 @@ impl Card {
         }
         Ok(())
     }
+
+    fn check_demands(&self) -> Result<(), CardError> {
+        if let Some(days) = self.min_days.filter(|days| !(1..=MAX_WINDOW_DAYS + 1).contains(days)) {
+            let reason = format!("{days}: a window has 1 to {} days", MAX_WINDOW_DAYS + 1);
+            return Err(CardError::new("min_days", reason));
+        }
+        if let Some(share) = self.min_answered.filter(|share| !(0.0..=1.0).contains(share)) {
+            return Err(CardError::new("min_answered", format!("{share} is no share: 0 to 1")));
+        }
+        if let Some(days) = self.max_checkin_age_days.filter(|days| !(1..=MAX_CHECKIN_AGE_DAYS).contains(days)) {
+            let reason = format!("{days} is no number of days from 1 to {MAX_CHECKIN_AGE_DAYS}");
+            return Err(CardError::new("max_checkin_age_days", reason));
+        }
+        Ok(())
+    }
+
+    /// Checks that every source attribute has an answer, which a draft may lack. Errors with all that are missing.
+    pub fn check_answers(&self) -> Result<(), CardError> {
+        let unanswered = self.source_attributes.unanswered();
+        if self.draft || unanswered.is_empty() {
+            return Ok(());
+        }
+        let reason = "not answered; to try the model out first, write `draft = true` below the title";
+        Err(CardError::new(&format!("source_attributes: {}", unanswered.join(", ")), reason.to_owned()))
+    }
+
+    /// Returns the warnings, and of a draft first that it is one.
+    pub fn all_warnings(&self) -> Vec<String> {
+        let unanswered = self.source_attributes.unanswered().len();
+        let draft = format!("This model is being tried out: {unanswered} questions of its card are not answered.");
+        self.draft.then_some(draft).into_iter().chain(self.warnings.iter().cloned()).collect()
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Words for people in one language.
@@ -241,6 +301,34 @@ pub struct Quality {
     /// Points of a calibration plot; for classes, of every class against the rest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<CalibrationBin>,
+    /// The model's measures in groups of the held-out people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupQuality>,
+}
+
+/// A model's measures in one group of the held-out rows.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupQuality {
+    /// What the rows are told apart by.
+    pub group: String,
+    /// The value that they have in common.
+    pub value: String,
+    /// Number of rows.
+    pub rows: u32,
+    /// Of a risk: share of the rows in which the event came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<f64>,
+    /// Of a risk: mean predicted probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<f64>,
+    /// Area under the receiver operating characteristic; `None` where a label has no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auroc: Option<f64>,
+    /// Mean squared error of the probability, 0 is best.
+    pub brier: f64,
+    /// Expected calibration error in ten equal-width bins, 0 is best.
+    pub calibration_error: f64,
 }
 
 /// Rows whose predicted probability was in one tenth of the range.
@@ -302,6 +390,30 @@ mod tests {
     }
 
     #[test]
+    fn an_unanswered_question_is_refused_by_name_unless_the_card_is_a_draft() {
+        let mut card = card(RISK, "", "");
+        let error = card.check_answers().expect_err("nothing is answered").to_string();
+        let begin = "source_attributes: developer, contact, funding, ";
+        assert!(error.starts_with(begin) && error.contains(": not answered; to try"), "{error}");
+        card.draft = true;
+        assert_eq!(card.check_answers(), Ok(()));
+        let all = SourceAttributes::QUESTIONS.len();
+        assert!(card.all_warnings()[0].contains(&format!("{all} questions of its card are not answered")));
+        card.draft = false;
+        let answered: toml::Table =
+            SourceAttributes::QUESTIONS.iter().map(|(name, _)| ((*name).to_owned(), "Said.".into())).collect();
+        card.source_attributes = answered.clone().try_into().expect("answers");
+        assert_eq!((card.check_answers(), card.all_warnings()), (Ok(()), Vec::new()));
+        for (name, question) in SourceAttributes::QUESTIONS {
+            let mut answers = answered.clone();
+            answers.insert((*name).to_owned(), format!("? {question}").into());
+            card.source_attributes = answers.try_into().expect("answers");
+            let error = card.check_answers().expect_err("one is missing").to_string();
+            assert!(error.starts_with(&format!("source_attributes: {name}: not answered")), "{error}");
+        }
+    }
+
+    #[test]
     fn a_label_of_the_service_itself_is_refused() {
         let choose = "choose another than timeout, insufficient_data, unknown, error";
         for label in RESERVED_LABELS {
@@ -327,6 +439,20 @@ mod tests {
             (RISK, "high = 0.6", "high = nan", format!("risk_levels: medium 0.3 < high NaN < critical 0.85 {rise}")),
             (RISK, "0.85", "1.5", format!("risk_levels: medium 0.3 < high 0.6 < critical 1.5 {rise}")),
             (RISK, "= 0.5", "= 1.5", "output.decision_threshold: 1.5 is no probability".to_owned()),
+            (RISK, "critical = [", "min_days = 0\ncritical = [", "min_days: 0: a window has 1 to 31 days".to_owned()),
+            (RISK, "critical = [", "min_days = 32\ncritical = [", "min_days: 32: a window has 1 to 31 days".to_owned()),
+            (
+                RISK,
+                "critical = [",
+                "min_answered = 1.5\ncritical = [",
+                "min_answered: 1.5 is no share: 0 to 1".to_owned(),
+            ),
+            (
+                RISK,
+                "critical = [",
+                "max_checkin_age_days = 3651\ncritical = [",
+                "max_checkin_age_days: 3651 is no number of days from 1 to 3650".to_owned(),
+            ),
             (CLASSES, r#", "high""#, "", "output.classes: 1 given, at least 2 are needed".to_owned()),
             (
                 CLASSES,

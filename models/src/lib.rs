@@ -5,6 +5,8 @@
 //! nothing left to parse that could fail.
 
 #[cfg(feature = "card")]
+pub mod attributes;
+#[cfg(feature = "card")]
 pub mod card;
 mod label;
 
@@ -25,12 +27,28 @@ pub struct Model {
     pub name: &'static str,
     /// The version that predictions carry.
     pub version: &'static str,
+    /// One line for people.
+    pub title: &'static str,
+    /// The intended use, empty in a draft that does not say.
+    pub intended_use: &'static str,
+    /// Tasks, situations and people that it must not be used for, empty in a draft that does not say.
+    pub out_of_scope: &'static str,
+    /// Warnings that everyone who uses the model must know.
+    pub warnings: &'static [&'static str],
+    /// The card is a draft: the model is being tried out.
+    pub draft: bool,
     /// Names of the inputs, in the model's own order.
     pub features: &'static [&'static str],
     /// Places of the inputs in the feature row.
     places: &'static [usize],
     /// Places in the feature row of the inputs without which there is no prediction.
     critical: &'static [usize],
+    /// Days of the window with a check-in below which there is no prediction.
+    pub min_days: usize,
+    /// Share of the inputs that must be known for a prediction, 0 to 1.
+    pub min_answered: f64,
+    /// Days after which the latest check-in is too old for this model, if its card says so.
+    pub max_checkin_age_days: Option<u32>,
     /// The meaning of the margins.
     pub output: Output,
     medium: f64,

@@ -2,7 +2,7 @@
 //! Python gave. `fixtures/bring_your_own/make.py` made the files.
 
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, built, state};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
@@ -48,16 +48,25 @@ fn models_trained_in_python_are_served_with_python_s_numbers() {
     let registry = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| format!("{FIXTURES}/{name}");
     xtask(registry.path(), &["model", "add", &file("low_energy.txt")]);
-    xtask(registry.path(), &["model", "add", &file("sleep_third.ubj"), "--classes", "short,middle,long"]);
+    xtask(registry.path(), &["model", "add", &file("sleep_third.ubj"), "--classes", "short,middle,long", "--draft"]);
     let card = registry.path().join("low_energy/card.toml");
     let text = std::fs::read_to_string(&card).expect("a card");
-    std::fs::write(&card, text.replace("event = \"event\"", "event = \"low\"")).expect("written");
+    let text = answered(&text.replace("event = \"event\"", "event = \"low\""));
+    std::fs::write(&card, text).expect("written");
     let state = state();
     let host = build_and_start(registry.path(), &state);
 
     let inventory = host.get("/models").json();
     assert_eq!(inventory["models"][0]["library"], "LightGBM v4");
     assert_eq!(inventory["models"][1]["library"], "XGBoost 3.2.0");
+    assert_eq!((&inventory["models"][0]["draft"], &inventory["models"][0]["warnings"]), (&json!(false), &json!([])));
+    let warning = "This model is being tried out: 21 questions of its card are not answered.";
+    assert_eq!(
+        (&inventory["models"][1]["draft"], &inventory["models"][1]["warnings"]),
+        (&json!(true), &json!([warning]))
+    );
+    let draft = host.get("/models/sleep_third").json();
+    assert_eq!(draft["source_attributes"]["intended_use"], Value::Null);
 
     let expected = expected();
     let mut compared = 0;
@@ -83,6 +92,15 @@ fn models_trained_in_python_are_served_with_python_s_numbers() {
     assert_eq!(compared, 4 * 10 * 3);
     assert_eq!(host.get(&format!("/data/prediction_of_day/{MANIC}")).status, 503, "there is no mood_state");
     rows_of_their_own_features_get_the_numbers_that_python_got(&host);
+}
+
+/// A card with an answer in place of each question.
+fn answered(card: &str) -> String {
+    let lines = card.lines().map(|line| match line.split_once(" = \"? ") {
+        Some((key, _)) => format!("{key} = \"Said by whoever tests it.\"\n"),
+        None => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// Through the Open Inference Protocol, as a client that knows nothing but it would ask.
@@ -160,13 +178,17 @@ fn card_that_does_not_fit_its_model_fails_the_build() {
     let text = std::fs::read_to_string(&card).expect("a card");
     std::fs::write(&card, text.replace("\"depressedMood\"", "\"depressdMood\"")).expect("written");
     let error = refused_by_the_build(registry.path());
+    let open = "source_attributes: developer, contact, funding, output_value, intended_use, ";
+    assert!(error.contains(open) && error.contains("write `draft = true` below the title"), "{error}");
+    std::fs::write(&card, answered(&text).replace("\"depressedMood\"", "\"depressdMood\"")).expect("written");
+    let error = refused_by_the_build(registry.path());
     assert!(error.contains("features[0] is \"depressdMood\", and the model calls it \"depressedMood\""), "{error}");
 }
 
 #[test]
 fn class_files_of_different_objectives_fail_the_build() {
     let registry = tempfile::tempdir().expect("a temporary folder");
-    xtask(registry.path(), &["model", "add", &format!("{FIXTURES}/low_energy.txt")]);
+    xtask(registry.path(), &["model", "add", "--draft", &format!("{FIXTURES}/low_energy.txt")]);
     let folder = registry.path().join("low_energy");
     let card = std::fs::read_to_string(folder.join("card.toml")).expect("a card");
     let (before, rest) = card.split_once("[output]").expect("an output");
@@ -243,10 +265,11 @@ mod needs_python {
             if file == "low_energy.txt" {
                 assert!(docs.contains(verified.trim()), "{verified}");
             }
-            run(&format!("model add {file}{more}"));
+            run(&format!("model add {file}{more} --draft"));
             assert!(docs.contains(&format!("\"{file}\"")), "{file}");
         }
         assert!(docs.contains("cargo xtask model add low_energy.txt\n"));
+        assert!(docs.contains("`cargo xtask model add low_energy.txt --draft`"));
         assert!(docs.contains(&format!("cargo xtask model add {}{}", LIBRARIES[3].0, LIBRARIES[3].2)));
 
         let state = state();

@@ -12,8 +12,11 @@ fn inventory_lists_every_model_with_size_and_quality() {
     for summary in models {
         let name = summary["name"].as_str().expect("a name");
         let whole = host.get(&format!("/models/{name}")).json();
-        for field in ["type", "version", "format", "trees", "nodes", "warnings"] {
+        for field in ["type", "version", "format", "trees", "nodes", "warnings", "draft"] {
             assert_eq!(summary[field], whole[field], "{name}: {field}");
+        }
+        for field in ["intended_use", "out_of_scope"] {
+            assert_eq!(summary[field], whole["source_attributes"][field], "{name}: {field}");
         }
         assert_eq!(whole["features"].as_array().map(Vec::len), summary["features"].as_u64().map(|n| n as usize));
         assert!(whole["warnings"][0].as_str().is_some_and(|text| text.contains("synthetic")));
@@ -22,6 +25,30 @@ fn inventory_lists_every_model_with_size_and_quality() {
         assert!(model["brier"].as_f64() < heuristic["brier"].as_f64(), "{name} beats its heuristic");
         let labels = whole["quality"]["confusion_labels"].as_array().map(Vec::len);
         assert_eq!(whole["quality"]["confusion"].as_array().map(Vec::len), labels);
+    }
+}
+
+#[test]
+fn every_model_says_what_it_is_for_and_how_well_it_does_in_which_group() {
+    let host = Host::demo();
+    for name in TYPES {
+        let whole = host.get(&format!("/models/{name}")).json();
+        assert_eq!(whole["draft"], false);
+        let answers = whole["source_attributes"].as_object().expect("answers");
+        let open = answers.iter().find(|(_, answer)| answer.as_str().is_none_or(str::is_empty));
+        assert!(answers.len() > 20 && open.is_none(), "{name}: {open:?}");
+        let (rows, groups) = (&whole["quality"]["rows"], whole["quality"]["groups"].as_array().expect("groups"));
+        for group in ["mood state", "chronic insomnia", "check-ins in the window"] {
+            let of = groups.iter().filter(|other| other["group"] == group);
+            let count: u64 = of.filter_map(|group| group["rows"].as_u64()).sum();
+            let expected = if name == "mood_state" && group == "mood state" { Some(0) } else { rows.as_u64() };
+            assert_eq!(Some(count), expected, "{name}: {group}");
+        }
+        let metadata = host.get(&format!("/v2/models/{name}")).json();
+        for field in ["intended_use", "out_of_scope"] {
+            assert_eq!(metadata["parameters"][field], answers[field], "{name}: {field}");
+        }
+        assert_eq!(metadata["parameters"]["card"], format!("/models/{name}"));
     }
 }
 

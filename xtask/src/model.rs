@@ -19,15 +19,15 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Adds a model as `model add` does, and builds the module with it.
+/// Adds a model as `model add --draft` does, and builds the module with it.
 pub(crate) fn add_and_build(args: &[OsString]) -> Result<ExitCode> {
-    let added = run(&[&["add".into()], args].concat())?;
+    let added = run(&[&["add".into(), "--draft".into()], args].concat())?;
     if added != ExitCode::SUCCESS {
         return Ok(added);
     }
     build::run(false)?;
     println!(
-        "    `cargo xtask up` serves it; its card in models/ says what it means and how well it does: fill that in"
+        "    `cargo xtask up` serves it; its card in models/ says what it means, for whom and how well it does: fill that in"
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `model add`: copies a model into the registry, with a card that says all that the file says.
 
+use crate::attributes::SourceAttributes;
 use crate::card::{Card, Output, RiskLevels};
 use crate::{check_name, load, registry};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -29,6 +30,9 @@ pub(crate) struct Add {
     /// Make probabilities of margins so, for an objective of your own: sigmoid, softmax or identity.
     #[arg(long)]
     transform: Option<NamedTransform>,
+    /// Write a draft: a card that can be built before its questions are answered, to try the model out.
+    #[arg(long)]
+    draft: bool,
 }
 
 impl Add {
@@ -63,12 +67,19 @@ impl Add {
         } else {
             println!("wrote {}: read it and put in what a file cannot know", card_file.display());
             println!("  title, licence, warnings; the labels and thresholds under [output] and [risk_levels];");
-            println!("  under `critical` the features without which there is no prediction");
+            println!("  under `critical` the features without which there is no prediction;");
+            println!("  under [source_attributes] an answer in place of each question");
             for warning in &model.warnings {
                 println!("warning: {warning}");
             }
             println!("it adds {} bytes to the module", model.forests.bytes());
-            println!("then `cargo xtask build`, and the type {name} is served");
+            if self.draft {
+                println!("it is a draft, which `cargo xtask build` takes as it is and which says so in its warnings:");
+                println!("  answer the questions and delete `draft = true` before anybody relies on it");
+            } else {
+                println!("then `cargo xtask build`, which names the questions that are open, serves the type {name}");
+                println!("  (to try it out before you answer them, write `draft = true` below the title)");
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -105,6 +116,7 @@ impl Add {
         Ok(Card {
             version: format!("{name}_v1"),
             title: format!("{name}, imported from {}", model.library_and_version()),
+            draft: self.draft,
             position: 100,
             format: model.library,
             rounds: self.rounds,
@@ -114,9 +126,13 @@ impl Add {
             sensitive: false,
             features: from_file.clone(),
             critical: Vec::new(),
+            min_days: None,
+            min_answered: None,
+            max_checkin_age_days: None,
             output,
             risk_levels: RiskLevels { medium: 0.3, high: 0.6, critical: 0.85 },
             display: BTreeMap::new(),
+            source_attributes: SourceAttributes::questions(),
             training: None,
             quality: None,
         })

@@ -137,10 +137,17 @@ fn add_writes_a_card_from_the_file_and_remove_deletes_it() {
     let output = run(registry.path(), &["add", OWN]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let card = std::fs::read_to_string(registry.path().join("low_energy/card.toml")).expect("a card");
-    for line in ["version = \"low_energy_v1\"", "format = \"lightgbm\"", "\"hoursSlept_mean\"", "kind = \"risk\""] {
+    for line in [
+        "version = \"low_energy_v1\"",
+        "format = \"lightgbm\"",
+        "\"hoursSlept_mean\"",
+        "kind = \"risk\"",
+        "intended_use = \"? What is it to be used for?\"",
+    ] {
         assert!(card.contains(line), "{line} is not in {card}");
     }
     assert!(registry.path().join("low_energy/model.txt").is_file());
+    assert!(!card.contains("draft"), "{card}");
     let again = run(registry.path(), &["add", OWN]);
     assert!(said(&again).contains("is there already"), "{}", said(&again));
     let inspected = run(registry.path(), &["inspect", "low_energy", "--json"]);
@@ -148,6 +155,10 @@ fn add_writes_a_card_from_the_file_and_remove_deletes_it() {
     assert_eq!((&report["library"], &report["trees"]), (&"LightGBM v4".into(), &30.into()));
     assert_eq!(run(registry.path(), &["remove", "low_energy"]).status.code(), Some(0));
     assert!(!registry.path().join("low_energy").exists());
+    assert_eq!(run(registry.path(), &["add", OWN, "--draft"]).status.code(), Some(0));
+    let card = std::fs::read_to_string(registry.path().join("low_energy/card.toml")).expect("a card");
+    assert!(card.contains("draft = true"), "{card}");
+    assert_eq!(run(registry.path(), &["remove", "low_energy"]).status.code(), Some(0));
     assert_eq!(run(registry.path(), &["remove", "low_energy"]).status.code(), Some(2));
 }
 

@@ -156,6 +156,8 @@ impl Day {
 pub struct History {
     /// One entry a day.
     pub days: Vec<Day>,
+    /// Chronic insomnia between episodes.
+    pub insomnia: bool,
 }
 
 /// The last calendar day of every history.
@@ -258,7 +260,7 @@ impl Person {
             let checkin = self.check_in(rng, &answers, index, day);
             days.push(Day { state, answers, ideation, checkin });
         }
-        History { days }
+        History { days, insomnia: self.insomnia }
     }
 
     /// Draws if an episode, or its end, is under way from today: the coming state, its first day, the days of prodrome.

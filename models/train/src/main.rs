@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use train::fit::TrainedForest;
 use train::task::{Example, HELD_OUT, SEED, TRAINING, Task, VALIDATION, examples, known_features};
-use train::{demo, evaluate, fit, heuristics};
+use train::{attributes, demo, evaluate, fit, groups, heuristics};
 
 /// Looks at the people of each split, and the features that models are trained on, by their places in [`FEATURES`].
 struct Cohort {
@@ -100,6 +100,7 @@ fn quality(task: Task, output: &Output, cohort: &Cohort, fitted: &[TrainedForest
         confusion_labels,
         confusion: evaluate::confusion(&probabilities, &labels, task.labels(), threshold),
         calibration: evaluate::calibration(&probabilities, &labels, task.labels()),
+        groups: groups::measured(task, held_out, &probabilities),
     })
 }
 
@@ -123,6 +124,7 @@ fn card(task: Task, output: Output, cohort: &Cohort, quality: Quality) -> Card {
     Card {
         version: format!("{}_v1", task.name()),
         title: title(task).into(),
+        draft: false,
         position: task.index() as u32 + 1,
         format: Library::Gbdt,
         rounds: None,
@@ -135,9 +137,14 @@ fn card(task: Task, output: Output, cohort: &Cohort, quality: Quality) -> Card {
         sensitive: task == Task::SuicidalityRisk,
         features: cohort.features.iter().map(|&place| FEATURES[place].name.to_owned()).collect(),
         critical: critical(task).iter().map(|&name| name.to_owned()).collect(),
+        min_days: None,
+        min_answered: None,
+        // It speaks of three days: from older check-ins it would speak of the past.
+        max_checkin_age_days: (task == Task::SleepDisturbanceRisk).then_some(3),
         output,
         risk_levels: risk_levels(task),
         display: display(task),
+        source_attributes: attributes::attributes(task),
         training: Some(Training {
             data: format!("Synthetic cohort of models/train/src/cohort.rs, seed {SEED}; one person in one split only"),
             trained_with: "gbdt 0.1.3, cargo xtask train".into(),

@@ -93,6 +93,10 @@ pub struct Example {
     pub row: Row,
     /// One label a task, in the order of [`Task::ALL`].
     pub labels: [usize; 5],
+    /// The mood state on that day.
+    pub state: State,
+    /// The person sleeps badly between episodes too.
+    pub insomnia: bool,
 }
 
 impl Example {
@@ -127,7 +131,8 @@ fn person_examples(index: u64, history: &History) -> Vec<Example> {
                 history.days[today.saturating_sub(30)..=today].iter().filter_map(recorded).collect();
             let window = WINDOWS[(index as usize + number) % WINDOWS.len()];
             let labels = Task::ALL.map(|task| task.truth(&history.days, today));
-            Some(Example { row: row(&checkins, window)?, labels })
+            let (state, insomnia) = (history.days[today].state, history.insomnia);
+            Some(Example { row: row(&checkins, window)?, labels, state, insomnia })
         })
         .collect()
 }

@@ -40,6 +40,17 @@ struct Metadata {
     platform: &'static str,
     inputs: [TensorMetadata; 1],
     outputs: [TensorMetadata; 3],
+    parameters: CardParameters,
+}
+
+/// The part of a model's card that whoever uses its numbers must know. The rest is at `card`.
+#[derive(Serialize)]
+struct CardParameters {
+    title: &'static str,
+    intended_use: &'static str,
+    out_of_scope: &'static str,
+    draft: bool,
+    card: String,
 }
 
 #[derive(Serialize)]
@@ -96,6 +107,14 @@ pub(in crate::endpoints) async fn model<P: Platform>(request: EndpointRequest<'_
         tensor(kind.name(), &kind.row_shape(model), names)
     });
     let inputs = [tensor(INPUT, &[model.features.len()], Some(model.features.join(",")))];
-    let metadata = Metadata { name: model.name, versions: [model.version], platform: PLATFORM, inputs, outputs };
+    let parameters = CardParameters {
+        title: model.title,
+        intended_use: model.intended_use,
+        out_of_scope: model.out_of_scope,
+        draft: model.draft,
+        card: format!("/models/{}", model.name),
+    };
+    let (name, versions, platform) = (model.name, [model.version], PLATFORM);
+    let metadata = Metadata { name, versions, platform, inputs, outputs, parameters };
     Ok(Response::json(200, &metadata).with_model_etag(request.headers))
 }
