@@ -178,6 +178,19 @@ fn check_webhook_secret(settings: &Settings, headers: &HeaderMap) -> Result<(), 
 }
 
 impl Caller {
+    /// The part that the caller plays in a question about a person, which tells nobody who they are.
+    pub(crate) fn role(&self, person: Option<UserId>) -> &'static str {
+        match &self.who {
+            Who::Anyone if self.token.is_some() => "unchecked_token",
+            Who::Anyone => "anyone",
+            Who::Server => "api_key",
+            Who::Holder(Holder::Service) => "service_role",
+            Who::Holder(Holder::Person(own)) if Some(*own) == person => "self",
+            Who::Holder(Holder::Person(_)) => "other_person",
+            Who::Holder(Holder::Other(_)) => "other_role",
+        }
+    }
+
     pub(crate) fn identity(&self) -> &str {
         &self.identity
     }

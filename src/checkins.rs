@@ -10,6 +10,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::supabase::Project;
 use crate::telemetry::timing::CheckInSource;
+use crate::time::today;
 use coalescer::Coalescer;
 use features::CheckIn;
 use std::rc::Rc;
@@ -39,7 +40,7 @@ impl<P: Platform> CheckIns<P> {
         query: &CheckInQuery<'_>,
     ) -> Result<Rc<[CheckIn]>, Problem> {
         let Some(project) = project else {
-            let mut checkins = demo::checkins(&query.user_id.to_string());
+            let mut checkins = demo::checkins(&query.user_id.to_string(), today());
             checkins.sort_by_key(|checkin| std::cmp::Reverse(checkin.date));
             return Ok(checkins.into());
         };

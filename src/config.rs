@@ -12,6 +12,7 @@ use crate::redis::RedisUrl;
 use crate::sealing::{Cipher, KeyedHash, StoreSecrets};
 use crate::supabase::{Project, is_local};
 use crate::telemetry::log::{LogFormat, LogLevel};
+use bipolar_edge_models::Model;
 use http::HeaderName;
 use jsonwebtoken::DecodingKey;
 use sha2::{Digest, Sha256};
@@ -43,14 +44,17 @@ pub(crate) struct Settings {
     pub(crate) counting_writes: u32,
     /// Places where someone in a crisis finds help, shown with sensitive predictions.
     pub(crate) crisis_resources: Vec<String>,
+    /// Each prediction that is made is recorded in the log.
+    pub(crate) decision_log: bool,
     /// The time that an answer may take in all.
     pub(crate) inference_timeout: Duration,
     /// The time for which the outcome of a background prediction is kept.
     pub(crate) job_ttl: Duration,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
-    /// The days after which a latest check-in is too old to predict from; `None` for no bound.
-    pub(crate) max_checkin_age: Option<u32>,
+    /// The days after which a latest check-in is too old to predict from, 0 for no bound; `None` if it is not set.
+    /// [`Settings::max_checkin_age`] has what holds for a model.
+    max_checkin_age: Option<u32>,
     /// One request in so many is counted in the key-value store's metrics.
     pub(crate) metrics_sampling: u32,
     /// The inventory is for those who may ask for predictions.
@@ -135,7 +139,7 @@ const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 
 /// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
 /// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
-pub(crate) const VARIABLES: [(&str, &str); 31] = [
+pub(crate) const VARIABLES: [(&str, &str); 32] = [
     ("auth_mode", ""),
     ("supabase_jwt_secret", ""),
     ("allow_anonymous_users", "false"),
@@ -157,6 +161,7 @@ pub(crate) const VARIABLES: [(&str, &str); 31] = [
     ("job_ttl_seconds", "600"),
     ("log_level", "info"),
     ("log_format", "json"),
+    ("decision_log", "true"),
     ("crisis_resources", ""),
     ("supabase_url", ""),
     ("supabase_anon_key", ""),
@@ -200,14 +205,9 @@ impl Settings {
         let protect_operations = variables.protect_operations(&auth_mode)?;
         let is_demo = supabase.is_none() && matches!(auth_mode, AuthMode::Off);
         let [rate_limit_predictions, rate_limit_default] = variables.rates(is_demo)?;
-        let max_checkin_age = variables.max_checkin_age(is_demo)?;
+        let max_checkin_age = variables.max_checkin_age()?;
         let client_ip_header = variables.client_ip_header()?;
-        let cors_origins = cors_origins(variables.text("cors_origins")).ok_or_else(|| {
-            invalid(
-                "cors_origins",
-                "must be * or a comma-separated list of origins, each in full, as in https://app.example.",
-            )
-        })?;
+        let cors_origins = variables.cors_origins()?;
         let (log_level, log_format) = variables.log()?;
         let webhook_secret = variables.secret("webhook_secret")?.map(str::to_owned);
         let store_secrets = variables.store_secrets()?;
@@ -226,6 +226,7 @@ impl Settings {
             cors_origins,
             counting_writes,
             crisis_resources: variables.crisis_resources()?,
+            decision_log: variables.flag("decision_log")?,
             inference_timeout,
             job_ttl,
             log_format,
@@ -255,6 +256,28 @@ fn invalid(name: &str, rule: &str) -> Problem {
     Problem::not_configured(format!("The variable {name} {rule}"))
 }
 
+impl Settings {
+    /// The days after which a latest check-in is too old for a model; `None` for no bound. A card's own bound is in
+    /// place of the default, and a lower one that is set holds for every model.
+    pub(crate) fn max_checkin_age(&self, model: &Model) -> Option<u32> {
+        max_checkin_age(model.max_checkin_age_days, self.max_checkin_age)
+    }
+
+    /// The bound that is set, for answers that depend on it.
+    pub(crate) fn max_checkin_age_set(&self) -> Option<u32> {
+        self.max_checkin_age
+    }
+}
+
+fn max_checkin_age(own: Option<u32>, set: Option<u32>) -> Option<u32> {
+    let set_bound = set.filter(|days| *days > 0);
+    match own {
+        Some(own) => Some(set_bound.map_or(own, |days| days.min(own))),
+        None if set.is_none() => Some(MAX_CHECKIN_AGE),
+        None => set_bound,
+    }
+}
+
 /// A variable that another one contradicts or lacks.
 fn contradiction(detail: &'static str) -> Problem {
     Problem::not_configured(detail)
@@ -278,14 +301,21 @@ impl<'a> Reader<'a> {
         if resources.is_empty() { Err(invalid("crisis_resources", rule)) } else { Ok(resources) }
     }
 
-    /// Reads the days after which check-ins are too old. The demo cohort's stand still.
-    fn max_checkin_age(&self, is_demo: bool) -> Result<Option<u32>, Problem> {
+    /// Reads the origins whose pages may ask.
+    fn cors_origins(&self) -> Result<CorsOrigins, Problem> {
+        cors_origins(self.text("cors_origins")).ok_or_else(|| {
+            invalid(
+                "cors_origins",
+                "must be * or a comma-separated list of origins, each in full, as in https://app.example.",
+            )
+        })
+    }
+
+    /// Reads the days after which check-ins are too old.
+    fn max_checkin_age(&self) -> Result<Option<u32>, Problem> {
         match self.text("max_checkin_age_days") {
-            "" if is_demo => Ok(None),
-            "" => Ok(Some(MAX_CHECKIN_AGE)),
-            _ => self
-                .number("max_checkin_age_days", 0..=MAX_AGE_DAYS, "no bound")
-                .map(|days| Some(days).filter(|days| *days > 0)),
+            "" => Ok(None),
+            _ => self.number("max_checkin_age_days", 0..=MAX_AGE_DAYS, "no bound").map(Some),
         }
     }
 
@@ -399,7 +429,9 @@ impl<'a> Reader<'a> {
                 invalid("cache_encryption_key", "must be 32 bytes as 64 hexadecimal digits: openssl rand -hex 32")
             })?),
         };
-        Ok(StoreSecrets { cipher, keyed_hash: KeyedHash::derive(self.key_secret()?.as_bytes()) })
+        let secret = self.key_secret()?;
+        let is_secret = !secret.is_empty() && secret != self.text("supabase_anon_key");
+        Ok(StoreSecrets { cipher, keyed_hash: KeyedHash::derive(secret.as_bytes()), is_secret })
     }
 
     /// The secret that keys are hashed with: the configuration's, else the first of those that serve something else,
@@ -616,6 +648,7 @@ mod tests {
             ("counting_writes_per_second", &["100001", "-1", "many"]),
             ("metrics_sampling", &["0", "1000001", ""]),
             ("work_after_response", &["yes"]),
+            ("decision_log", &["1"]),
             ("cache_encryption_key", &["abc", "+f", &"zz".repeat(32), &"é".repeat(32)]),
         ] {
             for value in values {
@@ -713,6 +746,17 @@ mod tests {
         assert_eq!(said("inference_timeout_seconds", "x"), "be a number from 0.05 to 120.");
         assert_eq!(said("rate_limit_default", "x"), "be like 60/minute (second, hour, day), or off.");
         assert_eq!(said("webhook_secret", "x"), "have at least 16 bytes.");
+    }
+
+    #[test]
+    fn a_card_s_own_age_is_in_place_of_the_default_and_a_lower_one_that_is_set_holds() {
+        let by_default = [max_checkin_age(None, None), max_checkin_age(Some(3), None), max_checkin_age(Some(14), None)];
+        assert_eq!(by_default, [Some(MAX_CHECKIN_AGE), Some(3), Some(14)]);
+        let without = [max_checkin_age(None, Some(0)), max_checkin_age(Some(3), Some(0))];
+        assert_eq!(without, [None, Some(3)]);
+        let set =
+            [max_checkin_age(None, Some(5)), max_checkin_age(Some(3), Some(5)), max_checkin_age(Some(14), Some(5))];
+        assert_eq!(set, [Some(5), Some(3), Some(5)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::access::Caller;
 use crate::config::Settings;
 use crate::deadline::Deadline;
+use crate::ids::DecisionIds;
 use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::predict::{Explain, Rendering};
@@ -11,6 +12,7 @@ use crate::store::ReadAlong;
 use crate::telemetry::request_log::RequestInfo;
 use crate::telemetry::timing::Timing;
 use crate::telemetry::trace::Trace;
+use crate::time::today;
 use features::Language;
 use http::HeaderMap;
 use std::cell::Cell;
@@ -27,6 +29,8 @@ pub(crate) struct RequestContext<P: Platform> {
     pub(crate) trace: Option<Trace>,
     pub(crate) timing: Rc<Timing>,
     pub(crate) info: Rc<RequestInfo>,
+    /// The ids of the predictions that are made for it.
+    pub(crate) decisions: DecisionIds,
     /// The values of the cache that were read together with the limit, until they are used.
     pub(crate) read_along: Cell<Option<ReadAlong>>,
 }
@@ -34,7 +38,8 @@ pub(crate) struct RequestContext<P: Platform> {
 impl<P: Platform> RequestContext<P> {
     /// The facts that predictions are rendered with.
     pub(crate) fn rendering(&self, explain: Explain) -> Rendering<'_> {
-        Rendering { language: self.language, explain, crisis_resources: &self.settings.crisis_resources }
+        let crisis_resources = &self.settings.crisis_resources;
+        Rendering { language: self.language, explain, crisis_resources, today: today() }
     }
 
     /// The context of work that is done after the answer: another span of the same trace, with a deadline of its own.
@@ -50,6 +55,7 @@ impl<P: Platform> RequestContext<P> {
             trace: self.trace.as_ref().map(Trace::child),
             timing: Rc::new(timing),
             info: self.info.clone(),
+            decisions: DecisionIds::default(),
             read_along: Cell::default(),
         }
     }

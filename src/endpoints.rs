@@ -6,6 +6,7 @@ mod check_ins;
 pub mod check_ins_hook;
 mod docs;
 mod erasure;
+mod fhir;
 mod health;
 mod home;
 pub mod inference_protocol;
@@ -27,6 +28,7 @@ use crate::quota::LimitGroup;
 use crate::request::PredictionRequest;
 use crate::routes::{PathMatch, PathParameters, Route, RouteMethod, find_path};
 use futures::future::LocalBoxFuture;
+use http::Method;
 
 /// The function that answers the requests of a route.
 type Answer<P> = for<'a> fn(EndpointRequest<'a, P>) -> LocalBoxFuture<'a, Result<Response, Problem>>;
@@ -50,6 +52,12 @@ pub(crate) enum Handler<P: Platform> {
 /// Finds the routes of a path, or `None` if there is nothing at it.
 pub(crate) fn find<P: Platform>(path: &str) -> Option<PathMatch<'static, '_, Handler<P>>> {
     find_path(Routes::<P>::TABLE, path)
+}
+
+/// Returns true if a route answers FHIR too where that is asked for.
+pub(crate) fn has_fhir(route: &str, method: &Method) -> bool {
+    let is_read = *method == Method::GET || *method == Method::HEAD;
+    is_read && ["/data/predictions/{user_id}", "/data/prediction_of_day/{user_id}"].contains(&route)
 }
 
 const DEFAULT: Option<LimitGroup> = Some(LimitGroup::Default);

@@ -1,5 +1,7 @@
 //! Identifiers: of a person, of a window of days, of a request.
 
+use serde::Serializer;
+use std::cell::Cell;
 use std::fmt;
 use uuid::Uuid;
 
@@ -56,6 +58,37 @@ impl WindowDays {
     }
 }
 
+/// The ids of the predictions that one request makes. They differ in their last four digits, which are `0000` in the id
+/// of them all.
+#[derive(Debug, Default)]
+pub(crate) struct DecisionIds {
+    last: Cell<Option<u128>>,
+}
+
+impl DecisionIds {
+    const NUMBER: u128 = 0xffff;
+
+    /// Takes ids that no other prediction has, for so many predictions, and returns the first.
+    pub(crate) fn take(&self, count: usize) -> Uuid {
+        let count = (count as u128).clamp(1, Self::NUMBER);
+        // A request makes far fewer predictions than there are numbers: each is bounded by its size.
+        let last = self.last.get().filter(|last| (last & Self::NUMBER) + count <= Self::NUMBER);
+        let last = last.unwrap_or_else(|| Uuid::new_v4().as_u128() & !Self::NUMBER);
+        self.last.set(Some(last + count));
+        Uuid::from_u128(last + 1)
+    }
+
+    /// Returns the id of all predictions that were made, `None` if there were none.
+    pub(crate) fn of_all(&self) -> Option<Uuid> {
+        self.last.get().map(|last| Uuid::from_u128(last & !Self::NUMBER))
+    }
+}
+
+/// Serializes something as the text that it prints.
+pub(crate) fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
 /// The id of a request. Always one of this service's own: `x-request-id` is a caller's text, which may be somebody's id
 /// in whatever form, and what is in the log must be nobody's. A caller who wants to find their request reads it from
 /// the answer, or sends a `traceparent`.
@@ -76,6 +109,20 @@ impl RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn predictions_of_one_request_have_ids_that_differ_in_their_last_digits() {
+        let ids = DecisionIds::default();
+        assert_eq!(ids.of_all(), None);
+        let some = [5, 5, 1].map(|count| ids.take(count).to_string());
+        let of_all = ids.of_all().expect("there are some").to_string();
+        let begin = of_all.strip_suffix("0000").expect("a number");
+        assert_eq!(some, ["0001", "0006", "000b"].map(|number| format!("{begin}{number}")));
+        let others = DecisionIds::default();
+        others.take(1);
+        assert_ne!(ids.of_all(), others.of_all());
+        assert!(!ids.take(65_530).to_string().starts_with(begin), "there are not so many left");
+    }
 
     #[test]
     fn a_user_id_never_shows_in_debug_output() {

@@ -67,8 +67,13 @@ struct Ended {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JobOutcome {
-    /// The answer, as its endpoint keeps it.
-    Done(Box<RawValue>),
+    Done {
+        /// The answer, as its endpoint keeps it.
+        result: Box<RawValue>,
+        /// The moment from which nobody is told it, because its check-ins are too old. In milliseconds since 1970-01-01
+        /// UTC.
+        usable_until: Option<i64>,
+    },
     /// The problem, by [`Language`].
     Failed([Box<RawValue>; Language::ALL.len()]),
 }
@@ -80,7 +85,7 @@ impl JobOutcome {
 
     pub(crate) fn status(&self) -> JobStatus {
         match self {
-            JobOutcome::Done(_) => JobStatus::Done,
+            JobOutcome::Done { .. } => JobStatus::Done,
             JobOutcome::Failed(_) => JobStatus::Failed,
         }
     }
@@ -218,7 +223,8 @@ impl<P: Platform> Jobs<P> {
         })?;
         let owner = self.owner(caller);
         let now = Timestamp::now().as_millisecond();
-        let is_found = |job: &Job| job.id == id && job.owner == owner && now < after(job.ended_at(), settings.job_ttl);
+        let is_kept = |job: &Job| now < after(job.ended_at(), settings.job_ttl) && !job.is_too_old(now);
+        let is_found = |job: &Job| job.id == id && job.owner == owner && is_kept(job);
         places.into_iter().filter_map(|place| place.job).find(is_found).ok_or(Problem::NoSuchJob)
     }
 
@@ -305,7 +311,7 @@ impl Job {
     /// The answer that it was run for, as its endpoint keeps it.
     pub(crate) fn result(&self) -> Option<&RawValue> {
         match &self.ended.as_ref()?.outcome {
-            JobOutcome::Done(result) => Some(result),
+            JobOutcome::Done { result, .. } => Some(result),
             JobOutcome::Failed(_) => None,
         }
     }
@@ -319,11 +325,19 @@ impl Job {
         self.ended.is_none() && now < self.fails_at
     }
 
+    /// Returns true if the check-ins that its outcome rests on have become too old.
+    fn is_too_old(&self, now: i64) -> bool {
+        match self.ended.as_ref().map(|ended| &ended.outcome) {
+            Some(JobOutcome::Done { usable_until, .. }) => usable_until.is_some_and(|until| now >= until),
+            _ => false,
+        }
+    }
+
     /// The job as its caller sees it, without the answer.
     pub(crate) fn view(&self, language: Language) -> JobView<'_> {
         match &self.ended {
             Some(Ended { at, outcome }) => match outcome {
-                JobOutcome::Done(_) => self.view_as(JobStatus::Done, Some(*at), None),
+                JobOutcome::Done { .. } => self.view_as(JobStatus::Done, Some(*at), None),
                 JobOutcome::Failed(errors) => {
                     self.view_as(JobStatus::Failed, Some(*at), Some(errors[language as usize].clone()))
                 }
@@ -407,14 +421,31 @@ mod tests {
             let (before, _) = start(jobs, settings, "one", "before").await;
             let (after, is_new) = start(jobs, settings, "one", "after an invalidation").await;
             assert!(is_new && after.id == before.id);
-            jobs.finish(settings, before, JobOutcome::Done(raw("\"old\""))).await;
+            jobs.finish(settings, before, done("\"old\"", None)).await;
             assert_eq!(
                 jobs.find(settings, "one", &after.id).await.expect("there").view(Language::English).status,
                 JobStatus::Running
             );
-            jobs.finish(settings, after.clone(), JobOutcome::Done(raw("\"new\""))).await;
+            jobs.finish(settings, after.clone(), done("\"new\"", None)).await;
             let found = jobs.find(settings, "one", &after.id).await.expect("there");
             assert_eq!(found.result().map(RawValue::get), Some("\"new\""));
+        });
+    }
+
+    fn done(json: &str, usable_until: Option<i64>) -> JobOutcome {
+        JobOutcome::Done { result: raw(json), usable_until }
+    }
+
+    #[test]
+    fn an_outcome_is_told_for_no_longer_than_its_check_ins_are_recent_enough() {
+        with_jobs(async |_, jobs, settings| {
+            let now = Timestamp::now().as_millisecond();
+            for (usable_until, is_told) in [(None, true), (Some(now + 60_000), true), (Some(now - 1), false)] {
+                let (job, _) = start(jobs, settings, "one", "g").await;
+                jobs.finish(settings, job.clone(), done("{}", usable_until)).await;
+                let found = jobs.find(settings, "one", &job.id).await;
+                assert_eq!(found.err(), if is_told { None } else { Some(Problem::NoSuchJob) });
+            }
         });
     }
 
@@ -431,7 +462,7 @@ mod tests {
             let fifth = jobs.start(settings, "five", (person(), "question"), "g").await.expect("read");
             assert!(fifth.is_none(), "every place has a job that runs");
             let (_, ended) = &running[2];
-            jobs.finish(settings, ended.clone(), JobOutcome::Done(raw("1"))).await;
+            jobs.finish(settings, ended.clone(), done("1", None)).await;
             let (fifth, _) = start(jobs, settings, "five", "g").await;
             assert_eq!(jobs.find(settings, "three", &ended.id).await.err(), Some(Problem::NoSuchJob));
             assert!(jobs.find(settings, "five", &fifth.id).await.is_ok());

@@ -54,7 +54,7 @@ use context::{EndpointRequest, RequestContext};
 use deadline::Deadline;
 use endpoints::Handler;
 use features::Language;
-use ids::RequestId;
+use ids::{DecisionIds, RequestId};
 use platform::Platform;
 use problem::Problem;
 use quota::{LimitGroup, RateLimitPolicy, RateLimitStatus};
@@ -165,6 +165,7 @@ impl<P: Platform> Exchange<'_, P> {
             trace: self.trace.clone(),
             timing: self.timing.clone(),
             info: self.info.clone(),
+            decisions: DecisionIds::default(),
             read_along: Cell::new(checked.read_along),
         };
         let path = path.parameters.clone();
@@ -209,10 +210,17 @@ impl<P: Platform> Exchange<'_, P> {
     async fn finish(&self, outcome: Outcome) -> Response {
         let Exchange { instance, parts, info, timing, .. } = self;
         let Outcome { result, deadline, policy, rate_limit } = outcome;
+        let has_fhir = endpoints::has_fhir(info.route, &parts.method);
         let (mut response, problem) = match result {
             Ok(response) => (response, None),
-            Err(problem) => (problem_response(&problem, parts.uri.path(), self.language), Some(problem)),
+            Err(problem) => {
+                let is_fhir = has_fhir && headers::prefers_fhir(&parts.headers);
+                (problem_response(&problem, parts.uri.path(), is_fhir, self.language), Some(problem))
+            }
         };
+        if has_fhir {
+            response = response.varying_by("accept");
+        }
         let refused = if let Some(Problem::TooManyRequests(status)) = &problem { Some(*status) } else { None };
         if let Some((policy, status)) = policy.zip(refused.or(rate_limit)) {
             response = response.with_rate_limit_status(policy, &status);

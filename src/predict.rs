@@ -8,49 +8,64 @@ mod numbers;
 mod rendering;
 
 pub(crate) use numbers::{Basis, Explain, Outcome, PredictionsAt, UNKNOWN_LEVEL};
-pub(crate) use rendering::{Display, PredictionSequence, Rendering};
+pub(crate) use rendering::{Body, Display, PredictionSequence, Rendering};
 
 use crate::deadline::Deadline;
+use crate::ids::DecisionIds;
+use crate::time::age_days;
 use bipolar_edge_models::{MODELS, Model};
 use explanation::NAMED_CONTRIBUTIONS;
 use features::{Coverage, Row, feature_index};
+use jiff::civil::Date;
 use numbers::{Bits, Contribution, Prediction, judge};
 use std::time::Instant;
 
-/// Predicts with every model, in the registry's order. `row` is `None` without check-ins; `too_old` has the days after
-/// which check-ins are too old, if these are. A model whose turn comes
-/// after the deadline is out of time.
+/// Predicts with every model, in the registry's order. `row` is `None` without check-ins; `max_age` gives the days after
+/// which check-ins are too old for a model. A model whose turn comes after the deadline is out of time.
 pub(crate) fn predict_all(
     row: Option<(&Row, Coverage)>,
-    too_old: Option<u32>,
+    (today, max_age): (Date, impl Fn(&Model) -> Option<u32>),
     explain: Explain,
     deadline: Deadline,
+    decisions: &DecisionIds,
 ) -> PredictionsAt {
+    let coverage = row.map(|(_, coverage)| coverage);
+    let age_days = coverage.map(|coverage| age_days(coverage.as_of, today));
     let predict = |model: &'static Model| {
         let start = Instant::now();
         let inputs = row.map_or_else(Vec::new, |(row, _)| model.inputs(row));
+        let too_old = max_age(model).filter(|max_days| age_days > Some(i64::from(*max_days)));
         let outcome = match (deadline.has_passed_at(start), too_old) {
             (true, _) => Outcome::OutOfTime,
             (false, Some(max_days)) => Outcome::Stale { max_days },
-            (false, None) => predict(model, row.map(|(row, _)| row), &inputs, explain),
+            (false, None) => predict(model, row, &inputs, explain),
         };
-        Prediction { outcome, answered: answered(&inputs), duration: start.elapsed() }
+        // Rounded down, so that none seems to be as large as a bound which it does not reach.
+        let answered = (100.0 * known_share(&inputs) + 1e-9) as u8;
+        Prediction { outcome, answered, duration: start.elapsed() }
     };
-    PredictionsAt { coverage: row.map(|(_, coverage)| coverage), predictions: MODELS.iter().map(predict).collect() }
+    let decision = decisions.take(MODELS.len());
+    PredictionsAt { decision, coverage, predictions: MODELS.iter().map(predict).collect() }
 }
 
-/// Returns the share of a model's inputs that are known, in percent.
-fn answered(inputs: &[f64]) -> u8 {
+/// Returns the share of a model's inputs that are known.
+fn known_share(inputs: &[f64]) -> f64 {
     let known = inputs.iter().filter(|input| !input.is_nan()).count();
-    (100.0 * known as f64 / inputs.len().max(1) as f64).round() as u8
+    known as f64 / inputs.len().max(1) as f64
 }
 
-fn predict(model: &'static Model, row: Option<&Row>, inputs: &[f64], explain: Explain) -> Outcome {
+fn predict(model: &'static Model, row: Option<(&Row, Coverage)>, inputs: &[f64], explain: Explain) -> Outcome {
     let nothing = Outcome::Insufficient { missing: Vec::new() };
-    let Some(row) = row else { return nothing };
+    let Some((row, coverage)) = row else { return nothing };
+    if coverage.checkins < model.min_days {
+        return Outcome::TooFewDays;
+    }
     let missing = model.missing_critical(row);
     if !missing.is_empty() {
         return Outcome::Insufficient { missing: missing.into_iter().filter_map(feature_index).collect() };
+    }
+    if known_share(inputs) < model.min_answered {
+        return Outcome::TooFewAnswers;
     }
     // `inputs` is as long as the model asks for, so there always is a probability.
     let Some(probabilities) = model.probabilities(inputs) else { return nothing };
@@ -100,10 +115,12 @@ fn some_predictions(explain: Explain) -> PredictionsAt {
     ] {
         values[field_index(name).unwrap_or_default()] = value;
     }
-    let checkins = [CheckIn { id: "1".to_owned(), date: jiff::civil::Date::constant(2026, 1, 31), values }];
+    let checkins = [CheckIn { id: "1".to_owned(), date: Date::constant(2026, 1, 31), values }];
     let covered = row(&checkins, 3).zip(coverage(&checkins, 3));
     let far = Deadline::new(Instant::now(), std::time::Duration::from_secs(3600));
-    predict_all(covered.as_ref().map(|(row, coverage)| (row, *coverage)), None, explain, far)
+    let today = Date::constant(2026, 2, 2);
+    let covered = covered.as_ref().map(|(row, coverage)| (row, *coverage));
+    predict_all(covered, (today, |_: &Model| None), explain, far, &DecisionIds::default())
 }
 
 #[cfg(test)]
@@ -118,7 +135,7 @@ mod tests {
             let read: PredictionsAt = serde_json::from_str(&kept).expect("what was written");
             assert!(read.is_whole());
             assert_eq!(serde_json::to_string(&read).expect("JSON"), kept);
-            assert_eq!(read.as_of(), made.as_of());
+            assert_eq!((read.as_of(), read.decision), (made.as_of(), made.decision));
             for ((model, made), (_, read)) in made.iter().zip(read.iter()) {
                 let bits = |prediction: &Prediction| prediction.probability(model).map(f64::to_bits);
                 assert_eq!(bits(made), bits(read), "{}", model.name);

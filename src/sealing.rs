@@ -16,6 +16,8 @@ pub(crate) struct StoreSecrets {
     pub(crate) cipher: Option<Cipher>,
     /// Hashes what a key would otherwise name.
     pub(crate) keyed_hash: KeyedHash,
+    /// The secret that it was derived from is one.
+    pub(crate) is_secret: bool,
 }
 
 /// XChaCha20-Poly1305, with a random nonce in front of each value.
@@ -75,8 +77,13 @@ impl KeyedHash {
     }
 
     pub(crate) fn digest(&self, text: &str) -> [u8; 32] {
+        self.digest_parts([text.as_bytes()])
+    }
+
+    /// Hashes parts that stand one behind the other.
+    pub(crate) fn digest_parts<T: AsRef<[u8]>>(&self, parts: impl IntoIterator<Item = T>) -> [u8; 32] {
         let mut hash = self.0.clone();
-        hash.update(text.as_bytes());
+        parts.into_iter().for_each(|part| hash.update(part.as_ref()));
         hash.finalize().into_bytes().into()
     }
 }
@@ -86,7 +93,7 @@ mod tests {
     use super::*;
 
     fn secrets(digit: &str) -> StoreSecrets {
-        StoreSecrets { cipher: Cipher::parse(&digit.repeat(64)), keyed_hash: KeyedHash::derive(b"") }
+        StoreSecrets { cipher: Cipher::parse(&digit.repeat(64)), keyed_hash: KeyedHash::derive(b""), is_secret: true }
     }
 
     #[test]

@@ -299,6 +299,16 @@ impl<P: Platform> Store<P> {
         Some(base16ct::lower::encode_string(&self.person_digest(person)[16..22]))
     }
 
+    /// Hashes what a prediction was made from for the log, in 128 bits: the numbers' bytes, lowest first. `None` where
+    /// there is no secret to hash it with: check-ins could be guessed.
+    pub(crate) fn input_digest(&self, inputs: impl Iterator<Item = f64>) -> Option<String> {
+        let secrets = &self.configured.get().filter(|configured| configured.secrets.is_secret)?.secrets;
+        // All that is missing is the same.
+        let number = |input: f64| if input.is_nan() { f64::NAN.to_bits() } else { input.to_bits() };
+        let parts = std::iter::once(*b"inputs::").chain(inputs.map(|input| number(input).to_le_bytes()));
+        Some(base16ct::lower::encode_string(&secrets.keyed_hash.digest_parts(parts)[..16]))
+    }
+
     fn person_digest(&self, person: UserId) -> [u8; 32] {
         if let Some((_, digest)) = self.last_person.get().filter(|(last, _)| *last == person) {
             return digest;

@@ -15,13 +15,23 @@ pub(crate) const DAY_MS: i64 = 86_400_000;
 
 /// Today, in UTC.
 pub(crate) fn today() -> Date {
-    let days = Timestamp::now().as_millisecond().div_euclid(DAY_MS);
-    Span::new().try_days(days).and_then(|days| EPOCH.checked_add(days)).unwrap_or(EPOCH)
+    day_of(Timestamp::now().as_millisecond())
 }
 
 /// The days from one date to another.
 pub(crate) fn days_between(from: Date, to: Date) -> i64 {
     to.duration_since(from).as_hours() / 24
+}
+
+/// The age in days of something of that day: 0 for one to come, which is somebody's today before it is UTC's.
+pub(crate) fn age_days(day: Date, today: Date) -> i64 {
+    days_between(day, today).max(0)
+}
+
+/// The day of a moment in UTC, given in milliseconds since 1970-01-01 UTC.
+pub(crate) fn day_of(moment: i64) -> Date {
+    let days = moment.div_euclid(DAY_MS);
+    Span::new().try_days(days).and_then(|days| EPOCH.checked_add(days)).unwrap_or(EPOCH)
 }
 
 /// The moment at which a day begins in UTC, in milliseconds since 1970-01-01 UTC.
@@ -50,6 +60,9 @@ mod tests {
         assert_eq!(start_of(Date::constant(1970, 1, 2)), DAY_MS);
         assert_eq!(start_of(Date::constant(1969, 12, 31)), -DAY_MS);
         assert_eq!(days_between(Date::constant(2024, 2, 28), Date::constant(2024, 3, 1)), 2);
+        assert_eq!((day_of(DAY_MS - 1), day_of(-1)), (EPOCH, Date::constant(1969, 12, 31)));
+        assert_eq!(age_days(Date::constant(2026, 1, 31), Date::constant(2026, 2, 2)), 2);
+        assert_eq!(age_days(Date::constant(2026, 2, 3), Date::constant(2026, 2, 2)), 0);
         let now = Timestamp::now().as_millisecond();
         assert!((start_of(today())..start_of(today()) + DAY_MS).contains(&now));
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 /// A file imports from lower floors only. Files of one folder may share a floor; among them there is no circle.
 const FLOORS: [(u8, &[&str]); 12] = [
     (1, &["deadline", "ids", "json", "limits", "quota", "random", "redis", "sealing", "supabase", "time"]),
-    (2, &["predict", "problem"]),
+    (2, &["aging", "predict", "problem"]),
     (
         3,
         &["telemetry", "telemetry/export", "telemetry/log", "telemetry/metrics", "telemetry/timing", "telemetry/trace"],
@@ -18,7 +18,7 @@ const FLOORS: [(u8, &[&str]); 12] = [
     (5, &["checkins", "config", "store"]),
     (6, &["http"]),
     (7, &["access", "jobs", "request", "telemetry/totals"]),
-    (8, &["cache", "routes", "telemetry/request_log"]),
+    (8, &["cache", "routes", "telemetry/decision_log", "telemetry/request_log"]),
     (9, &["instance"]),
     (10, &["context", "retention"]),
     (11, &["endpoints"]),

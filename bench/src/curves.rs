@@ -15,7 +15,7 @@ use xtask::toolchain::{Toolchain, check_rust};
 use xtask::{build, step};
 
 const VARIABLES: [&str; 4] =
-    ["rate_limit_predictions=off", "rate_limit_default=off", "max_checkin_age_days=0", "log_level=warn"];
+    ["rate_limit_predictions=off", "rate_limit_default=off", "log_level=warn", "decision_log=false"];
 /// The rounds that are used of the large model, 1,000 trees of 127 leaves.
 const TREES: [usize; 7] = [1, 3, 10, 30, 100, 300, 1000];
 const ROWS: [usize; 8] = [1, 4, 16, 64, 128, 256, 512, 1024];

@@ -1,6 +1,8 @@
 //! A Supabase project in which everybody has the same check-ins, for benchmarks that need many people.
 
 use anyhow::Result;
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
@@ -37,11 +39,18 @@ fn answer(mut stream: TcpStream) -> Result<()> {
     Ok(())
 }
 
+/// Returns the day so many days before today, in UTC.
+pub(crate) fn days_ago(days: usize) -> Date {
+    let today = Timestamp::now().as_second().div_euclid(86_400);
+    Date::constant(1970, 1, 1).saturating_add(Span::new().days(today - days as i64))
+}
+
 /// Returns a person's check-ins as rows of the table, latest first.
 fn rows(person: &str) -> Vec<String> {
     let row = |day: usize| {
+        let date = days_ago(CHECK_INS - day);
         format!(
-            r#"{{"id":"{day}","user_id":"{person}","checkin_date":"2026-01-{day:02}","sleep_data":{{"hoursSlept":{}}},"mood_data":{{"depressedMood":{},"energyLevel":{}}}}}"#,
+            r#"{{"id":"{day}","user_id":"{person}","checkin_date":"{date}","sleep_data":{{"hoursSlept":{}}},"mood_data":{{"depressedMood":{},"energyLevel":{}}}}}"#,
             4 + day % 5,
             day % 9,
             9 - day % 8

@@ -2,6 +2,7 @@
 
 use crate::client::{Figures, milliseconds};
 use crate::competitors::{Component, NATIVE_NAME, OLD_STACK, OLD_STACK_NAME, Programs, World};
+use crate::project::days_ago;
 use crate::server::Server;
 use crate::{PREDICTIONS, machine};
 use anyhow::Result;
@@ -136,7 +137,8 @@ fn cases() -> Vec<Case> {
     let checkins: Vec<String> = (10..17)
         .map(|day| {
             format!(
-                r#"{{"checkin_date":"2026-01-{day}","hoursSlept":{},"depressedMood":{},"energyLevel":{},"medicationAdherence":1,"anxietyStress":4,"elevation":2}}"#,
+                r#"{{"checkin_date":"{}","hoursSlept":{},"depressedMood":{},"energyLevel":{},"medicationAdherence":1,"anxietyStress":4,"elevation":2}}"#,
+                days_ago(16 - day),
                 4 + day % 5,
                 day % 9,
                 9 - day % 8

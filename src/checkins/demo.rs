@@ -2,6 +2,7 @@
 //! it out as static data.
 
 use features::{CheckIn, FIELDS};
+use jiff::Span;
 use jiff::civil::Date;
 
 type DemoCheckIn = (&'static str, &'static str, Date, [f32; FIELDS.len()]);
@@ -17,11 +18,14 @@ pub(crate) const PEOPLE: [(&str, &str); 5] = [
     ("55555555-5555-4555-8555-555555555555", "no check-ins"),
 ];
 
-/// The check-ins of a person of the cohort; none for anyone else.
-pub(super) fn checkins(user_id: &str) -> Vec<CheckIn> {
+/// The check-ins of a person of the cohort; none for anyone else. Their dates move with the calendar, so that the
+/// cohort's last check-in is of today.
+pub(super) fn checkins(user_id: &str, today: Date) -> Vec<CheckIn> {
+    let shift = DEMO.iter().map(|(.., date, _)| *date).max().map_or(Span::new(), |last| today - last);
+    let moved = |date: Date| date.checked_add(shift).unwrap_or(date);
     DEMO.iter()
         .filter(|(user, ..)| *user == user_id)
-        .map(|(_, id, date, values)| CheckIn { id: (*id).to_owned(), date: *date, values: *values })
+        .map(|(_, id, date, values)| CheckIn { id: (*id).to_owned(), date: moved(*date), values: *values })
         .collect()
 }
 
@@ -31,11 +35,13 @@ mod tests {
 
     #[test]
     fn histories_are_long_enough_for_the_longest_window_and_every_answer_is_in_range() {
+        let today = Date::constant(2028, 3, 1);
         for (user_id, state) in PEOPLE {
-            let checkins = checkins(user_id);
+            let checkins = checkins(user_id, today);
             assert_eq!(checkins.is_empty(), state == "no check-ins");
             if let (Some(first), Some(last)) = (checkins.first(), checkins.last()) {
                 assert!(last.date.duration_since(first.date).as_hours() >= 24 * 30, "{state}");
+                assert_eq!(last.date, today, "{state}");
             }
             for checkin in checkins {
                 for (field, value) in FIELDS.iter().zip(checkin.values) {

@@ -81,7 +81,7 @@ impl<'a> Body<'a> {
         age_seconds: Option<u64>,
     ) -> Body<'a> {
         Body {
-            warning: age_seconds.map(|_| STALE[rendering.language as usize]),
+            warning: age_seconds.map(|_| stale_warning(rendering.language)),
             age_seconds,
             ..Body::new(rendering, options, &entry.generated_at, (&entry.latest, &entry.per_checkin))
         }
@@ -116,6 +116,11 @@ impl KeptAnswer {
         }
     }
 
+    /// The moment from which nobody is told it, because its check-ins are too old.
+    pub(super) fn usable_until(&self) -> Option<i64> {
+        self.entry.usable_until
+    }
+
     fn options(&self) -> Option<PredictionOptions> {
         Some(PredictionOptions {
             types: self.types.iter().filter_map(|name| Model::find(name)).collect(),
@@ -133,6 +138,11 @@ pub(super) fn render_kept<P: Platform>(context: &RequestContext<P>, kept: &RawVa
     let options = kept.options().filter(|_| kept.release == RELEASE.concat() && kept.entry.is_whole())?;
     let body = Body::of_entry(context.rendering(kept.explain), &options, &kept.entry, kept.age_seconds);
     serde_json::value::to_raw_value(&body).ok()
+}
+
+/// Says why an answer is stale.
+pub(super) fn stale_warning(language: Language) -> &'static str {
+    STALE[language as usize]
 }
 
 /// The age of a stale answer, in seconds.

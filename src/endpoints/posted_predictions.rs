@@ -38,6 +38,7 @@ pub(super) fn response_body<'a>(
     generated_at: &'a str,
 ) -> Body<'a> {
     let PredictionSet { latest, per_checkin, .. } = predictions;
+    let rendering = Rendering { today: asked.as_of.unwrap_or(rendering.today), ..rendering };
     let mut body = Body::new(rendering, &asked.options, generated_at, (latest, per_checkin));
     body.user_id = asked.user_id.map(|id| id.to_string());
     body.warnings = asked.warnings.iter().map(|warning| warning.text(rendering.language)).collect();

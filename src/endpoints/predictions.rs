@@ -1,26 +1,31 @@
 //! `GET /data/predictions/{user_id}`: every prediction about one person.
 
-use super::answer::{Body, KeptAnswer, stale_seconds};
+use super::answer::{Body, KeptAnswer, stale_seconds, stale_warning};
+use super::fhir::{self, FhirQuestion};
 use super::job;
 use crate::cache::{CacheSlot, CheckInEntry, Entry, Lookup, PredictionSet};
 use crate::checkins::{self, CheckInQuery};
 use crate::context::{EndpointRequest, RequestContext};
 use crate::deadline::Deadline;
 use crate::http::Response;
-use crate::http::headers::prefers_async;
+use crate::http::headers::{prefers_async, prefers_fhir};
 use crate::http::response::CacheStatus;
 use crate::jobs::{Job, JobOutcome, Started};
 use crate::platform::Platform;
-use crate::predict::{self, Basis, Outcome};
+use crate::predict::{self, Basis, Outcome, PredictionsAt};
 use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
 use crate::retention;
 use crate::routes::PathParameters;
 use crate::store::Failure;
+use crate::telemetry::decision_log::{self, Question};
 use crate::telemetry::request_log::{FinishedJob, finish_job};
+use crate::telemetry::timing::{CheckInSource, Timing};
 use crate::telemetry::{log, metrics};
-use crate::time::{DAY_MS, days_between, start_of, today};
-use features::CheckIn;
+use crate::time::{DAY_MS, start_of, today};
+use bipolar_edge_models::Model;
+use features::{CheckIn, Row};
+use http::HeaderMap;
 use jiff::civil::Date;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,10 +42,12 @@ pub(super) async fn get<P: Platform>(
     let context = request.context;
     context.timing.set_person(Some(asked.user_id));
     let slot = match find(context, &asked).await? {
-        Found::Entry(entry) => return Ok(entry_response(context, &asked, &entry, CacheStatus::Hit)),
+        Found::Entry(entry) => return Ok(entry_response(context, request.headers, &asked, &entry, CacheStatus::Hit)),
         Found::Nothing(slot) => slot,
     };
-    if context.settings.use_background_inference || prefers_async(request.headers) {
+    // The outcome of a job is no FHIR: whoever wants that waits.
+    let is_async = context.settings.use_background_inference || prefers_async(request.headers);
+    if is_async && !prefers_fhir(request.headers) {
         let cause = match start_job(context, &asked, slot.as_ref()).await {
             Ok(Some(Started::Before(running))) => return Ok(job::accepted(&running, context.language)),
             Ok(Some(Started::Now(started, deadline))) => {
@@ -55,18 +62,36 @@ pub(super) async fn get<P: Platform>(
         log::warning("job_not_begun", "a background prediction could not be begun and is made at once", cause);
     }
     let (entry, cache_status) = predict(context, &asked, slot).await?;
-    Ok(entry_response(context, &asked, &entry, cache_status))
+    Ok(entry_response(context, request.headers, &asked, &entry, cache_status))
 }
 
 fn entry_response<P: Platform>(
     context: &RequestContext<P>,
+    headers: &HeaderMap,
     PredictionRequest { user_id, options }: &PredictionRequest,
     entry: &Entry,
     cache_status: CacheStatus,
 ) -> Response {
+    if prefers_fhir(headers) {
+        let PredictionOptions { types, limit_checkins, explain, .. } = options;
+        let asked = FhirQuestion { person: *user_id, types, limit_checkins: *limit_checkins, explain: *explain };
+        return fhir_response(context, &asked, entry, cache_status);
+    }
     let mut body = Body::of_entry(context.rendering(options.explain), options, entry, stale_seconds(cache_status));
     body.user_id = Some(user_id.to_string());
     Response::json(200, &body).with_cache_status(cache_status).in_language(context.language)
+}
+
+/// The answer as FHIR with an entry's predictions.
+pub(super) fn fhir_response<P: Platform>(
+    context: &RequestContext<P>,
+    asked: &FhirQuestion<'_>,
+    entry: &Entry,
+    cache_status: CacheStatus,
+) -> Response {
+    let warning = stale_seconds(cache_status).map(|_| stale_warning(context.language));
+    let response = fhir::response(context.rendering(asked.explain), asked, entry, warning);
+    response.with_cache_status(cache_status).in_language(context.language)
 }
 
 /// Starts a job for a question, unless one runs that began after the last invalidation.
@@ -97,10 +122,12 @@ fn predict_later<P: Platform>(
     instance.platform.spawn(async move {
         let predicted = predict(&context, &request, slot).await.and_then(|(entry, cache_status)| {
             let kept = KeptAnswer::new(&request.options, entry, cache_status);
-            serde_json::value::to_raw_value(&kept).map_err(|_| Problem::Internal)
+            let usable_until = kept.usable_until();
+            let result = serde_json::value::to_raw_value(&kept).map_err(|_| Problem::Internal)?;
+            Ok((result, usable_until))
         });
         let (outcome, problem) = match predicted {
-            Ok(result) => (JobOutcome::Done(result), None),
+            Ok((result, usable_until)) => (JobOutcome::Done { result, usable_until }, None),
             Err(problem) => (JobOutcome::failed(&problem), Some(problem)),
         };
         let RequestContext { instance, trace, timing, info, .. } = &context;
@@ -140,10 +167,16 @@ async fn find<P: Platform>(context: &RequestContext<P>, request: &PredictionRequ
     };
     timing.lap("cache");
     Ok(match looked_up {
-        Lookup::Hit(entry) => Found::Entry(entry),
+        Lookup::Hit(entry) => Found::Entry(kept(timing, entry)),
         Lookup::Miss(slot) => Found::Nothing(Some(slot)),
         Lookup::Bypass => Found::Nothing(None),
     })
+}
+
+/// An entry that was made before, as it is answered now.
+fn kept(timing: &Timing, entry: Entry) -> Entry {
+    timing.set_decisions(entry.decisions.clone());
+    entry
 }
 
 /// Makes a new entry, which is written to the cache later if there is a slot for it. Sweeps the store once in a while.
@@ -162,11 +195,11 @@ async fn make_entry<P: Platform>(
     request: &PredictionRequest,
     slot: Option<CacheSlot>,
 ) -> Result<(Entry, CacheStatus), Problem> {
-    let RequestContext { instance, settings, .. } = context;
+    let RequestContext { instance, settings, timing, .. } = context;
     if let Some(slot) = slot.as_ref().filter(|_| settings.supabase.is_some())
         && let Some(entry) = instance.cache.share(settings, request, slot, context.deadline).await
     {
-        return Ok((entry, CacheStatus::Hit));
+        return Ok((kept(timing, entry), CacheStatus::Hit));
     }
     let checkins = match (fetch_checkins(context, request, slot.as_ref()).await, &slot) {
         (Ok(checkins), _) => checkins,
@@ -174,7 +207,7 @@ async fn make_entry<P: Platform>(
             instance.cache.release_later(slot);
             let stale = instance.cache.stale(slot).await.ok_or(Problem::Source(failure))?;
             let age = stale.age();
-            return Ok((stale, CacheStatus::Stale { age }));
+            return Ok((kept(timing, stale), CacheStatus::Stale { age }));
         }
         (Err(problem), slot) => {
             slot.iter().for_each(|slot| instance.cache.release_later(slot));
@@ -225,20 +258,20 @@ pub(super) async fn predict_all<P: Platform>(
     today: Date,
 ) -> PredictionSet {
     let mut set = PredictionSet::default();
-    let max_age = context.settings.max_checkin_age;
     let mut predict_at = |checkins: &[CheckIn], basis| {
         let window = options.window.get();
         let row = features::row(checkins, window).zip(features::coverage(checkins, window));
         context.timing.lap("features");
         let covered = row.as_ref().map(|(row, coverage)| (row, *coverage));
         // Predictions at earlier check-ins are about their own days.
-        let latest = covered.filter(|_| matches!(basis, Basis::LatestCheckIn)).zip(max_age);
-        let too_old =
-            latest.filter(|((_, of), max)| days_between(of.as_of, today) > i64::from(*max)).map(|(_, max)| max);
-        if let (Some(((_, of), max)), None) = (latest, too_old) {
-            set.usable_until = Some(start_of(of.as_of) + DAY_MS * (i64::from(max) + 1));
+        let is_latest = matches!(basis, Basis::LatestCheckIn);
+        let max_age = |model: &Model| if is_latest { context.settings.max_checkin_age(model) } else { None };
+        let RequestContext { deadline, decisions, .. } = context;
+        let predictions = predict::predict_all(covered, (today, max_age), options.explain, *deadline, decisions);
+        record(context, row.as_ref().map(|(row, _)| row), &predictions);
+        if is_latest {
+            set.usable_until = usable_until(&predictions, max_age);
         }
-        let predictions = predict::predict_all(covered, too_old, options.explain, context.deadline);
         set.is_cut_short |= predictions.is_cut_short();
         metrics::observe_predictions(row.as_ref().map(|(row, _)| row), &predictions);
         for (model, prediction) in predictions.iter() {
@@ -259,5 +292,22 @@ pub(super) async fn predict_all<P: Platform>(
             at: predict_at(&checkins[index..], Basis::CheckIn),
         });
     }
-    PredictionSet { latest, per_checkin, ..set }
+    let decisions = context.decisions.of_all().map(|id| id.to_string());
+    context.timing.set_decisions(decisions.clone());
+    PredictionSet { latest, per_checkin, decisions, ..set }
+}
+
+fn record<P: Platform>(context: &RequestContext<P>, row: Option<&Row>, predictions: &PredictionsAt) {
+    let RequestContext { instance, settings, caller, timing, .. } = context;
+    let source = timing.source().map(CheckInSource::name);
+    let question = Question { caller, person: timing.person(), source };
+    decision_log::record((settings, &instance.store), &question, row, predictions);
+}
+
+/// The moment at which the check-ins of predictions become too old for a model.
+fn usable_until(predictions: &PredictionsAt, max_age: impl Fn(&Model) -> Option<u32>) -> Option<i64> {
+    let as_of = predictions.as_of()?;
+    let made = predictions.iter().filter(|(_, prediction)| !matches!(prediction.outcome, Outcome::Stale { .. }));
+    let max_days = made.filter_map(|(model, _)| max_age(model)).min()?;
+    Some(start_of(as_of) + DAY_MS * (i64::from(max_days) + 1))
 }

@@ -62,6 +62,26 @@ pub(crate) fn accepted_language(headers: &HeaderMap) -> Language {
     best.0
 }
 
+/// The media type of FHIR in JSON.
+pub(crate) const FHIR_JSON: &str = "application/fhir+json";
+
+/// Returns true if the caller asks for FHIR R4 in JSON, and would not rather have plain JSON.
+pub(crate) fn prefers_fhir(headers: &HeaderMap) -> bool {
+    let weight = |wanted: &str| {
+        let of_range = |range: &str| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_wanted = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+            let of = |name: &str| parameters.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+            let is_r4 = of("fhirVersion").is_none_or(|(_, version)| version.trim_matches('"') == "4.0");
+            (is_wanted && is_r4).then(|| of("q").map_or(1.0, |(_, weight)| weight.parse().unwrap_or(0.0)))
+        };
+        list(headers, "accept").filter_map(of_range).fold(0.0, f64::max)
+    };
+    let fhir = weight(FHIR_JSON);
+    fhir > 0.0 && fhir >= weight("application/json")
+}
+
 /// Returns true if a proxy says that the caller spoke TLS to it.
 pub(crate) fn is_forwarded_https(headers: &HeaderMap) -> bool {
     headers.get("x-forwarded-proto").is_some_and(|protocol| protocol.as_bytes().starts_with(b"https"))
@@ -151,6 +171,25 @@ mod tests {
             assert_eq!(accepted_language(&headers("accept-language", accepted)), language, "{accepted}");
         }
         assert_eq!(accepted_language(&HeaderMap::new()), Language::English);
+    }
+
+    #[test]
+    fn fhir_is_asked_for_by_name_and_plain_json_may_be_preferred() {
+        for (accepted, is_fhir) in [
+            ("application/fhir+json", true),
+            ("Application/FHIR+json; charset=utf-8; fhirVersion=4.0", true),
+            ("application/fhir+json;fhirVersion=\"4.0\", application/json", true),
+            ("application/fhir+xml, application/fhir+json;q=0.5, */*;q=0.1", true),
+            ("application/fhir+json; fhirVersion=5.0", false),
+            ("application/json, application/fhir+json;q=0.9", false),
+            ("application/fhir+json;q=0", false),
+            ("application/fhir+json;q=x", false),
+            ("application/fhir+xml", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            assert_eq!(prefers_fhir(&headers("accept", accepted)), is_fhir, "{accepted}");
+        }
     }
 
     #[test]

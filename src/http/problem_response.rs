@@ -1,11 +1,13 @@
-//! Problems as responses: RFC 9457 problem details, or an error of the Open Inference Protocol.
+//! Problems as responses: RFC 9457 problem details, an error of the Open Inference Protocol, or an outcome of FHIR.
 
+use super::headers::FHIR_JSON;
 use super::response::Response;
 use crate::problem::{FieldError, Problem, SourceFailure};
 use features::Language;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// Problem details.
 #[derive(Serialize)]
@@ -32,8 +34,81 @@ struct InferenceError {
     error: String,
 }
 
-/// Renders a problem in the form that a path's callers read. The Open Inference Protocol is in English.
-pub(crate) fn problem_response(problem: &Problem, path: &str, language: Language) -> Response {
+/// An outcome of FHIR R4: what went wrong, or must be known.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OperationOutcome<'a> {
+    resource_type: &'static str,
+    issue: Vec<Issue<'a>>,
+}
+
+#[derive(Serialize)]
+struct Issue<'a> {
+    severity: &'static str,
+    code: &'static str,
+    diagnostics: Cow<'a, str>,
+    /// The parameter that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expression: Option<[&'a str; 1]>,
+}
+
+impl<'a> OperationOutcome<'a> {
+    /// The outcome of an answer that comes with a warning.
+    pub(crate) fn warning(text: &'a str) -> OperationOutcome<'a> {
+        OperationOutcome::new(vec![Issue {
+            severity: "warning",
+            code: "transient",
+            diagnostics: Cow::Borrowed(text),
+            expression: None,
+        }])
+    }
+
+    fn new(issue: Vec<Issue<'a>>) -> OperationOutcome<'a> {
+        OperationOutcome { resource_type: "OperationOutcome", issue }
+    }
+
+    fn of_problem(problem: &'a Problem, language: Language) -> OperationOutcome<'a> {
+        let issue = |diagnostics, expression| Issue {
+            severity: "error",
+            code: issue_code(problem.status()),
+            diagnostics,
+            expression,
+        };
+        let of_field = |error: &'a FieldError| {
+            let text = format!("{} {}", error.field, error.message.of(language));
+            issue(text.into(), Some([error.field.as_str()]))
+        };
+        OperationOutcome::new(match problem {
+            Problem::Invalid(errors) => errors.iter().map(of_field).collect(),
+            _ => vec![issue(problem.detail(language), None)],
+        })
+    }
+}
+
+/// The code of FHIR's issue types for a status.
+fn issue_code(status: u16) -> &'static str {
+    match status {
+        400 => "invalid",
+        401 => "login",
+        403 => "forbidden",
+        404 => "not-found",
+        408 | 504 => "timeout",
+        413 | 414 | 431 => "too-long",
+        405 | 415 => "not-supported",
+        429 => "throttled",
+        500 => "exception",
+        _ => "transient",
+    }
+}
+
+/// Renders a problem in the form that a path's callers read, or as FHIR where they asked for that. The Open Inference
+/// Protocol is in English.
+pub(crate) fn problem_response(problem: &Problem, path: &str, is_fhir: bool, language: Language) -> Response {
+    if is_fhir {
+        let response = Response::json(problem.status(), &OperationOutcome::of_problem(problem, language));
+        let response = response.with_content_type(FHIR_JSON).in_language(language);
+        return with_problem_headers(response, problem);
+    }
     match path == "/v2" || path.starts_with("/v2/") {
         true => inference_error_response(problem),
         false => problem_details(problem, language),

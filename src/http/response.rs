@@ -118,6 +118,11 @@ impl Response {
         self
     }
 
+    /// Sets the media type.
+    pub(crate) fn with_content_type(self, content_type: &'static str) -> Response {
+        self.with_header(CONTENT_TYPE, content_type)
+    }
+
     /// Sets a header, if there is none of that name.
     fn with_default_header(mut self, name: HeaderName, value: &'static str) -> Response {
         self.headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -1,15 +1,20 @@
 //! Predictions as numbers, and what they mean to their models: this is what the cache keeps.
 
+use crate::ids::as_text;
 use bipolar_edge_models::{INSUFFICIENT_DATA_LABEL, MODELS, Model, Output, RiskLevel, TIMEOUT_LABEL};
 use features::{Coverage, FEATURES};
 use jiff::Span;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The predictions of every model at one check-in.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct PredictionsAt {
+    /// The id of the first by which the record of decisions has it; those of the others follow it.
+    #[serde(serialize_with = "as_text", deserialize_with = "read_id")]
+    pub(super) decision: Uuid,
     /// The days that they rest on; `None` without check-ins.
     #[serde(serialize_with = "write_coverage", deserialize_with = "read_coverage")]
     pub(super) coverage: Option<Coverage>,
@@ -41,6 +46,10 @@ pub(crate) enum Outcome {
     Insufficient { missing: Vec<usize> },
     /// The latest check-in is more than so many days old.
     Stale { max_days: u32 },
+    /// The window has check-ins on fewer days than the model asks for.
+    TooFewDays,
+    /// A smaller share of the model's inputs is known than it asks for.
+    TooFewAnswers,
     /// The model's turn came after the deadline.
     OutOfTime,
 }
@@ -99,6 +108,11 @@ fn read_coverage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Co
     kept.map(read).transpose()
 }
 
+fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    let kept: &str = Deserialize::deserialize(deserializer)?;
+    kept.parse().map_err(serde::de::Error::custom)
+}
+
 /// The explanation that predictions are asked to have. An entry with more serves a question for less.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, PartialOrd, Serialize)]
 pub(crate) enum Explain {
@@ -131,6 +145,11 @@ impl PredictionsAt {
         MODELS.iter().zip(&self.predictions)
     }
 
+    /// The id of each prediction.
+    pub(crate) fn decision_ids(&self) -> impl Iterator<Item = Uuid> {
+        (0..).map(|index| Uuid::from_u128(self.decision.as_u128().wrapping_add(index)))
+    }
+
     /// The prediction of a type.
     pub(crate) fn of_type(&self, name: &str) -> Option<(&'static Model, &Prediction)> {
         self.iter().find(|(model, _)| model.name == name)
@@ -149,7 +168,7 @@ impl PredictionsAt {
                     && contributions.iter().all(|contribution| contribution.place < FEATURES.len())
             }
             Outcome::Insufficient { missing } => missing.iter().all(|place| *place < FEATURES.len()),
-            Outcome::Stale { .. } | Outcome::OutOfTime => true,
+            Outcome::Stale { .. } | Outcome::TooFewDays | Outcome::TooFewAnswers | Outcome::OutOfTime => true,
         };
         self.predictions.len() == MODELS.len() && self.iter().all(fits)
     }
@@ -167,7 +186,9 @@ impl Prediction {
     pub(crate) fn label(&self, model: &Model) -> &'static str {
         match &self.outcome {
             Outcome::Predicted { probabilities, .. } => judge(model, probabilities).label,
-            Outcome::Insufficient { .. } | Outcome::Stale { .. } => INSUFFICIENT_DATA_LABEL,
+            Outcome::Insufficient { .. } | Outcome::Stale { .. } | Outcome::TooFewDays | Outcome::TooFewAnswers => {
+                INSUFFICIENT_DATA_LABEL
+            }
             Outcome::OutOfTime => TIMEOUT_LABEL,
         }
     }
@@ -175,6 +196,19 @@ impl Prediction {
     /// The probability of the label, if there is one.
     pub(crate) fn probability(&self, model: &Model) -> Option<f64> {
         self.judgement(model).map(|judged| judged.probability)
+    }
+
+    /// The code of the reason why there is no prediction, if there is none. They are a closed set, which the OpenAPI
+    /// description lists.
+    pub(crate) fn reason_code(&self) -> Option<&'static str> {
+        Some(match &self.outcome {
+            Outcome::Predicted { .. } => return None,
+            Outcome::Insufficient { missing } if missing.is_empty() => "no_checkins",
+            Outcome::Insufficient { .. } | Outcome::TooFewAnswers => "missing_answers",
+            Outcome::Stale { .. } => "stale",
+            Outcome::TooFewDays => "too_few_days",
+            Outcome::OutOfTime => "out_of_time",
+        })
     }
 
     /// The risk level, if there is a prediction.
@@ -223,6 +257,6 @@ impl PredictionsAt {
     /// A prediction for each model that says nothing.
     pub(crate) fn of_nothing() -> PredictionsAt {
         let nothing = || Prediction { outcome: Outcome::OutOfTime, answered: 0, duration: Duration::ZERO };
-        PredictionsAt { coverage: None, predictions: MODELS.iter().map(|_| nothing()).collect() }
+        PredictionsAt { decision: Uuid::nil(), coverage: None, predictions: MODELS.iter().map(|_| nothing()).collect() }
     }
 }

@@ -4,11 +4,14 @@ use super::explanation::explain_in_words;
 use super::numbers::{
     Basis, Bits, Contribution, Explain, Judgement, Outcome, Prediction, PredictionsAt, UNKNOWN_LEVEL, judge,
 };
+use crate::ids::as_text;
+use crate::time::age_days;
 use bipolar_edge_models::{Model, Output, RiskLevel};
 use features::{Clauses, FEATURES, Language, feature_label};
 use jiff::civil::Date;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 /// The fewest rows of which answers say how often it was so: with fewer, a share says little.
 const MIN_OBSERVED_ROWS: u32 = 30;
@@ -38,6 +41,8 @@ pub(crate) struct Rendering<'a> {
     pub(crate) language: Language,
     pub(crate) explain: Explain,
     pub(crate) crisis_resources: &'a [String],
+    /// The day on which check-ins have the age that answers say.
+    pub(crate) today: Date,
 }
 
 /// The predictions of some types at one check-in, as JSON.
@@ -50,11 +55,9 @@ pub(crate) struct PredictionSequence<'a> {
 
 impl Serialize for PredictionSequence<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let chosen = self.at.iter().filter(|(model, _)| self.types.iter().any(|other| other.name == model.name));
         let mut sequence = serializer.serialize_seq(None)?;
-        let as_of = self.at.as_of().map(|date| date.to_string());
-        for (model, prediction) in chosen {
-            sequence.serialize_element(&self.body(model, prediction, as_of.as_deref()))?;
+        for (_, body) in self.bodies() {
+            sequence.serialize_element(&body)?;
         }
         sequence.end()
     }
@@ -62,23 +65,25 @@ impl Serialize for PredictionSequence<'_> {
 
 /// A prediction as JSON.
 #[derive(Serialize)]
-struct Body<'a> {
+pub(crate) struct Body<'a> {
     #[serde(rename = "type")]
     prediction_type: &'static str,
-    label: &'static str,
-    probability: Option<f64>,
+    #[serde(serialize_with = "as_text")]
+    pub(crate) decision_id: Uuid,
+    pub(crate) label: &'static str,
+    pub(crate) probability: Option<f64>,
     observed: Option<Observed>,
-    risk_level: &'static str,
+    pub(crate) risk_level: &'static str,
     display: Display,
     details: Details<'a>,
     model_version: &'static str,
-    as_of: Option<&'a str>,
-    valid_until: Option<String>,
+    pub(crate) as_of: Option<String>,
+    pub(crate) valid_until: Option<String>,
     data: Data,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    explanation: Option<String>,
+    pub(crate) explanation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contributions: Option<Contributions<'a>>,
     source: &'static str,
@@ -86,9 +91,9 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sensitive: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    disclaimer: Option<&'static str>,
+    pub(crate) disclaimer: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resources: Option<&'a [String]>,
+    pub(crate) resources: Option<&'a [String]>,
 }
 
 /// How often it was so where such a probability was predicted.
@@ -161,13 +166,14 @@ struct Data {
     checkins: usize,
     days_covered: usize,
     answered: f64,
+    age_days: Option<i64>,
 }
 
 /// The reason why there is no prediction. The codes are a closed set, which the OpenAPI description lists.
 #[derive(Serialize)]
-struct Reason {
-    code: &'static str,
-    detail: String,
+pub(crate) struct Reason {
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
     missing: Vec<&'static str>,
 }
 
@@ -196,9 +202,30 @@ fn feature_name(place: usize) -> &'static str {
     FEATURES.get(place).map_or("", |feature| feature.name)
 }
 
+impl Body<'_> {
+    /// The probability of each class; nothing for a risk, or where there is no prediction.
+    pub(crate) fn class_probabilities(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let of = match &self.details {
+            Details::Predicted(Model { output: Output::Classes { classes, .. }, .. }, probabilities) => {
+                Some((*classes, *probabilities))
+            }
+            _ => None,
+        };
+        let (classes, probabilities) = of.unwrap_or_default();
+        classes.iter().copied().zip(probabilities.iter().map(|probability| probability.0))
+    }
+}
+
 impl PredictionSequence<'_> {
-    fn body<'a>(&'a self, model: &'static Model, prediction: &'a Prediction, as_of: Option<&'a str>) -> Body<'a> {
-        let Rendering { language, explain, crisis_resources } = self.rendering;
+    /// Each model of the types with its prediction as JSON.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = (&'static Model, Body<'_>)> {
+        let all = self.at.iter().zip(self.at.decision_ids());
+        let chosen = all.filter(|((model, _), _)| self.types.iter().any(|other| other.name == model.name));
+        chosen.map(|((model, prediction), id)| (model, self.body(model, prediction, id)))
+    }
+
+    fn body<'a>(&'a self, model: &'static Model, prediction: &'a Prediction, decision_id: Uuid) -> Body<'a> {
+        let Rendering { language, explain, crisis_resources, today } = self.rendering;
         let coverage = self.at.coverage;
         let predicted = match &prediction.outcome {
             Outcome::Predicted { probabilities, contributions } => Some((&probabilities[..], &contributions[..])),
@@ -208,6 +235,7 @@ impl PredictionSequence<'_> {
         let risk_level = judged.as_ref().map(|judged| judged.risk_level);
         Body {
             prediction_type: model.name,
+            decision_id,
             label: prediction.label(model),
             probability: judged.as_ref().map(|judged| judged.probability),
             observed: judged.as_ref().and_then(|judged| observed(model, judged)),
@@ -215,14 +243,15 @@ impl PredictionSequence<'_> {
             display: prediction.display(model, language),
             details: predicted.map_or(Details::None, |(probabilities, _)| Details::Predicted(model, probabilities)),
             model_version: model.version,
-            as_of,
+            as_of: self.at.as_of().map(|date| date.to_string()),
             valid_until: self.at.valid_until(model).map(|date| date.to_string()),
             data: Data {
                 checkins: coverage.map_or(0, |coverage| coverage.checkins),
                 days_covered: coverage.map_or(0, |coverage| coverage.days),
                 answered: f64::from(prediction.answered) / 100.0,
+                age_days: coverage.map(|coverage| age_days(coverage.as_of, today)),
             },
-            reason: reason(&prediction.outcome, self.at.as_of(), language),
+            reason: self.reason(model, prediction),
             explanation: predicted.zip(judged.as_ref()).filter(|_| explain > Explain::None).map(
                 |((_, contributions), judged)| {
                     let days = coverage.map_or(0, |coverage| coverage.days);
@@ -278,28 +307,53 @@ fn level_words(level: RiskLevel, language: Language) -> &'static str {
     words[language as usize]
 }
 
-/// The reason why there is no prediction, if there is none.
-fn reason(outcome: &Outcome, as_of: Option<Date>, language: Language) -> Option<Reason> {
-    let plain = |code, texts: Texts| (code, texts[language as usize].to_owned(), Vec::new());
-    let (code, detail, missing) = match outcome {
-        Outcome::Predicted { .. } => return None,
-        Outcome::Insufficient { missing } if missing.is_empty() => plain("no_checkins", NO_CHECKINS),
-        Outcome::Insufficient { missing } => {
-            let labels: Vec<String> = missing.iter().map(|place| feature_label(*place, language)).collect();
-            let detail = format!("{}{}.", MISSING_ANSWERS[language as usize], labels.join("; "));
-            ("missing_answers", detail, missing.iter().map(|place| feature_name(*place)).collect())
-        }
-        Outcome::Stale { max_days } => {
-            let as_of = as_of.map_or_else(String::new, |as_of| as_of.to_string());
-            let detail = match language {
-                Language::English => format!("The latest check-in is of {as_of}, more than {max_days} days ago."),
-                Language::Portuguese => format!("O último check-in é de {as_of}, há mais de {max_days} dias."),
-            };
-            ("stale", detail, Vec::new())
-        }
-        Outcome::OutOfTime => plain("out_of_time", OUT_OF_TIME),
-    };
-    Some(Reason { code, detail, missing })
+impl PredictionSequence<'_> {
+    /// The reason why there is no prediction, if there is none.
+    fn reason(&self, model: &Model, prediction: &Prediction) -> Option<Reason> {
+        let (language, coverage) = (self.rendering.language, self.at.coverage);
+        let plain = |texts: Texts| texts[language as usize].to_owned();
+        let mut missing = Vec::new();
+        let detail = match &prediction.outcome {
+            Outcome::Predicted { .. } => return None,
+            Outcome::Insufficient { missing: places } if places.is_empty() => plain(NO_CHECKINS),
+            Outcome::Insufficient { missing: places } => {
+                missing.extend(places.iter().map(|place| feature_name(*place)));
+                let labels: Vec<String> = places.iter().map(|place| feature_label(*place, language)).collect();
+                format!("{}{}.", MISSING_ANSWERS[language as usize], labels.join("; "))
+            }
+            Outcome::Stale { max_days } => {
+                let as_of = self.at.as_of().map_or_else(String::new, |as_of| as_of.to_string());
+                match language {
+                    Language::English => format!("The latest check-in is of {as_of}, more than {max_days} days ago."),
+                    Language::Portuguese => format!("O último check-in é de {as_of}, há mais de {max_days} dias."),
+                }
+            }
+            Outcome::TooFewDays => {
+                let (days, least) = (coverage.map_or(0, |coverage| coverage.checkins), model.min_days);
+                match language {
+                    Language::English => {
+                        format!("The window has check-ins on too few days: {days}, and {least} are needed.")
+                    }
+                    Language::Portuguese => {
+                        format!("O período tem check-ins em poucos dias: {days} de {least} necessários.")
+                    }
+                }
+            }
+            Outcome::TooFewAnswers => {
+                let (share, least) = (prediction.answered, 100.0 * model.min_answered);
+                match language {
+                    Language::English => {
+                        format!("Not enough answers: {share} % of the inputs are known, {least:.0} % are needed.")
+                    }
+                    Language::Portuguese => {
+                        format!("Faltam respostas: {share} % dos dados são conhecidos, e {least:.0} % são necessários.")
+                    }
+                }
+            }
+            Outcome::OutOfTime => plain(OUT_OF_TIME),
+        };
+        Some(Reason { code: prediction.reason_code()?, detail, missing })
+    }
 }
 
 #[cfg(test)]
@@ -314,14 +368,15 @@ mod tests {
     fn rendered(at: &PredictionsAt, language: Language, explain: Explain) -> Value {
         let types: Vec<&'static Model> = MODELS.iter().collect();
         let resources = ["CVV 188".to_owned()];
-        let rendering = Rendering { language, explain, crisis_resources: &resources };
+        let rendering =
+            Rendering { language, explain, crisis_resources: &resources, today: Date::constant(2026, 2, 2) };
         let sequence = PredictionSequence { at, types: &types, basis: Basis::LatestCheckIn, rendering };
         serde_json::to_value(sequence).expect("JSON")
     }
 
     fn first(outcome: Outcome, language: Language) -> Value {
         let prediction = Prediction { outcome, answered: 0, duration: Duration::ZERO };
-        let at = PredictionsAt { coverage: None, predictions: vec![prediction] };
+        let at = PredictionsAt { decision: Uuid::nil(), coverage: None, predictions: vec![prediction] };
         rendered(&at, language, Explain::Sentence)[0].clone()
     }
 
@@ -357,6 +412,25 @@ mod tests {
             (&Value::Null, &Value::Null, &Value::Null)
         );
         assert!(none.get("explanation").is_none());
+    }
+
+    #[test]
+    fn check_ins_have_the_age_that_they_have_on_the_day_of_the_answer() {
+        let kept = some_predictions(Explain::None);
+        let types: Vec<&'static Model> = MODELS.iter().collect();
+        let rendering =
+            |today| Rendering { language: Language::English, explain: Explain::None, crisis_resources: &[], today };
+        for (day, age) in [(30, 0), (31, 0), (32, 1), (59, 28)] {
+            let today = Date::constant(2026, 1, 1).checked_add(jiff::Span::new().days(day - 1)).expect("in range");
+            let sequence = PredictionSequence {
+                at: &kept,
+                types: &types,
+                basis: Basis::LatestCheckIn,
+                rendering: rendering(today),
+            };
+            let answered = serde_json::to_value(sequence).expect("JSON");
+            assert_eq!(answered[0]["data"]["age_days"], age, "{today}: one of tomorrow is of somebody's today");
+        }
     }
 
     #[test]

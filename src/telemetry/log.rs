@@ -80,9 +80,17 @@ pub(crate) fn has_pending() -> bool {
 /// Writes a line, if lines of its level are written. `fields` must serialize to an object; `text` is the sentence for
 /// people.
 pub(crate) fn line(level: LogLevel, event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
-    if !is_enabled(level) {
-        return;
+    if is_enabled(level) {
+        write_line(level, event, fields, text);
     }
+}
+
+/// Writes a line that is kept as a record: whatever lines are written.
+pub(crate) fn record(event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
+    write_line(LogLevel::Info, event, fields, text);
+}
+
+fn write_line(level: LogLevel, event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
     let (time, level_name) = (Timestamp::now(), level.name());
     let length = BUFFER.with_borrow_mut(|lines| {
         let begin = lines.len();

@@ -93,6 +93,7 @@ pub(crate) fn finish_job<P: Platform>(platform: &P, store: &Store<P>, job: &Fini
         outcome: status,
         duration_ms: Milliseconds(took),
         upstream_ms: job.timing.upstream().map(Milliseconds),
+        decisions: job.timing.decisions(),
         user: job.timing.person().and_then(|person| store.hash_for_log(person)),
         problem: job.problem.map(|problem| problem.kind().name()),
     };
@@ -139,6 +140,7 @@ fn write_request_line<P: Platform>(store: &Store<P>, request: &FinishedRequest<'
         source: timing.source().map(|source| source.name()),
         upstream_ms: timing.upstream().map(Milliseconds),
         deadline_left_ms: deadline.map(|deadline| Milliseconds(deadline.remaining_at(now))),
+        decisions: timing.decisions(),
         user: timing.person().and_then(|person| store.hash_for_log(person)),
         problem: kind,
         // Of the caller's own mistakes the kind says enough.
@@ -195,6 +197,8 @@ struct RequestLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_left_ms: Option<Milliseconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    decisions: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<&'static str>,
@@ -212,6 +216,8 @@ struct JobLine<'a> {
     duration_ms: Milliseconds,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_ms: Option<Milliseconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decisions: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

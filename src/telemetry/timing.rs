@@ -40,6 +40,8 @@ pub(crate) struct Timing {
     person: Cell<Option<UserId>>,
     /// The person who asks.
     caller: Cell<Option<UserId>>,
+    /// The id of the predictions that are answered.
+    decisions: RefCell<Option<String>>,
 }
 
 impl Timing {
@@ -59,6 +61,7 @@ impl Timing {
             source: Cell::default(),
             person: Cell::new(person),
             caller: Cell::default(),
+            decisions: RefCell::default(),
         }
     }
 
@@ -103,6 +106,15 @@ impl Timing {
     /// The people whose ids the request may carry: the one that it is about, and the one who asks.
     pub(crate) fn people(&self) -> [Option<UserId>; 2] {
         [self.person.get(), self.caller.get()]
+    }
+
+    pub(crate) fn set_decisions(&self, id: Option<String>) {
+        self.decisions.replace(id);
+    }
+
+    /// The id of the predictions that are answered, made now or before.
+    pub(crate) fn decisions(&self) -> Option<String> {
+        self.decisions.borrow().clone()
     }
 
     /// Adds the time that a model took.

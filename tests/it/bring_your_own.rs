@@ -1,7 +1,7 @@
 //! A stranger's models: added with the model tools, built into a module of their own, and served with the numbers that
 //! Python gave. `fixtures/bring_your_own/make.py` made the files.
 
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, built, state};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, built, moved, state};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
@@ -53,6 +53,11 @@ fn models_trained_in_python_are_served_with_python_s_numbers() {
     let text = std::fs::read_to_string(&card).expect("a card");
     let text = answered(&text.replace("event = \"event\"", "event = \"low\""));
     std::fs::write(&card, text).expect("written");
+    xtask(registry.path(), &["model", "add", "--draft", "--name", "thorough", &file("low_energy.txt")]);
+    let card = registry.path().join("thorough/card.toml");
+    let text = std::fs::read_to_string(&card).expect("a card");
+    let demands = "min_days = 3\nmin_answered = 0.9\nmax_checkin_age_days = 2\ncritical = []";
+    std::fs::write(&card, text.replace("critical = []", demands)).expect("written");
     let state = state();
     let host = build_and_start(registry.path(), &state);
 
@@ -87,11 +92,41 @@ fn models_trained_in_python_are_served_with_python_s_numbers() {
                 compared += 1;
             }
         }
-        assert_eq!(body["predictions"].as_array().map(Vec::len), Some(2));
+        assert_eq!(body["predictions"].as_array().map(Vec::len), Some(3));
     }
     assert_eq!(compared, 4 * 10 * 3);
     assert_eq!(host.get(&format!("/data/prediction_of_day/{MANIC}")).status, 503, "there is no mood_state");
     rows_of_their_own_features_get_the_numbers_that_python_got(&host);
+    a_model_abstains_below_what_its_card_asks_for(&host);
+}
+
+/// A card asks for three days with check-ins, nine in ten of the three inputs, and check-ins of the last two days.
+fn a_model_abstains_below_what_its_card_asks_for(host: &Host) {
+    let card = host.get("/models/thorough").json();
+    let demands = ["min_days", "min_answered", "max_checkin_age_days"].map(|name| card[name].clone());
+    assert_eq!(demands, [json!(3), json!(0.9), json!(2)]);
+    let ask = |dates: &[&str], motivation: Option<u8>, as_of: &str| {
+        let checkin = |date: &&str| json!({ "checkin_date": date, "depressedMood": 3, "hoursSlept": 7, "motivationToStart": motivation });
+        let checkins: Vec<Value> = dates.iter().map(checkin).collect();
+        let answer =
+            host.post("/data/predictions", &json!({ "checkins": checkins, "types": ["thorough"], "as_of": as_of }));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["predictions"][0].clone()
+    };
+    let (days, today) = (["2026-01-29", "2026-01-30", "2026-01-31"], "2026-02-02");
+    assert!(ask(&days, Some(4), today)["probability"].is_number());
+    for (prediction, code, detail) in [
+        (ask(&days[1..], Some(4), today), "too_few_days", "The window has check-ins on 2 days, and 3 are needed"),
+        (
+            ask(&days, None, today),
+            "missing_answers",
+            "Not enough answers: 66 % of the inputs are known, 90 % are needed",
+        ),
+        (ask(&days, Some(4), "2026-02-03"), "stale", "The latest check-in is of 2026-01-31, more than 2 days ago"),
+    ] {
+        assert_eq!((&prediction["label"], &prediction["probability"]), (&json!("insufficient_data"), &Value::Null));
+        assert_eq!(prediction["reason"], json!({ "code": code, "detail": detail, "missing": [] }));
+    }
 }
 
 /// A card with an answer in place of each question.
@@ -120,7 +155,8 @@ fn rows_of_their_own_features_get_the_numbers_that_python_got(host: &Host) {
             lines.iter().map(|line| places.iter().map(|place| number(line[*place])).collect()).collect();
         let answers = infer(host, model, &rows);
         for (line, probabilities) in lines.iter().zip(answers.chunks(columns.len())) {
-            let expected = &expected[&(line[0].to_owned(), line[1].to_owned())][columns.clone()];
+            let day = moved(line[1].parse().expect("a date")).to_string();
+            let expected = &expected[&(line[0].to_owned(), day)][columns.clone()];
             for (probability, expected) in probabilities.iter().zip(expected) {
                 assert!((probability - expected).abs() <= tolerance, "{model}: {probability} is not {expected}");
             }
@@ -140,13 +176,13 @@ fn infer(host: &Host, model: &str, rows: &[Vec<Option<f64>>]) -> Vec<f64> {
     data
 }
 
-/// Python's predictions, by person and day.
+/// Python's predictions, by person and day, as the service has it.
 fn expected() -> HashMap<(String, String), Vec<f64>> {
     let text = std::fs::read_to_string(format!("{FIXTURES}/expected.csv")).expect("what Python said");
     let rows = text.lines().skip(1).map(|line| {
         let cells: Vec<&str> = line.split(',').collect();
         let numbers = cells[2..].iter().map(|cell| cell.parse().expect("a number")).collect();
-        ((cells[0].to_owned(), cells[1].to_owned()), numbers)
+        ((cells[0].to_owned(), moved(cells[1].parse().expect("a date")).to_string()), numbers)
     });
     rows.collect()
 }

@@ -21,6 +21,11 @@ fn triton_client_works_unchanged() {
 }
 
 #[test]
+fn clinical_client_reads_predictions_as_fhir() {
+    run("fhir.py", &Host::demo());
+}
+
+#[test]
 fn schemathesis_finds_no_undescribed_response() {
     let examples = std::env::var("SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "15".to_owned());
     let host = Host::with_flags(&["--variable", &format!("webhook_secret={WEBHOOK_SECRET}")]);

@@ -1,7 +1,7 @@
 //! Check-ins that come with the question: one, or a batch of them.
 
 use features::FIELDS;
-use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, demo_check_ins, state, store_file};
+use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, demo_check_ins, state, store_file, without_ids};
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -54,7 +54,7 @@ fn posted_check_ins_get_the_predictions_of_stored_ones() {
             assert_eq!(answer.header("cache-control"), "private, no-store");
             let mut ours = answer.json();
             ours["generated_at"] = theirs["generated_at"].clone();
-            assert_eq!(ours, theirs, "{user_id}");
+            assert_eq!(without_ids(ours), without_ids(theirs.clone()), "{user_id}");
         }
     }
 }
@@ -83,13 +83,14 @@ fn later_check_in_of_a_day_counts_with_a_warning() {
     let host = Host::demo();
     let mut checkins = checkins(EUTHYMIC, 5);
     let mut later = checkins[4].clone();
-    checkins[4]["checkin_date"] = json!("2026-01-31T08:00:00Z");
-    later["checkin_date"] = json!("2026-01-31T20:00:00Z");
+    let day = later["checkin_date"].as_str().expect("a date").to_owned();
+    checkins[4]["checkin_date"] = json!(format!("{day}T08:00:00Z"));
+    later["checkin_date"] = json!(format!("{day}T20:00:00Z"));
     later["depressedMood"] = json!(9);
     checkins.insert(0, later);
     let body =
         host.post("/data/predictions", &json!({ "checkins": checkins, "limit_checkins": 10, "explain": true })).json();
-    let warning = "checkins[5] and checkins[0] are of the same day, 2026-01-31: the later one, checkins[0], counts";
+    let warning = format!("checkins[5] and checkins[0] are of the same day, {day}: the later one, checkins[0], counts");
     assert_eq!(body["warnings"], json!([warning]));
     assert_eq!(body["per_checkin"].as_array().expect("an array").len(), 5);
     let contributions = body["predictions"][0]["contributions"].as_array().expect("contributions").clone();
@@ -195,12 +196,13 @@ fn incomplete_body_is_408_at_the_deadline() {
 fn batch_is_answered_in_order_and_an_invalid_item_fails_alone() {
     let host = Host::demo();
     let question = |user_id: &str| json!({ "checkins": checkins(user_id, 20), "user_id": user_id });
-    let alone: Vec<Value> = [DEPRESSED, MANIC].map(|id| host.post("/data/predictions", &question(id)).json()).into();
+    let alone: Vec<Value> =
+        [DEPRESSED, MANIC].map(|id| without_ids(host.post("/data/predictions", &question(id)).json())).into();
     let large = json!({ "checkins": [], "types": " ".repeat(257 << 10) });
     let items = json!([question(DEPRESSED), { "checkins": [{}] }, question(MANIC), 7, large, question(DEPRESSED)]);
     let answer = host.post("/data/predictions/batch", &json!({ "items": items }));
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let answers = answer.json();
+    let answers = without_ids(answer.json());
     assert_eq!(answers.as_array().expect("an array").len(), 6);
     for (index, alone) in [(0, &alone[0]), (2, &alone[1]), (5, &alone[0])] {
         assert_eq!(answers[index]["predictions"], alone["predictions"], "{index}");
@@ -273,7 +275,9 @@ fn body_is_neither_stored_nor_logged() {
     assert!(!refused.body.contains("325.25"), "an error does not quote an answer: {}", refused.body);
     host.stop("-TERM");
     for word in [secret, "sesame", "1999-12-31", "325.25"] {
-        assert!(!host.log().contains(word), "{word} is in the log: {}", host.log());
+        // The record of decisions has the day of the latest check-in.
+        let log = host.log().replace("\"as_of\":\"1999-12-31\"", "");
+        assert!(!log.contains(word), "{word} is in the log: {log}");
         let store = std::fs::read(store_file(&state)).unwrap_or_default();
         assert!(!store.windows(word.len()).any(|bytes| bytes == word.as_bytes()), "{word} is in the store");
     }
@@ -307,7 +311,32 @@ fn check_ins_that_are_too_old_make_no_number() {
     assert_eq!(mood(&earlier)["reason"]["code"], "no_checkins");
     let refused = host.post("/data/predictions", &json!({ "checkins": [], "as_of": "yesterday" }));
     assert_eq!(refused.status, 400, "{}", refused.body);
-    // Beside demo data there is no bound unless one is set.
-    let demo = Host::with_flags(&["--variable", "max_checkin_age_days="]);
-    assert!(demo.predictions(DEPRESSED, "").prediction("mood_state")["probability"].is_number());
+    // The demo cohort's check-ins move with the calendar, and the bound is the same for it.
+    assert!(host.predictions(DEPRESSED, "").prediction("mood_state")["probability"].is_number());
+}
+
+#[test]
+fn a_card_may_ask_for_newer_check_ins_than_the_service_does() {
+    let checkin = json!({ "checkin_date": "2019-01-31", "hoursSlept": 7, "sleepQuality": 5, "energyLevel": 5, "depressedMood": 3 });
+    let ask = |host: &Host, as_of: &str| {
+        let body = json!({ "checkins": [checkin], "as_of": as_of, "types": ["mood_state", "sleep_disturbance_risk"] });
+        let answer = host.post("/data/predictions", &body).json();
+        ["mood_state", "sleep_disturbance_risk"].map(|kind| {
+            let all = answer["predictions"].as_array().expect("an array");
+            let one = all.iter().find(|one| one["type"] == kind).expect("asked for");
+            (
+                one["reason"]["code"].as_str().unwrap_or("none").to_owned(),
+                one["data"]["age_days"].as_i64().expect("an age"),
+            )
+        })
+    };
+    let says = |code: &str, age: i64| (code.to_owned(), age);
+    let host = Host::demo();
+    assert_eq!(ask(&host, "2019-02-03"), [says("none", 3), says("none", 3)]);
+    assert_eq!(ask(&host, "2019-02-04"), [says("none", 4), says("stale", 4)]);
+    assert_eq!(ask(&host, "2019-02-08"), [says("stale", 8), says("stale", 8)]);
+    let without = Host::with_flags(&["--variable", "max_checkin_age_days=0"]);
+    assert_eq!(ask(&without, "2019-03-08"), [says("none", 36), says("stale", 36)], "a card's own bound holds");
+    let lower = Host::with_flags(&["--variable", "max_checkin_age_days=1"]);
+    assert_eq!(ask(&lower, "2019-02-02"), [says("stale", 2), says("stale", 2)], "a lower one holds for every model");
 }

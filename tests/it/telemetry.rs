@@ -79,6 +79,110 @@ fn request_line_has_outcome_and_no_personal_data() {
 }
 
 #[test]
+fn each_prediction_that_is_made_is_recorded_and_a_cached_answer_names_the_record() {
+    let host =
+        Host::with_flags(&["--variable", "cache_key_secret=a secret of the tests", "--variable", "log_level=info"]);
+    let path = format!("/data/predictions/{DEPRESSED}");
+    // Predictions are made until the first of them is kept.
+    host.wait_for_hit(DEPRESSED, "");
+    let [(made, made_line), (kept, kept_line)] = [(), ()].map(|()| {
+        let answer = host.get(&path);
+        (answer.json(), line(&host, answer.header("x-request-id")))
+    });
+    assert_eq!(made["predictions"], kept["predictions"], "the id is kept with the prediction");
+    assert_eq!((&made_line["cache"], &kept_line["cache"]), (&json!("hit"), &json!("hit")));
+    assert_eq!(made_line["decisions"], kept_line["decisions"]);
+    let of_all = made_line["decisions"].as_str().and_then(|id| id.strip_suffix("0000")).expect("an id").to_owned();
+    let requests = lines(&host, "request").into_iter().filter(|line| line["cache"] == "miss").count();
+    let all = lines(&host, "decision");
+    assert_eq!(all.len(), requests * TYPES.len(), "none is made of a cached answer");
+    let is_this = |record: &Value| record["decision_id"].as_str().is_some_and(|id| id.starts_with(&of_all));
+    let records: Vec<Value> = all.into_iter().filter(is_this).collect();
+    assert_eq!(records.len(), TYPES.len());
+    let inputs = records[0]["inputs"].as_str().expect("a digest");
+    assert!(inputs.len() == 32 && inputs.bytes().all(|byte| byte.is_ascii_hexdigit()), "{inputs}");
+    for (record, prediction) in records.iter().zip(made["predictions"].as_array().expect("predictions")) {
+        for field in ["decision_id", "type", "model_version", "as_of", "label", "probability"] {
+            assert_eq!(record[field], prediction[field], "{field}");
+        }
+        assert_eq!((&record["user"], &record["inputs"]), (&made_line["user"], &records[0]["inputs"]));
+        assert_eq!((&record["role"], &record["source"]), (&json!("anyone"), &json!("demo")));
+        assert_eq!(record["models_fingerprint"].as_str().map(str::len), Some(16));
+        let known = [
+            "time",
+            "level",
+            "event",
+            "decision_id",
+            "type",
+            "model_version",
+            "models_fingerprint",
+            "user",
+            "role",
+            "source",
+            "inputs",
+            "as_of",
+            "label",
+            "probability",
+        ];
+        let unknown = record.as_object().expect("an object").keys().find(|name| !known.contains(&name.as_str()));
+        assert_eq!(unknown, None, "nothing else is told");
+    }
+    // The same check-ins have the same digest, others have another.
+    let digest_of = |answer: Value| {
+        let id = answer["predictions"][0]["decision_id"].clone();
+        wait_for(|| lines(&host, "decision").into_iter().find(|line| line["decision_id"] == id))["inputs"].clone()
+    };
+    let posted = json!({ "checkins": host.get(&format!("/data/check-ins/{DEPRESSED}")).json()["checkins"] });
+    assert_eq!(digest_of(host.post("/data/predictions", &posted).json()), records[0]["inputs"]);
+    let wider = digest_of(host.predictions(DEPRESSED, "?window_days=30").json());
+    let other = digest_of(host.predictions(MANIC, "").json());
+    assert!(wider != records[0]["inputs"] && other != records[0]["inputs"] && wider != other);
+}
+
+#[test]
+fn predictions_from_a_request_s_own_check_ins_and_rows_are_recorded_too() {
+    let host = Host::with_flags(&["--variable", "log_level=error"]);
+    let last = |count: usize| {
+        let all = wait_for(|| Some(lines(&host, "decision")).filter(|all| all.len() == count));
+        all.into_iter().next_back().expect("one")
+    };
+    let question = json!({ "checkins": [] });
+    let posted = host.post("/data/predictions", &question).json();
+    let record = last(TYPES.len());
+    assert_eq!(record["decision_id"], posted["predictions"][TYPES.len() - 1]["decision_id"]);
+    assert_eq!((&record["label"], &record["reason"]), (&json!("insufficient_data"), &json!("no_checkins")));
+    assert!(
+        record.get("user").is_none() && record.get("inputs").is_none() && record.get("as_of").is_none(),
+        "{record}"
+    );
+    assert_eq!(record["source"], "request");
+    let batch = host.post("/data/predictions/batch", &json!({ "items": [question, question] })).json();
+    let record = last(3 * TYPES.len());
+    assert_eq!(record["decision_id"], batch[1]["predictions"][TYPES.len() - 1]["decision_id"]);
+    let width = host.get("/models/mood_state").json()["features"].as_array().map_or(0, Vec::len);
+    let rows = vec![0.5; 2 * width];
+    let input = json!({ "name": "input", "datatype": "FP64", "shape": [2, width], "data": rows });
+    let answer = host.post("/v2/models/mood_state/infer", &json!({ "inputs": [input] })).json();
+    let record = last(3 * TYPES.len() + 1);
+    assert_eq!(record["decision_id"], answer["parameters"]["decision_id"]);
+    assert_eq!(
+        (&record["type"], &record["rows"], &record["source"]),
+        (&json!("mood_state"), &json!(2), &json!("rows"))
+    );
+    assert!(record.get("probability").is_none() && record.get("label").is_none(), "{record}");
+}
+
+#[test]
+fn decisions_are_not_recorded_where_that_is_turned_off() {
+    let mut host = Host::with_flags(&["--variable", "decision_log=false"]);
+    let prediction = host.predictions(DEPRESSED, "").prediction("mood_state");
+    assert_eq!(prediction["decision_id"].as_str().map(str::len), Some(36));
+    host.post("/data/predictions", &json!({ "checkins": [] }));
+    host.stop("-TERM");
+    assert_eq!(lines(&host, "decision"), Vec::<Value>::new());
+}
+
+#[test]
 fn log_level_and_format_are_configurable() {
     // `last` is in the line of the last request, where there is one.
     let log = |flags: &[&str], last: Option<&str>| {

@@ -69,7 +69,7 @@ export default function () {
   }
   if (Math.random() < 0.1) {
     const days = [0, 1, 2, 3, 4].map((day) => ({
-      checkin_date: `2026-01-${10 + day}`,
+      checkin_date: new Date(Date.now() - (4 - day) * 86400000).toISOString().slice(0, 10),
       hoursSlept: 4 + Math.random() * 6,
       depressedMood: Math.floor(Math.random() * 11),
       energyLevel: Math.floor(Math.random() * 11),

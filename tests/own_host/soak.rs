@@ -98,10 +98,10 @@ fn questions() -> Vec<Question> {
     }
     let checkins = |mood: u64| json!([{ "checkin_date": "2026-01-02", "depressedMood": mood, "energyLevel": 9 - mood, "hoursSlept": 4 + mood }]);
     for mood in 0..6 {
-        let body = json!({ "checkins": checkins(mood), "explain": mood == 3 });
+        let body = json!({ "checkins": checkins(mood), "explain": mood == 3, "as_of": "2026-01-02" });
         add("POST", "/data/predictions", "/data/predictions".to_owned(), Some(body), Some("predictions"));
     }
-    let items: Vec<Value> = (0..5).map(|mood| json!({ "checkins": checkins(mood) })).collect();
+    let items: Vec<Value> = (0..5).map(|mood| json!({ "checkins": checkins(mood), "as_of": "2026-01-02" })).collect();
     let batch = json!({ "items": items });
     add("POST", "/data/predictions/batch", "/data/predictions/batch".to_owned(), Some(batch), Some(""));
     let row = vec![0.5; host.get("/models/mood_state").json()["features"].as_array().expect("features").len()];
@@ -116,6 +116,11 @@ fn stable(body: &Value, part: &str) -> Value {
     let mut part = if part.is_empty() { body.clone() } else { body[part].clone() };
     for item in part.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         item.remove("generated_at");
+        item.remove("decision_id");
+        let predictions = item.get_mut("predictions").and_then(Value::as_array_mut);
+        for prediction in predictions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            prediction.remove("decision_id");
+        }
     }
     part
 }

@@ -26,9 +26,10 @@ const PROGRAMS: [(&str, Program); 6] = [
 
 /// Clients that must work as their makers wrote them, or as their generators do, what checks the types of those, what
 /// asks everything that the description allows, what drives a browser, and what models are trained with.
-pub(crate) const PYTHON_CLIENTS: [&str; 14] = [
+pub(crate) const PYTHON_CLIENTS: [&str; 15] = [
     "tritonclient[http]==2.73.0",
     "numpy==2.4.6",
+    "fhir.resources==8.3.0",
     "schemathesis==4.32.5",
     "playwright==1.65.2",
     "axe-playwright-python==0.1.8",

@@ -6,17 +6,20 @@ use super::tensor::{Input, rows};
 use crate::context::EndpointRequest;
 use crate::http::Response;
 use crate::http::body::read_bytes;
+use crate::ids::as_text;
 use crate::json::is_key_twice;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::json_problem;
+use crate::telemetry::decision_log::record_rows;
 use crate::telemetry::metrics::{self, INFERENCE_REQUESTS, INFERENCE_ROWS};
 use bipolar_edge_models::Model;
 use forest::json::quote_bare_numbers;
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
+use uuid::Uuid;
 
 /// So many rows are predicted before others get their turn, and the clock is looked at.
 const ROWS_PER_YIELD: usize = 256;
@@ -40,7 +43,15 @@ struct Answer<'a> {
     model_version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    parameters: AnswerParameters,
     outputs: Vec<AnswerOutput<'a>>,
+}
+
+#[derive(Serialize)]
+struct AnswerParameters {
+    /// The id by which the record of decisions has the request.
+    #[serde(serialize_with = "as_text")]
+    decision_id: Uuid,
 }
 
 #[derive(Serialize)]
@@ -124,7 +135,11 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
     metrics::add(&INFERENCE_ROWS, &[model.name], inference.count(model) as u64);
     metrics::observe(&INFERENCE_REQUESTS, &[model.name], start.elapsed());
     context.timing.lap("inference");
-    Ok(response(model, &inference, &tensors))
+    let decision_id = context.decisions.take(1);
+    context.timing.set_decisions(context.decisions.of_all().map(|id| id.to_string()));
+    let (instance, asked) = (&context.instance, (inference.count(model), inference.rows.as_slice()));
+    record_rows((&context.settings, &instance.store), &context.caller, (model, decision_id), asked);
+    Ok(response(model, &inference, &tensors, decision_id))
 }
 
 fn append_row(model: &Model, row: &[f64], outputs: &[SelectedOutput], tensors: &mut [Vec<f64>]) -> Result<(), Problem> {
@@ -139,7 +154,7 @@ pub fn predict(model: &Model, json: &[u8], binary: &[u8]) -> Result<Vec<Vec<f64>
     Ok(tensors)
 }
 
-fn response(model: &Model, inference: &Inference, tensors: &[Vec<f64>]) -> Response {
+fn response(model: &Model, inference: &Inference, tensors: &[Vec<f64>], decision_id: Uuid) -> Response {
     let rows = inference.count(model);
     let shape = |output: &SelectedOutput| [vec![rows], output.kind.row_shape(model)].concat();
     let shapes: Vec<Vec<usize>> = inference.outputs.iter().map(shape).collect();
@@ -151,7 +166,8 @@ fn response(model: &Model, inference: &Inference, tensors: &[Vec<f64>]) -> Respo
         data: (!output.is_binary).then_some(tensor.as_slice()),
     });
     let outputs = outputs.collect();
-    let answer = Answer { model_name: model.name, model_version: model.version, id: inference.id.as_deref(), outputs };
+    let (id, parameters) = (inference.id.as_deref(), AnswerParameters { decision_id });
+    let answer = Answer { model_name: model.name, model_version: model.version, id, parameters, outputs };
     if !inference.outputs.iter().any(|output| output.is_binary) {
         return Response::json(200, &answer);
     }

@@ -346,8 +346,7 @@ fn own_variables(flags: &[&str]) -> Vec<&'static str> {
     // Where a second has few writes, each is wanted for something else than counts.
     let has_few_writes = platform().is_some_and(|platform| platform == "akamai-functions");
     let sampling = if has_few_writes { "metrics_sampling=1000000" } else { "metrics_sampling=1" };
-    // The check-ins of tests are as old as they are.
-    let mut defaults = vec!["counting_writes_per_second=0", sampling, "max_checkin_age_days=0"];
+    let mut defaults = vec!["counting_writes_per_second=0", sampling];
     if !flags.iter().any(|flag| flag.starts_with("rate_limit_")) {
         defaults.extend(["rate_limit_predictions=off", "rate_limit_default=off"]);
     }

@@ -24,7 +24,7 @@ pub use host::{
     wait_until,
 };
 #[cfg(feature = "tests")]
-pub use people::{DEPRESSED, EUTHYMIC, MANIC, MIXED, WITHOUT_CHECK_INS, demo_check_ins, demo_rows};
+pub use people::{DEPRESSED, EUTHYMIC, MANIC, MIXED, WITHOUT_CHECK_INS, demo_check_ins, demo_rows, moved, without_ids};
 
 /// The shipped prediction types, in the order of answers.
 #[cfg(feature = "tests")]

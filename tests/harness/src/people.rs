@@ -15,6 +15,8 @@ pub const MIXED: &str = "44444444-4444-4444-8444-444444444444";
 /// The demo person who has not checked in yet.
 pub const WITHOUT_CHECK_INS: &str = "55555555-5555-4555-8555-555555555555";
 
+pub use demo_project::moved;
+
 /// Returns a demo person's check-ins, oldest first: the columns that have something in them, by name.
 pub fn demo_check_ins(user_id: &str) -> Vec<Vec<(String, String)>> {
     let text = demo_csv();
@@ -37,6 +39,22 @@ pub fn demo_rows(user_id: &str) -> Vec<Value> {
     rows
 }
 
+/// Returns an answer without the ids of its predictions, which differ whenever they are made.
+pub fn without_ids(mut answer: Value) -> Value {
+    fn remove(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("decision_id");
+                fields.values_mut().for_each(remove);
+            }
+            Value::Array(items) => items.iter_mut().for_each(remove),
+            _ => {}
+        }
+    }
+    remove(&mut answer);
+    answer
+}
+
 fn demo_csv() -> String {
-    std::fs::read_to_string(crate::root().join("src/checkins/demo.csv")).expect("the demo cohort")
+    demo_project::demo(crate::root()).expect("the demo cohort")
 }

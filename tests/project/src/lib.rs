@@ -13,6 +13,8 @@ pub use tokens::{SECRET, claims, token};
 use anyhow::{Context, Result};
 use cluster::Cluster;
 use features::FIELDS;
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
 use postgres::Client;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -47,7 +49,7 @@ impl Project {
         if let Some(first) = people.first() {
             client.batch_execute(&format!("insert into care_team values ('{first}', '{THERAPIST}')"))?;
         }
-        let demo = std::fs::read_to_string(root.join("src/checkins/demo.csv"))?;
+        let demo = demo(root)?;
         for person in people {
             for row in rows(&demo, person) {
                 // The table makes ids of its own.
@@ -78,8 +80,6 @@ impl Project {
     pub fn variables(&self) -> Vec<String> {
         vec![
             format!("supabase_url={}", self.url),
-            // The demo cohort's check-ins stand still.
-            "max_checkin_age_days=0".to_owned(),
             format!("supabase_anon_key={ANON_KEY}"),
             format!("supabase_jwt_secret={SECRET}"),
             format!("webhook_secret={WEBHOOK_SECRET}"),
@@ -91,6 +91,36 @@ impl Project {
         let rows = self.connect()?.query("delete from supabase_functions.sent returning body::text", &[])?;
         rows.iter().map(|row| serde_json::from_str(row.get(0)).context("the webhook's body")).collect()
     }
+}
+
+/// The last day of the demo cohort's file.
+const LAST_DATE: Date = Date::constant(2026, 1, 31);
+
+/// Returns a date of the demo cohort's file as the service has it: its last day is today, in UTC.
+pub fn moved(date: Date) -> Date {
+    date.saturating_add(days_ago(0) - LAST_DATE)
+}
+
+/// Returns the day so many days before today, in UTC.
+pub fn days_ago(days: i64) -> Date {
+    let today = Timestamp::now().as_second().div_euclid(86_400);
+    Date::constant(1970, 1, 1).saturating_add(Span::new().days(today - days))
+}
+
+/// Returns the text of the demo cohort's file, `demo.csv`, with the dates that the service has. `root` is the
+/// repository's folder.
+pub fn demo(root: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(root.join("src/checkins/demo.csv"))?;
+    let (header, lines) = text.split_once('\n').context("demo.csv has a header")?;
+    let mut out = format!("{header}\n");
+    for line in lines.lines() {
+        let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        let date = cells.get_mut(2).context("demo.csv has dates in its third column")?;
+        *date = moved(date.parse()?).to_string();
+        out.push_str(&cells.join(","));
+        out.push('\n');
+    }
+    Ok(out)
 }
 
 /// Returns a demo person's check-ins with the table's columns, oldest first, out of the text of `demo.csv`.
