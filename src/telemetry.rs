@@ -1,8 +1,8 @@
 //! The view of operators: a line a request, counts of everything, and how long each part took. No person is in any of
 //! it.
 //!
-//! Two floors: `log`, `metrics`, `trace`, `timing` and `export` know nothing of the service; `totals`, `request_log` and
-//! `decision_log` stand above the store and the responses.
+//! Two floors: `log`, `metrics`, `trace`, `timing` and `export` know nothing of the service; `totals`, `request_log`
+//! and `decision_log` stand above the store and the responses.
 
 pub(crate) mod decision_log;
 pub mod export;
