@@ -22,7 +22,7 @@ fn triton_client_works_unchanged() {
 
 #[test]
 fn clinical_client_reads_predictions_as_fhir() {
-    run("fhir.py", &Host::demo());
+    run("clinical.py", &Host::demo());
 }
 
 #[test]
