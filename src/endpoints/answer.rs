@@ -134,7 +134,7 @@ impl KeptAnswer {
 /// Renders the answer that a job keeps. The store does not keep the person that it is about. Returns `None` if it is of
 /// another release, or corrupt.
 pub(super) fn render_kept<P: Platform>(context: &RequestContext<P>, kept: &RawValue) -> Option<Box<RawValue>> {
-    let kept: KeptAnswer = serde_json::from_str(kept.get()).ok()?;
+    let kept: KeptAnswer = serde_json::from_slice(kept.get().as_bytes()).ok()?;
     let options = kept.options().filter(|_| kept.release == RELEASE.concat() && kept.entry.is_whole())?;
     let body = Body::of_entry(context.rendering(kept.explain), &options, &kept.entry, kept.age_seconds);
     serde_json::value::to_raw_value(&body).ok()

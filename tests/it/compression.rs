@@ -34,10 +34,8 @@ fn long_response_is_compressed_for_clients_that_accept_it() {
             continue;
         }
         assert_eq!((status, &headers["content-encoding"]), (200, &"gzip".parse().expect("a header")), "{path}");
-        assert!(
-            ["accept-encoding", "accept, accept-encoding"].iter().any(|vary| headers["vary"] == vary),
-            "{headers:?}"
-        );
+        let vary = headers["vary"].to_str().expect("text");
+        assert!(vary.split(", ").any(|name| name == "accept-encoding"), "{vary}");
         assert_eq!(headers["content-length"], compressed.len().to_string().as_str());
         assert!(compressed.len() < plain.len() / 2, "{path}: {} of {}", compressed.len(), plain.len());
         let mut bytes = Vec::new();

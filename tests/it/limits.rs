@@ -222,7 +222,7 @@ fn cors_allows_configured_origins_only() {
     for origin in others {
         for answer in [preflight(&named, &path, origin), named.request("GET", &path, &[("origin", origin)])] {
             assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
-            assert_eq!(answer.header("vary"), "origin");
+            assert!(answer.header("vary").split(", ").any(|name| name == "origin"), "{:?}", answer.headers);
         }
     }
     assert_eq!(preflight(&named, "/nothing", "https://app.example").status, 404);
@@ -293,7 +293,7 @@ fn entries_are_encrypted_under_the_configured_key_and_unreadable_under_another()
     plain.predictions(DEPRESSED, "");
     plain.wait_for_hit(DEPRESSED, "");
     plain.stop("-TERM");
-    assert!(entries(&stored()).iter().any(|entry| entry.contains("mood_state_v1")));
+    assert!(entries(&stored()).iter().any(|entry| entry.contains("\"probabilities\":[")));
     for digit in ["a", "b"] {
         let mut sealed = host(&state, &[secret, &key(digit)], &[]);
         let answer = sealed.predictions(DEPRESSED, "");
@@ -305,5 +305,8 @@ fn entries_are_encrypted_under_the_configured_key_and_unreadable_under_another()
         again.stop("-TERM");
     }
     let entries = entries(&stored());
-    assert!(!entries.is_empty() && !entries.iter().any(|entry| entry.contains("mood_state_v1")), "all were replaced");
+    assert!(
+        !entries.is_empty() && !entries.iter().any(|entry| entry.contains("\"probabilities\":[")),
+        "all were replaced"
+    );
 }

@@ -68,7 +68,7 @@ mod needs_redis {
             );
             assert!(kept.contains(" keys, for ever 0") && !kept.contains("\n0 keys"), "{kept}");
             let contents = redis.contents();
-            assert!(contents.contains("rate:predictions:") && contents.contains("mood_state_v1"), "{contents}");
+            assert!(contents.contains("rate:predictions:") && contents.contains("probabilities"), "{contents}");
             assert!(!contents.contains(DEPRESSED) && !contents.contains("127.0.0.1"), "{contents}");
         }
     }

@@ -224,7 +224,7 @@ fn check_in_values_are_neither_logged_nor_stored() {
     host.stop("-TERM");
     let stored = host.store_bytes();
     let stored = String::from_utf8_lossy(&stored);
-    assert!(stored.contains("mood_state_v1"));
+    assert!(stored.contains("probabilities"));
     for word in ["6.543217", "98765", "a note to nobody", "someone@example.com", "sleep_data"] {
         assert!(!host.log().contains(word), "{word}: {}", host.log());
         assert!(!stored.contains(word), "{word} is in the store");

@@ -348,7 +348,7 @@ fn what_is_kept_is_what_the_table_says() {
             assert!((1..=(seconds + 2) * 1000).contains(&left), "{key} is kept for {left} ms");
         }
         let text = format!("{key} {}", String::from_utf8_lossy(&value));
-        let secret = ["eyJ", DEPRESSED, MANIC, "127.0.0.1", "mood_state_v1", "depression", ANON_KEY];
+        let secret = ["eyJ", DEPRESSED, MANIC, "127.0.0.1", "mood_state_v1", "depression", "probabilities", ANON_KEY];
         let clear = if kind == "metrics" { &secret[..4] } else { &secret[..] };
         assert!(!clear.iter().any(|secret| text.contains(secret)), "{key} has something in clear");
     }

@@ -226,7 +226,7 @@ impl Clauses {
             forms[form]
         };
         let counted = |out: &mut String, forms: &[&'static str; 3]| {
-            expand(out, among(forms), |out, _| number(out, value.round(), words));
+            expand(out, among(forms), &mut |out, _| number(out, value.round(), words));
         };
         match feature.kind {
             FeatureKind::Latest(field) => self.add_value(out, field, value),
@@ -238,7 +238,7 @@ impl Clauses {
                 self.add_difference(out, field, value, [&words.trend, &words.trend_of_yes]);
                 self.add_period(out, says_period);
             }
-            FeatureKind::TaskCompletion => expand(out, words.task_completion, |out, _| percent(out, value)),
+            FeatureKind::TaskCompletion => expand(out, words.task_completion, &mut |out, _| percent(out, value)),
             FeatureKind::ShortSleepStreak => counted(out, &words.short_sleep),
             FeatureKind::MissedDoseStreak => counted(out, &words.missed_dose),
             FeatureKind::DaysSincePrevious => counted(out, &words.days_since),
@@ -252,7 +252,7 @@ impl Clauses {
         let (own, words) = (field.words(self.language), &STATISTICS[self.language as usize]);
         match field.unit {
             Unit::YesNo => out.push_str(if value >= 0.5 { own.high } else { own.low }),
-            unit => expand(out, words.value, |out, key| match key {
+            unit => expand(out, words.value, &mut |out, key| match key {
                 's' => out.push_str(own.subject),
                 _ => quantity(out, value, unit, words),
             }),
@@ -264,11 +264,11 @@ impl Clauses {
         let Some(field) = FIELDS.get(field) else { return };
         let (own, words) = (field.words(self.language), &STATISTICS[self.language as usize]);
         match field.unit {
-            Unit::YesNo => expand(out, words.mean_of_yes, |out, key| match key {
+            Unit::YesNo => expand(out, words.mean_of_yes, &mut |out, key| match key {
                 's' => out.push_str(own.high),
                 _ => percent(out, value),
             }),
-            unit => expand(out, words.mean, |out, key| match key {
+            unit => expand(out, words.mean, &mut |out, key| match key {
                 's' => out.push_str(own.subject),
                 _ => quantity(out, value, unit, words),
             }),
@@ -284,7 +284,7 @@ impl Clauses {
         // What is written as 0 is no difference.
         let form = if value.abs() < 0.005 { 1 } else { usize::from(value > 0.0) * 2 };
         let fell_to_no = form == 0 && std::ptr::eq(forms[1], &words.change_of_yes);
-        expand(out, forms[usize::from(is_yes_no)][form], |out, key| match key {
+        expand(out, forms[usize::from(is_yes_no)][form], &mut |out, key| match key {
             's' if is_yes_no => out.push_str(if fell_to_no { own.low } else { own.high }),
             's' => out.push_str(own.subject),
             'l' => out.push_str(own.label),
@@ -295,7 +295,7 @@ impl Clauses {
     fn add_period(&self, out: &mut String, says_period: &mut bool) {
         if std::mem::take(says_period) {
             let words = &STATISTICS[self.language as usize];
-            expand(out, words.period, |out, _| number(out, self.days as f32, words));
+            expand(out, words.period, &mut |out, _| number(out, self.days as f32, words));
         }
     }
 }
@@ -306,7 +306,7 @@ pub fn feature_label(place: usize, language: Language) -> String {
     let mut out = String::new();
     let mut of_field = |form: &'static str, field: usize| {
         let label = FIELDS.get(field).map_or("", |field| field.words(language).label);
-        expand(&mut out, form, |out, _| out.push_str(label));
+        expand(&mut out, form, &mut |out, _| out.push_str(label));
     };
     match FEATURES.get(place).map(|feature| feature.kind) {
         None => {}
@@ -325,7 +325,7 @@ pub fn feature_label(place: usize, language: Language) -> String {
 }
 
 /// Writes a text, and in place of each `{x}` what is put there for `x`.
-fn expand(out: &mut String, text: &str, mut put: impl FnMut(&mut String, char)) {
+fn expand(out: &mut String, text: &str, put: &mut dyn FnMut(&mut String, char)) {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
@@ -339,7 +339,7 @@ fn expand(out: &mut String, text: &str, mut put: impl FnMut(&mut String, char)) 
 /// Writes a value with its unit.
 fn quantity(out: &mut String, value: f32, unit: Unit, words: &StatisticWords) {
     match unit {
-        Unit::OfTen => expand(out, words.of_ten, |out, _| number(out, value, words)),
+        Unit::OfTen => expand(out, words.of_ten, &mut |out, _| number(out, value, words)),
         unit => difference(out, value, unit, words),
     }
 }
@@ -352,7 +352,7 @@ fn difference(out: &mut String, value: f32, unit: Unit, words: &StatisticWords) 
         Unit::Minutes => &words.minutes,
         Unit::Number | Unit::YesNo => return number(out, value, words),
     };
-    expand(out, forms[usize::from(value != 1.0)], |out, _| number(out, value, words));
+    expand(out, forms[usize::from(value != 1.0)], &mut |out, _| number(out, value, words));
 }
 
 /// Writes a number with one digit after the point, below 1 with two, as far as they are not 0.
