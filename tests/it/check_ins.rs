@@ -39,7 +39,7 @@ fn invalid_parameters_are_named() {
     let errors = answer.json()["errors"].clone();
     assert_eq!(errors[0], json!({ "field": "user_id", "message": "is not a UUID" }));
     assert_eq!(errors[1], json!({ "field": "window_days", "message": "must be a whole number from 1 to 30" }));
-    assert_eq!(errors[2], json!({ "field": "types", "message": "is not a parameter; window_days is" }));
+    assert_eq!(errors[2], json!({ "field": "types", "message": "is not a parameter; window_days and lang are" }));
     let post = host.post(&format!("/data/check-ins/{DEPRESSED}"), &json!({}));
     assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
 }
