@@ -113,7 +113,7 @@ impl<T: Number> OwnedForest<T> {
 
     /// Returns the most features on a path from the root of a tree.
     fn most_features_on_path(&self, tree: usize) -> u16 {
-        /// What is next on a way through all paths.
+        /// The next step on a way through all paths.
         enum Step {
             To(usize),
             /// Back above a split on a feature.
