@@ -86,8 +86,23 @@ pub(crate) enum Command {
         #[arg(default_value_t = 500, value_parser = value_parser!(u32).range(1..))]
         examples: u32,
     },
+    /// Runs every fuzz target in turn, and keeps what reaches the most code as the corpus.
+    Fuzz {
+        /// How long in all.
+        #[arg(value_parser = parse_hours)]
+        hours: f64,
+        /// One target for all of that time.
+        #[arg(long)]
+        target: Option<String>,
+    },
     /// Simulates how often the cache answers, how many slots it takes, and how often the database is queried.
     Simulate,
     /// Checks licences, bans, sources and, if their database can be reached, advisories.
     Audit,
+}
+
+/// Parses a time in hours: more than none, and at most a week.
+fn parse_hours(text: &str) -> Result<f64, String> {
+    let hours = text.parse().ok().filter(|hours| (0.001..=168.0).contains(hours));
+    hours.ok_or_else(|| "must be a number of hours from 0.001 to 168".to_owned())
 }

@@ -3,6 +3,7 @@
 mod args;
 mod audit;
 mod doctor;
+mod fuzz;
 mod load;
 mod long_tests;
 mod model;
@@ -44,6 +45,7 @@ fn run() -> Result<ExitCode> {
         Command::Bench { .. } => run_bench::run(&std::env::args_os().skip(2).collect::<Vec<_>>())?,
         Command::Soak { seconds } => long_tests::soak(seconds)?,
         Command::Contract { examples } => long_tests::contract(examples)?,
+        Command::Fuzz { hours, target } => fuzz::run(hours, target.as_deref())?,
         Command::Simulate => run_bench::run(&["simulate".into()])?,
         Command::Audit => audit::run()?,
     }
