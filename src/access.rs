@@ -19,7 +19,7 @@ use key_set::KeySetCache;
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use token::{Holder, VerifiedTokens};
 
 /// The header that an API key comes in.
@@ -32,8 +32,10 @@ const WEBHOOK_SECRET_HEADER: &str = "x-webhook-secret";
 pub(crate) enum Guard {
     /// Everyone.
     Open,
-    /// Those whom `protect_operations` names.
+    /// Those whom `protect_operations` names, and operations.
     Operations,
+    /// Operations and the project's servers: what is counted moves with people's requests, so no person is let in.
+    Metrics,
     /// Those whom the access mode lets in.
     Data,
     /// Those too, and the store is not told of a token that it does not know.
@@ -93,6 +95,7 @@ impl<P: Platform> Access<P> {
         let is_open = match guard {
             Guard::Open => true,
             Guard::Operations => !settings.protect_operations,
+            Guard::Metrics => !settings.protect_operations && settings.operations_token.is_none(),
             Guard::Data | Guard::Erasure => false,
             Guard::WebhookSecret => {
                 check_webhook_secret(settings, headers)?;
@@ -100,8 +103,13 @@ impl<P: Platform> Access<P> {
             }
         };
         let token = bearer_token(headers);
+        let is_for_operations = matches!(guard, Guard::Operations | Guard::Metrics);
         let (who, identity) = match &settings.auth_mode {
             _ if is_open => (Who::Anyone, self.address_identity(settings, headers)),
+            _ if is_for_operations && is_operations_token(settings, headers, token.as_ref().ok()) => {
+                (Who::Server, "operations".to_owned())
+            }
+            AuthMode::Off if guard == Guard::Metrics => return Err(Problem::NoToken),
             AuthMode::Off => (Who::Anyone, self.address_identity(settings, headers)),
             AuthMode::ApiKey(keys) => (Who::Server, check_api_key(keys, headers)?),
             AuthMode::Jwt(signing, project) => {
@@ -123,6 +131,9 @@ impl<P: Platform> Access<P> {
                 (Who::Holder(holder), identity)
             }
         };
+        if guard == Guard::Metrics && matches!(who, Who::Holder(Holder::Person(_) | Holder::Other(_))) {
+            return Err(Problem::ForOperations);
+        }
         Ok(Caller { who, token: token.ok(), identity })
     }
 
@@ -165,8 +176,19 @@ fn check_api_key(keys: &[[u8; 32]], headers: &HeaderMap) -> Result<String, Probl
     let given = single_header(headers, API_KEY_HEADER).ok_or(Problem::NoApiKey)?;
     let digest = Sha256::digest(given.as_bytes());
     // Every key is looked at, so that the time says nothing of which it was.
-    let known = keys.iter().fold(subtle::Choice::from(0), |known, key| known | key.ct_eq(digest.as_slice()));
+    let known = keys.iter().fold(Choice::from(0), |known, key| known | key.ct_eq(digest.as_slice()));
     if bool::from(known) { Ok(format!("key:{digest:x?}")) } else { Err(Problem::NoApiKey) }
+}
+
+/// Returns true if a request has a credential of operations: the token that is configured for them, or the project's
+/// service key, as a bearer token or in the header for API keys. Neither comparison says how much of it was right.
+fn is_operations_token(settings: &Settings, headers: &HeaderMap, token: Option<&Token>) -> bool {
+    let key = single_header(headers, API_KEY_HEADER).map(|key| key.as_bytes());
+    let given = [token.map(|token| token.as_str().as_bytes()), key].into_iter().flatten();
+    let service_key = settings.supabase.as_ref().and_then(|project| project.service_key.as_deref());
+    let known: Vec<&str> = settings.operations_token.as_deref().into_iter().chain(service_key).collect();
+    let is_one = |given: &[u8]| known.iter().fold(Choice::from(0), |one, known| one | known.as_bytes().ct_eq(given));
+    given.into_iter().fold(false, |found, given| found | bool::from(is_one(given)))
 }
 
 fn check_webhook_secret(settings: &Settings, headers: &HeaderMap) -> Result<(), Problem> {

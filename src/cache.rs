@@ -45,19 +45,16 @@ use crate::deadline::Deadline;
 use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue};
 use crate::predict::{Explain, PredictionsAt};
-use crate::problem::Problem;
 use crate::request::{PredictionOptions, PredictionRequest};
 use crate::store::{Failure, Kind, ReadAlong, Store};
-use crate::telemetry::log;
-use crate::time::{after, elapsed_since, rfc3339_seconds};
+use crate::time::{MAX_CLOCK_SKEW_MS, after, elapsed_since, monotonic_now, now, now_ms, rfc3339_seconds};
 use bipolar_edge_models::FINGERPRINT;
-use jiff::Timestamp;
 use memory::Memory;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Redis keeps a generation for longer than any entry of an older one: both have a day at most.
@@ -239,7 +236,8 @@ impl<P: Platform> PredictionCache<P> {
         let (value, generation) = (values.next().flatten(), values.next().flatten());
         // A text that this service did not write is no generation that an entry has.
         let generation = generation.map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let value = value.and_then(|value| self.store.open(&keys[0], value)).unwrap_or_default();
+        let keep = kept(settings);
+        let value = value.and_then(|value| self.store.open(&keys[0], value, keep)).unwrap_or_default();
         let (person, fingerprint) = (self.store.hash_person(request.user_id), self.fingerprint(settings));
         let window = request.options.window.get();
         let slot = Slot::parse(&value).filter(|slot| slot.person == person);
@@ -282,7 +280,7 @@ impl<P: Platform> PredictionCache<P> {
                 return None;
             }
         }
-        let wait_until = Deadline::new(Instant::now(), LEASE.min(deadline.remaining() / 2));
+        let wait_until = Deadline::new(monotonic_now(), LEASE.min(deadline.remaining() / 2));
         while !wait_until.has_passed() {
             self.platform.sleep(LEASE_POLL_INTERVAL).await;
             let keys = [slot.keys[0].as_str(), &slot.keys[1], &lease];
@@ -323,29 +321,29 @@ impl<P: Platform> PredictionCache<P> {
 
     /// Invalidates every prediction about a person, whatever instance made it or is still writing it. Errors if the
     /// store does not take the new generation.
-    pub(crate) async fn invalidate(&self, user_id: UserId) -> Result<(), Problem> {
+    pub(crate) async fn invalidate(&self, user_id: UserId) -> Result<(), Failure> {
         let generation = Uuid::new_v4().to_string();
         let person = self.store.hash_person(user_id);
         self.memory.invalidate(&self.store.key(Kind::Predictions, &person));
         let key = self.store.key(Kind::Generation, &person);
-        self.store.set(&key, generation.as_bytes(), GENERATION_KEPT).await.map_err(|failure| {
-            let message = "a person's predictions could not be invalidated";
-            log::warning("not_invalidated", message, failure.cause());
-            Problem::StoreUnavailable
-        })
+        self.store.set(&key, generation.as_bytes(), GENERATION_KEPT).await
     }
 
     /// Deletes what the store holds of a person, who must have been invalidated before, under this layout or, where its
     /// keys are listed, under the others that those are of; returns the number of entries.
     pub(crate) async fn erase(&self, user_id: UserId, listed: Option<&[String]>) -> Result<usize, Failure> {
         let person = self.store.hash_person(user_id);
-        // Other instances may have other generations, and write once more what they have read.
-        for key in self.store.other_generations(listed.unwrap_or_default(), &person) {
-            self.store.set(&key, Uuid::new_v4().to_string().as_bytes(), GENERATION_KEPT).await?;
-        }
         let keys = self.store.keys_to_erase(listed, Kind::Predictions, &person);
         let theirs = |slot: Slot<'_>| if slot.person == person { slot.entries.len() } else { 0 };
-        self.store.erase(&keys, |value| Slot::parse(value).map(theirs)).await
+        let erased = self.store.erase(&keys, |value| Slot::parse(value).map(theirs)).await?;
+        // Other instances may have other generations, and write once more what they have read. A store that is full
+        // takes none: then they cannot write either.
+        for key in self.store.other_generations(listed.unwrap_or_default(), &person) {
+            if let Err(failure) = self.store.set(&key, Uuid::new_v4().to_string().as_bytes(), GENERATION_KEPT).await {
+                failure.warn("not_invalidated", "a generation of another number of slots could not be written");
+            }
+        }
+        Ok(erased)
     }
 
     /// Writes an entry once the response has left, and gives back the lease.
@@ -355,7 +353,7 @@ impl<P: Platform> PredictionCache<P> {
         entries.extend(slot.others.iter().map(|(window, bytes)| (*window, bytes.as_slice())));
         let (store, key, value) = (self.store.clone(), slot.keys[0].clone(), Slot::render(&slot.person, &entries));
         // The others expire before this one does, and are served no longer than they would have been.
-        let keep = settings.cache_ttl.unwrap_or_default() + settings.cache_stale;
+        let keep = kept(settings);
         let lease = slot.has_lease.take().then(|| slot.lease_key());
         let memory = self.memory.clone();
         self.platform.spawn(async move {
@@ -368,6 +366,11 @@ impl<P: Platform> PredictionCache<P> {
             }
         });
     }
+}
+
+/// The time for which the store keeps an entry.
+fn kept(settings: &Settings) -> Duration {
+    settings.cache_ttl.unwrap_or_default() + settings.cache_stale
 }
 
 impl Entry {
@@ -390,7 +393,7 @@ impl Entry {
         options: &PredictionOptions,
         predictions: PredictionSet,
     ) -> Entry {
-        let now = Timestamp::now();
+        let now = now();
         let text = |of: fn(&CacheSlot) -> &String| slot.map_or_else(String::new, |slot| of(slot).clone());
         let (fingerprint, generation) = (text(|slot| &slot.fingerprint), text(|slot| &slot.generation));
         Entry {
@@ -414,13 +417,19 @@ impl Entry {
     }
 
     fn is_current(&self) -> bool {
-        self.expired_for() == Duration::ZERO
+        self.expired_for() == Duration::ZERO && !self.is_from_the_future()
+    }
+
+    /// Returns true if it was made by a clock that has been set back since, or that is wrong: nobody can say how old it
+    /// is.
+    fn is_from_the_future(&self) -> bool {
+        self.made_at.saturating_sub(now_ms()) > MAX_CLOCK_SKEW_MS
     }
 
     /// Returns true if it may be served although it has expired: for so long, and while its check-ins are not too old.
     fn stands_in(&self, cache_stale: Duration) -> bool {
-        let is_too_old = self.usable_until.is_some_and(|until| Timestamp::now().as_millisecond() >= until);
-        !is_too_old && self.expired_for() < cache_stale
+        let is_too_old = self.usable_until.is_some_and(|until| now_ms() >= until);
+        !is_too_old && !self.is_from_the_future() && self.expired_for() < cache_stale
     }
 
     /// The time since it was made.
@@ -439,6 +448,7 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::fake_platform::Fake;
+    use crate::time::clock;
     use futures::executor::block_on;
     use proptest::prelude::*;
 
@@ -458,12 +468,41 @@ mod tests {
             let set = PredictionSet { usable_until, ..predictions() };
             Entry::new(None, Duration::from_secs(60), &request("").options, set)
         };
-        let now = Timestamp::now().as_millisecond();
+        let now = now_ms();
         let hour = Duration::from_secs(3600);
         assert!(made(None).is_current() && made(None).stands_in(hour));
         assert!(made(Some(now + 30_000)).is_current());
         let over = made(Some(now - 1));
         assert!(!over.is_current() && !over.stands_in(hour), "not even while the database is away");
+    }
+
+    #[test]
+    fn an_entry_from_the_future_is_a_miss_and_does_not_stand_in() {
+        let (cache, settings) = cache(&[("cache_ttl_seconds", "86400")], "one");
+        let hour = 3_600_000;
+        block_on(async {
+            let user_id = request("").user_id;
+            for (made, asked, is_hit) in [(0, 0, true), (MAX_CLOCK_SKEW_MS / 2, 0, true), (hour, 0, false)] {
+                clock::set_ahead(made);
+                cache.invalidate(user_id).await.expect("written");
+                let slot = miss(&cache, &settings).await;
+                cache.write_later(&settings, &slot, &entry_in(&slot, ""));
+                clock::set_ahead(asked);
+                let looked_up = cache.look_up(&settings, &request(""), None).await;
+                assert_eq!(matches!(looked_up, Lookup::Hit(_)), is_hit, "made {made} ms ahead");
+                if let Lookup::Miss(slot) = looked_up {
+                    assert!(cache.stale(&slot).await.is_none(), "nobody knows how old it is");
+                }
+            }
+            // A value that is longer to live than any that is written now is from the future, whatever is in it.
+            let key = &cache.keys(&settings, &request("")).expect("the cache is on")[0];
+            clock::set_ahead(hour);
+            cache.store.set_sealed(key, b"a value", Duration::from_secs(60)).await.expect("written");
+            clock::set_ahead(0);
+            let open = async |keep| cache.store.get_sealed(key, Duration::from_secs(keep)).await.expect("read");
+            assert_eq!(open(60).await, None);
+            assert!(open(3_700).await.is_some());
+        });
     }
 
     fn entry_in(slot: &CacheSlot, query: &str) -> Entry {

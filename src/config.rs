@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::quota::Rate;
 use crate::redis::RedisUrl;
 use crate::sealing::{Cipher, KeyedHash, StoreSecrets};
-use crate::supabase::{Project, is_local};
+use crate::supabase::{Project, Token, is_local};
 use crate::telemetry::log::{LogFormat, LogLevel};
 use bipolar_edge_models::Model;
 use http::HeaderName;
@@ -57,7 +57,9 @@ pub(crate) struct Settings {
     max_checkin_age: Option<u32>,
     /// One request in so many is counted in the key-value store's metrics.
     pub(crate) metrics_sampling: u32,
-    /// The inventory is for those who may ask for predictions.
+    /// The credential of operations, which opens the metrics and the inventory; `None` if there is none.
+    pub(crate) operations_token: Option<String>,
+    /// The inventory is for those who may ask for predictions, and the metrics for servers.
     pub(crate) protect_operations: bool,
     /// The limit on everything but predictions; `None` for none.
     pub(crate) rate_limit_default: Option<Rate>,
@@ -145,6 +147,7 @@ pub(crate) const VARIABLES: [(&str, &str); 32] = [
     ("allow_anonymous_users", "false"),
     ("api_keys", ""),
     ("protect_operations", ""),
+    ("operations_token", ""),
     ("rate_limit_predictions", ""),
     ("rate_limit_default", ""),
     ("client_ip_header", ""),
@@ -233,6 +236,7 @@ impl Settings {
             log_level,
             max_checkin_age,
             metrics_sampling,
+            operations_token: variables.operations_token()?,
             protect_operations,
             rate_limit_default,
             rate_limit_predictions,
@@ -512,6 +516,15 @@ impl<'a> Reader<'a> {
                 Ok(AuthMode::ApiKey(keys.iter().map(|key| Sha256::digest(key).into()).collect()))
             }
             _ => Err(invalid("auth_mode", "must be jwt, api_key, off or empty.")),
+        }
+    }
+
+    /// A bearer token has these characters and no others (RFC 6750, section 2.1).
+    fn operations_token(&self) -> Result<Option<String>, Problem> {
+        let token = self.secret("operations_token")?;
+        match token.is_none_or(|token| Token::parse(&format!("Bearer {token}")).is_ok()) {
+            true => Ok(token.map(str::to_owned)),
+            false => Err(invalid("operations_token", "must be letters, digits and -._~+/= alone.")),
         }
     }
 
@@ -813,6 +826,7 @@ mod tests {
             ("job_ttl_seconds", format!("1 to {MAX_CACHE_SECONDS}")),
             ("inference_timeout_seconds", format!("{} to {}", TIMEOUT_SECONDS.start(), TIMEOUT_SECONDS.end())),
             ("webhook_secret", format!("{MIN_SECRET_BYTES} bytes or more")),
+            ("operations_token", format!("{MIN_SECRET_BYTES} bytes or more")),
             ("cache_key_secret", format!("{MIN_SECRET_BYTES} bytes or more")),
             ("api_keys", format!("{MIN_API_KEY_BYTES} bytes or more")),
             ("supabase_jwt_secret", format!("{MIN_JWT_SECRET_BYTES} bytes or more")),

@@ -92,7 +92,7 @@ impl<P: Platform> Routes<P> {
         Route {
             templates: &["/metrics"],
             method: RouteMethod::Get,
-            guard: Guard::Operations,
+            guard: Guard::Metrics,
             limit: DEFAULT,
             handler: Handler::Configured(|request| Box::pin(metrics::get(request))),
         },

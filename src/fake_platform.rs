@@ -22,6 +22,8 @@ pub(crate) struct Fake {
     pub(crate) stored: Rc<RefCell<HashMap<String, Vec<u8>>>>,
     /// Keys whose operations fail; `*` for the list of all.
     pub(crate) failing: Rc<RefCell<HashSet<String>>>,
+    /// Nothing can be written, but for deletions.
+    pub(crate) full: Rc<Cell<bool>>,
     /// The answer of every other server.
     pub(crate) upstream: String,
     /// The number of requests to other servers.
@@ -105,13 +107,12 @@ impl KeyValue for Fake {
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.before_operation().await;
         self.check(key)?;
+        if self.full.get() {
+            return Err(StoreError::Other);
+        }
         self.stored.borrow_mut().insert(key.to_owned(), value.to_vec());
         self.on_write.iter().for_each(|told| told(key, Some(value)));
         Ok(())
-    }
-
-    async fn exists(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.stored.borrow().contains_key(key))
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {

@@ -23,6 +23,15 @@ impl UserId {
     pub(crate) fn digits(self) -> String {
         self.0.simple().to_string()
     }
+
+    /// The id of these bytes, masked with others; masked with the same once more it is the id again.
+    pub(crate) fn masked(bytes: &[u8; 16], mask: &[u8; 16]) -> UserId {
+        UserId(Uuid::from_bytes(std::array::from_fn(|index| bytes[index] ^ mask[index])))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
 }
 
 /// Prints the id: into answers and store keys, never into a log.

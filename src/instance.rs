@@ -7,6 +7,7 @@ use crate::cache::PredictionCache;
 use crate::checkins::CheckIns;
 use crate::config::Settings;
 use crate::jobs::Jobs;
+use crate::load::Load;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::store::{Layout, Store};
@@ -20,6 +21,7 @@ use std::rc::Rc;
 pub struct Instance<P: Platform> {
     pub(crate) platform: P,
     settings: RefCell<Option<Rc<Settings>>>,
+    pub(crate) load: Rc<Load>,
     pub(crate) store: Rc<Store<P>>,
     pub(crate) access: Access<P>,
     pub(crate) rate_limiter: RateLimiter<P>,
@@ -35,6 +37,7 @@ impl<P: Platform> Instance<P> {
         let store = Rc::new(Store::new(platform.clone()));
         Instance {
             settings: RefCell::default(),
+            load: Rc::default(),
             access: Access::new(platform.clone(), store.clone()),
             rate_limiter: RateLimiter::new(platform.clone(), store.clone()),
             cache: PredictionCache::new(platform.clone(), store.clone()),

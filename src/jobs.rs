@@ -12,23 +12,27 @@
 //! An instance may die at any time, and nobody notices: a run has a deadline, and one that has not ended by then has
 //! failed. The store does not keep the person that a job is about, but a keyed hash. It keeps a hash of the caller who
 //! started it, because nobody else may read it.
+//!
+//! An outcome is worth no more than an entry of the cache: it is read only under the generation that it began under,
+//! and one that was made from the rows that a caller's own token showed only while that token shows them still. So the
+//! caller is given the person with the id, masked, for it to be asked whom the job is about when it is read.
 
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::http::problem_response::problem_json;
-use crate::ids::UserId;
+use crate::ids::{UserId, WindowDays};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::store::{Failure, Kind, Store};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, JOBS};
-use crate::time::{after, rfc3339_seconds};
-use features::Language;
+use crate::time::{after, monotonic_now, now_ms, rfc3339_seconds};
+use features::{CheckIn, Language};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// No record that this service writes is longer.
@@ -44,16 +48,44 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Job {
     /// Half of the person's hash, which says where the job is kept, and half of the question's.
     id: String,
+    /// The id that the caller has: this one, and the person, masked.
+    #[serde(skip)]
+    public_id: String,
     /// Tells runs of one question apart.
     run: String,
     /// The caller who started it, hashed.
     owner: String,
     /// The generation in the cache before the run: after an invalidation it is another question.
-    generation: String,
+    pub(crate) generation: String,
+    /// The rows that it was made from, where they are for this caller alone.
+    pub(crate) shown: Option<ShownRows>,
     created_at: i64,
     /// The time after which a run that has not ended has failed.
     fails_at: i64,
     ended: Option<Ended>,
+}
+
+/// The rows that a caller's own token showed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct ShownRows {
+    /// The question for them.
+    window_days: u8,
+    pub(crate) limit_checkins: u8,
+    /// Their hash.
+    hash: String,
+}
+
+impl ShownRows {
+    /// The rows of a question, which are hashed.
+    pub(crate) fn new<P: Platform>(store: &Store<P>, window: WindowDays, limit_checkins: u8, rows: &[CheckIn]) -> Self {
+        // Of a missing answer there are many forms, of which this prints one.
+        let hash = store.hash(&format!("rows:{rows:?}"));
+        ShownRows { window_days: window.get(), limit_checkins, hash }
+    }
+
+    pub(crate) fn window(&self) -> Option<WindowDays> {
+        WindowDays::new(self.window_days)
+    }
 }
 
 /// The end of a run.
@@ -156,18 +188,21 @@ impl<P: Platform> Jobs<P> {
         let owner = self.owner(caller);
         let mut id = self.store.hash_person(person);
         id.replace_range(HALF.., &self.store.hash(&format!("job:{caller}:{question}"))[HALF..]);
-        let now = Timestamp::now().as_millisecond();
-        let places = self.places(&id).await?;
+        let now = now_ms();
+        let places = self.places(settings, &id).await?;
         let before = places.iter().find(|place| place.has(&id)).and_then(|place| place.job.as_ref());
         if let Some(job) =
             before.filter(|job| job.is_running(now) && job.generation == generation && job.owner == owner)
         {
-            return Ok(Some(Started::Before(job.clone())));
+            let public_id = self.public_id(&id, person);
+            return Ok(Some(Started::Before(Job { public_id, ..job.clone() })));
         }
         let Some(key) = choose(&places, &id, now) else { return Ok(None) };
-        let deadline = Deadline::new(Instant::now(), settings.inference_timeout);
+        let deadline = Deadline::new(monotonic_now(), settings.inference_timeout);
         let job = Job {
+            public_id: self.public_id(&id, person),
             id,
+            shown: None,
             run: Uuid::new_v4().to_string(),
             owner,
             generation: generation.to_owned(),
@@ -183,7 +218,7 @@ impl<P: Platform> Jobs<P> {
     /// Writes the outcome of a run, unless a later run has taken its place.
     pub(crate) async fn finish(&self, settings: &Settings, job: Job, outcome: JobOutcome) {
         metrics::add(&JOBS, &[outcome.status().name()], 1);
-        let job = Job { ended: Some(Ended { at: Timestamp::now().as_millisecond(), outcome }), ..job };
+        let job = Job { ended: Some(Ended { at: now_ms(), outcome }), ..job };
         let mut cause = "it ended too late";
         // A record that is not there may not have arrived yet; but its person may have been erased: it is not made
         // anew.
@@ -191,12 +226,12 @@ impl<P: Platform> Jobs<P> {
             if attempt > 0 {
                 self.platform.sleep(WRITE_BACKOFF).await;
             }
-            let now = Timestamp::now().as_millisecond();
+            let now = now_ms();
             if now >= job.fails_at {
                 // Whoever looked has been told that it failed.
                 break;
             }
-            cause = match self.places(&job.id).await {
+            cause = match self.places(settings, &job.id).await {
                 Ok(places) => match places.iter().find(|place| place.has(&job.id)) {
                     Some(place) if place.job.as_ref().is_some_and(|other| other.run != job.run) => return,
                     Some(place) => match self.set(settings, &place.key, &job).await {
@@ -211,21 +246,49 @@ impl<P: Platform> Jobs<P> {
         log::warning("job_not_written", "the end of a background prediction could not be written", cause);
     }
 
-    /// Finds the job of an id, for the caller who started it and as long as it is kept. Errors for everyone else as if
-    /// it had never been.
-    pub(crate) async fn find(&self, settings: &Settings, caller: &str, id: &str) -> Result<Job, Problem> {
-        if !is_job_id(id) {
-            return Err(Problem::NoSuchJob);
-        }
-        let places = self.places(id).await.map_err(|failure| {
+    /// Finds the job of an id and the person that it is about, for the caller who started it and as long as it is kept.
+    /// Errors for everyone else as if it had never been. What has been invalidated since is found too.
+    pub(crate) async fn find(
+        &self,
+        settings: &Settings,
+        caller: &str,
+        public_id: &str,
+    ) -> Result<(Job, UserId), Problem> {
+        let (id, person) = self.parse_id(public_id).ok_or(Problem::NoSuchJob)?;
+        let places = self.places(settings, id).await.map_err(|failure| {
             failure.warn("job_not_read", "a background prediction could not be read");
             Problem::StoreUnavailable
         })?;
         let owner = self.owner(caller);
-        let now = Timestamp::now().as_millisecond();
+        let now = now_ms();
         let is_kept = |job: &Job| now < after(job.ended_at(), settings.job_ttl) && !job.is_too_old(now);
         let is_found = |job: &Job| job.id == id && job.owner == owner && is_kept(job);
-        places.into_iter().filter_map(|place| place.job).find(is_found).ok_or(Problem::NoSuchJob)
+        let found = places.into_iter().filter_map(|place| place.job).find(is_found).ok_or(Problem::NoSuchJob)?;
+        Ok((Job { public_id: public_id.to_owned(), ..found }, person))
+    }
+
+    /// The id that a caller is given: the job's own, and the person that it is about, which the store does not keep.
+    /// They are masked, as ids come into the logs of others.
+    fn public_id(&self, id: &str, person: UserId) -> String {
+        let masked = UserId::masked(person.as_bytes(), &self.mask(id));
+        id.to_owned() + &base16ct::lower::encode_string(masked.as_bytes())
+    }
+
+    /// Parses an id of a caller into the job's own and the person; `None` if the two do not fit.
+    fn parse_id<'a>(&self, public_id: &'a str) -> Option<(&'a str, UserId)> {
+        let (id, masked) = public_id.split_at_checked(ID_DIGITS)?;
+        let (mut bytes, mut unused) = ([0; 16], [0; 16]);
+        base16ct::lower::decode(id, &mut unused).ok().filter(|_| id.len() == ID_DIGITS)?;
+        base16ct::lower::decode(masked, &mut bytes).ok().filter(|_| masked.len() == ID_DIGITS)?;
+        let person = UserId::masked(&bytes, &self.mask(id));
+        (self.store.hash_person(person).get(..HALF) == id.get(..HALF)).then_some((id, person))
+    }
+
+    fn mask(&self, id: &str) -> [u8; 16] {
+        let mut mask = [0; 16];
+        // A hash has as many digits.
+        let _ = base16ct::lower::decode(self.store.hash(&format!("job's person:{id}")), &mut mask);
+        mask
     }
 
     /// Deletes every job about a person under this layout or, where the store's keys are listed, under the others that
@@ -242,11 +305,13 @@ impl<P: Platform> Jobs<P> {
     }
 
     /// The places that a job of this id can have, and what is there. A record that is corrupt is nothing.
-    async fn places(&self, id: &str) -> Result<Vec<Place>, Failure> {
+    async fn places(&self, settings: &Settings, id: &str) -> Result<Vec<Place>, Failure> {
         let keys = self.store.job_keys(id.get(..HALF).unwrap_or_default());
         let values = self.store.get_all(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         let place = |(key, value): (String, Option<Vec<u8>>)| {
-            let job = value.and_then(|value| self.store.open(&key, value)).and_then(|record| Job::parse(&record));
+            let job = value
+                .and_then(|value| self.store.open(&key, value, kept(settings)))
+                .and_then(|record| Job::parse(&record));
             Place { key, job }
         };
         Ok(keys.into_iter().zip(values).map(place).collect())
@@ -255,12 +320,18 @@ impl<P: Platform> Jobs<P> {
     async fn set(&self, settings: &Settings, key: &str, job: &Job) -> Result<(), Failure> {
         // A record of texts and numbers can always be serialized.
         let record = serde_json::to_vec(job).unwrap_or_default();
-        let keep = settings.inference_timeout + GRACE + settings.job_ttl;
-        self.store.set_sealed(key, &record, keep).await
+        self.store.set_sealed(key, &record, kept(settings)).await
     }
 }
 
-/// The digits of an id that are the person's.
+/// The time for which the store keeps a record.
+fn kept(settings: &Settings) -> Duration {
+    settings.inference_timeout + GRACE + settings.job_ttl
+}
+
+/// The digits of a job's own id.
+const ID_DIGITS: usize = 32;
+/// Those of them that are the person's.
 const HALF: usize = 16;
 
 /// A place that a job can have.
@@ -289,11 +360,6 @@ fn choose<'a>(places: &'a [Place], id: &str, now: i64) -> Option<&'a str> {
     best.map(|place| place.key.as_str())
 }
 
-/// An id has 32 hexadecimal digits in lower case.
-fn is_job_id(id: &str) -> bool {
-    id.len() == 32 && base16ct::lower::decode(id, &mut [0; 16]).is_ok()
-}
-
 impl Job {
     /// Parses a record, or returns `None` if it is corrupt.
     pub fn parse(record: &[u8]) -> Option<Job> {
@@ -301,6 +367,22 @@ impl Job {
             return None;
         }
         serde_json::from_slice(record).ok()
+    }
+
+    /// Returns true if there is an outcome about the person to read.
+    pub(crate) fn has_result(&self) -> bool {
+        matches!(&self.ended, Some(Ended { outcome: JobOutcome::Done(_), .. }))
+    }
+
+    /// The job with the rows that its outcome was made from, where they are for its caller alone.
+    pub(crate) fn made_from(self, shown: Option<ShownRows>) -> Job {
+        Job { shown, ..self }
+    }
+
+    /// The job without its outcome, which nobody may read any more.
+    pub(crate) fn outdated(self) -> Job {
+        let outcome = JobOutcome::failed(&Problem::JobOutdated);
+        Job { ended: self.ended.map(|Ended { at, .. }| Ended { at, outcome }), ..self }
     }
 
     /// Renders the job as its caller sees it, without the answer.
@@ -342,7 +424,7 @@ impl Job {
                     self.view_as(JobStatus::Failed, Some(*at), Some(errors[language as usize].clone()))
                 }
             },
-            None if self.is_running(Timestamp::now().as_millisecond()) => self.view_as(JobStatus::Running, None, None),
+            None if self.is_running(now_ms()) => self.view_as(JobStatus::Running, None, None),
             None => self.lost(language),
         }
     }
@@ -355,7 +437,7 @@ impl Job {
     fn view_as(&self, status: JobStatus, finished_at: Option<i64>, error: Option<Box<RawValue>>) -> JobView<'_> {
         let time = |time| Timestamp::from_millisecond(time).map(rfc3339_seconds).unwrap_or_default();
         let (created_at, finished_at) = (time(self.created_at), finished_at.map(time));
-        JobView { id: &self.id, status, created_at, finished_at, result: None, error }
+        JobView { id: &self.public_id, status, created_at, finished_at, result: None, error }
     }
 }
 
@@ -384,8 +466,8 @@ mod tests {
     }
 
     /// The key of the place that a job is in.
-    async fn key_of(jobs: &Jobs<Fake>, job: &Job) -> String {
-        let places = jobs.places(&job.id).await.expect("read");
+    async fn key_of(jobs: &Jobs<Fake>, settings: &Settings, job: &Job) -> String {
+        let places = jobs.places(settings, &job.id).await.expect("read");
         let place = places.into_iter().find(|place| place.job.as_ref().is_some_and(|other| other.id == job.id));
         place.expect("a place").key
     }
@@ -407,9 +489,9 @@ mod tests {
             assert!(!is_new && again.id == first.id && again.run == first.run);
             let (other, is_new) = start(jobs, settings, "other", "g").await;
             assert!(is_new && other.id != first.id);
-            assert_eq!(jobs.find(settings, "other", &first.id).await.err(), Some(Problem::NoSuchJob));
+            assert_eq!(jobs.find(settings, "other", &first.public_id).await.err(), Some(Problem::NoSuchJob));
             assert_eq!(
-                jobs.find(settings, "one", &first.id).await.expect("there").view(Language::English).status,
+                jobs.find(settings, "one", &first.public_id).await.expect("there").0.view(Language::English).status,
                 JobStatus::Running
             );
         });
@@ -423,11 +505,12 @@ mod tests {
             assert!(is_new && after.id == before.id);
             jobs.finish(settings, before, done("\"old\"", None)).await;
             assert_eq!(
-                jobs.find(settings, "one", &after.id).await.expect("there").view(Language::English).status,
+                jobs.find(settings, "one", &after.public_id).await.expect("there").0.view(Language::English).status,
                 JobStatus::Running
             );
             jobs.finish(settings, after.clone(), done("\"new\"", None)).await;
-            let found = jobs.find(settings, "one", &after.id).await.expect("there");
+            let (found, about) = jobs.find(settings, "one", &after.public_id).await.expect("there");
+            assert!(about == person());
             assert_eq!(found.result().map(RawValue::get), Some("\"new\""));
         });
     }
@@ -457,17 +540,17 @@ mod tests {
                 running.push((caller, start(jobs, settings, caller, "g").await.0));
             }
             for (caller, job) in &running {
-                assert!(jobs.find(settings, caller, &job.id).await.is_ok(), "{caller}");
+                assert!(jobs.find(settings, caller, &job.public_id).await.is_ok(), "{caller}");
             }
             let fifth = jobs.start(settings, "five", (person(), "question"), "g").await.expect("read");
             assert!(fifth.is_none(), "every place has a job that runs");
             let (_, ended) = &running[2];
             jobs.finish(settings, ended.clone(), done("1", None)).await;
             let (fifth, _) = start(jobs, settings, "five", "g").await;
-            assert_eq!(jobs.find(settings, "three", &ended.id).await.err(), Some(Problem::NoSuchJob));
-            assert!(jobs.find(settings, "five", &fifth.id).await.is_ok());
+            assert_eq!(jobs.find(settings, "three", &ended.public_id).await.err(), Some(Problem::NoSuchJob));
+            assert!(jobs.find(settings, "five", &fifth.public_id).await.is_ok());
             assert_eq!(jobs.erase(person(), None).await, Ok(4));
-            assert_eq!(jobs.find(settings, "five", &fifth.id).await.err(), Some(Problem::NoSuchJob));
+            assert_eq!(jobs.find(settings, "five", &fifth.public_id).await.err(), Some(Problem::NoSuchJob));
         });
     }
 
@@ -475,13 +558,29 @@ mod tests {
     fn a_run_that_never_ends_has_failed_and_is_forgotten_in_time() {
         with_jobs(async |_, jobs, settings| {
             let (job, _) = start(jobs, settings, "one", "g").await;
-            let key = key_of(jobs, &job).await;
-            let now = Timestamp::now().as_millisecond();
+            let key = key_of(jobs, settings, &job).await;
+            let now = now_ms();
             for (fails_at, status) in [(now - 1_000, Ok(JobStatus::Failed)), (now - 61_000, Err(Problem::NoSuchJob))] {
                 jobs.set(settings, &key, &Job { fails_at, ..job.clone() }).await.expect("written");
-                let found = jobs.find(settings, "one", &job.id).await;
-                assert_eq!(found.map(|job| job.view(Language::English).status), status);
+                let found = jobs.find(settings, "one", &job.public_id).await;
+                assert_eq!(found.map(|(job, _)| job.view(Language::English).status), status);
             }
+        });
+    }
+
+    #[test]
+    fn neither_an_id_nor_a_record_names_the_person() {
+        with_jobs(async |fake, jobs, settings| {
+            let (job, _) = start(jobs, settings, "one", "g").await;
+            let bytes = base16ct::lower::encode_string(person().as_bytes());
+            assert!(!job.public_id.contains(&bytes));
+            let id = person();
+            let holds = |value: &[u8], text: &[u8]| value.windows(text.len()).any(|part| part == text);
+            let is_person = |value: &[u8]| {
+                let texts = [bytes.as_bytes(), id.as_bytes(), &job.public_id.as_bytes()[ID_DIGITS..]];
+                texts.into_iter().any(|text| holds(value, text))
+            };
+            assert!(!fake.stored.borrow().values().any(|value| is_person(value)));
         });
     }
 
@@ -492,7 +591,11 @@ mod tests {
             let written = serde_json::to_vec(&job).expect("JSON");
             assert!(Job::parse(&written).is_some());
             assert!((0..written.len()).all(|end| Job::parse(&written[..end]).is_none()));
-            for id in ["", "x", "../generation", &job.id.to_uppercase(), &format!("{}0", job.id)] {
+            let id = &job.public_id;
+            assert!(jobs.find(settings, "one", id).await.is_ok());
+            let other = if id.ends_with('0') { "1" } else { "0" };
+            let of_another = format!("{}{other}", &id[..id.len() - 1]);
+            for id in ["", "x", "../generation", &id.to_uppercase(), &format!("{id}0"), &job.id, &of_another] {
                 assert_eq!(jobs.find(settings, "one", id).await.err(), Some(Problem::NoSuchJob), "{id}");
             }
         });

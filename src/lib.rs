@@ -25,6 +25,7 @@ mod instance;
 pub mod jobs;
 mod json;
 mod limits;
+mod load;
 pub mod platform;
 mod predict;
 pub mod problem;
@@ -134,6 +135,11 @@ impl<P: Platform> Exchange<'_, P> {
         if let Handler::Unconfigured(answer) = route.handler {
             return Ok(answer());
         }
+        // Health checks and webhooks, which have no limit, are answered whatever there is to do.
+        let _share = match route.limit {
+            Some(_) => Some(self.instance.load.take_request().ok_or(Problem::Overloaded)?),
+            None => None,
+        };
         let settings = self.instance.settings().await?;
         let due = Deadline::new(self.timing.started_at(), settings.inference_timeout);
         outcome.deadline = Some(due);

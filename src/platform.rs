@@ -58,8 +58,6 @@ pub trait KeyValue {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
     /// Sets the value of a key.
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
-    /// Returns true if there is such a key.
-    async fn exists(&self, key: &str) -> Result<bool, StoreError>;
     /// Deletes a key, if it is there.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
     /// Lists every key.

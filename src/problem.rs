@@ -22,6 +22,8 @@ pub enum Problem {
     NoSuchJob,
     /// The instance that made a background prediction is gone.
     JobLost,
+    /// A background prediction is of check-ins that have changed since, or that the caller may not see any more.
+    JobOutdated,
     /// The path does not take this method.
     MethodNotAllowed {
         /// The methods that it takes, as the header `allow` lists them.
@@ -58,6 +60,13 @@ pub enum Problem {
     NoApiKey,
     /// The caller is known, and may not do this.
     Forbidden,
+    /// The caller is a person, and this is for operations.
+    ForOperations,
+    /// A token names a key that the project does not publish, as far as is known.
+    UnknownKey {
+        /// The seconds after which the keys may be fetched anew.
+        retry_after: i64,
+    },
     /// The keys that tokens are checked with are not available.
     KeysUnavailable,
     /// The caller has asked too often.
@@ -70,6 +79,8 @@ pub enum Problem {
     BadWebhookSecret,
     /// The store did not take what had to be written.
     StoreUnavailable,
+    /// This instance has as much to do as it can.
+    Overloaded,
     /// The deployment lacks, or contradicts, something that the request needs.
     NotConfigured {
         /// The variable and its allowed values.
@@ -211,6 +222,7 @@ pub(crate) enum ProblemKind {
     NoSuchModel,
     NoSuchJob,
     JobLost,
+    JobOutdated,
     MethodNotAllowed,
     TooLarge,
     UnsupportedMediaType,
@@ -235,6 +247,7 @@ pub(crate) enum ProblemKind {
     SourceNotAllowed,
     SourceFailing,
     StoreUnavailable,
+    Overloaded,
     NotConfigured,
     InternalError,
 }
@@ -262,6 +275,7 @@ impl ProblemKind {
             ProblemKind::NoSuchModel => facts(404, "no-such-model", ["No such model", "Modelo inexistente"]),
             ProblemKind::NoSuchJob => facts(404, "no-such-job", ["No such job", "Tarefa inexistente"]),
             ProblemKind::JobLost => facts(503, "job-lost", ["Job lost", "Tarefa perdida"]),
+            ProblemKind::JobOutdated => facts(503, "job-outdated", ["Job outdated", "Tarefa desatualizada"]),
             ProblemKind::MethodNotAllowed => {
                 facts(405, "method-not-allowed", ["Method not allowed", "Método não permitido"])
             }
@@ -304,6 +318,7 @@ impl ProblemKind {
             ProblemKind::StoreUnavailable => {
                 facts(503, "store-unavailable", ["Store unavailable", "Armazenamento indisponível"])
             }
+            ProblemKind::Overloaded => facts(503, "overloaded", ["Overloaded", "Sobrecarregado"]),
             ProblemKind::NotConfigured => facts(503, "not-configured", ["Not configured", "Não configurado"]),
             ProblemKind::InternalError => facts(500, "internal-error", ["Internal error", "Erro interno"]),
         }
@@ -346,6 +361,7 @@ impl Problem {
             Problem::NoSuchModel => ProblemKind::NoSuchModel,
             Problem::NoSuchJob => ProblemKind::NoSuchJob,
             Problem::JobLost => ProblemKind::JobLost,
+            Problem::JobOutdated => ProblemKind::JobOutdated,
             Problem::MethodNotAllowed { .. } => ProblemKind::MethodNotAllowed,
             Problem::TooLarge { .. } => ProblemKind::TooLarge,
             Problem::UnsupportedMediaType => ProblemKind::UnsupportedMediaType,
@@ -357,15 +373,17 @@ impl Problem {
             Problem::NoToken
             | Problem::BadToken
             | Problem::TokenTooLong
+            | Problem::UnknownKey { .. }
             | Problem::NoApiKey
             | Problem::BadWebhookSecret => ProblemKind::Unauthorized,
             Problem::ExpiredToken => ProblemKind::TokenExpired,
-            Problem::Forbidden | Problem::AnonymousUser => ProblemKind::Forbidden,
+            Problem::Forbidden | Problem::AnonymousUser | Problem::ForOperations => ProblemKind::Forbidden,
             Problem::KeysUnavailable => ProblemKind::KeysUnavailable,
             Problem::TooManyRequests(_) => ProblemKind::TooManyRequests,
             Problem::OutOfTime => ProblemKind::OutOfTime,
             Problem::Source(failure) => failure.kind(),
             Problem::StoreUnavailable => ProblemKind::StoreUnavailable,
+            Problem::Overloaded => ProblemKind::Overloaded,
             Problem::NotConfigured { .. } => ProblemKind::NotConfigured,
             Problem::Internal => ProblemKind::InternalError,
         }
@@ -408,6 +426,14 @@ impl Problem {
             Problem::JobLost => [
                 "The prediction was not made in time, or what made it has ended: ask again.",
                 "A previsão não foi feita a tempo, ou quem a fazia terminou: pergunte de novo.",
+            ],
+            Problem::JobOutdated => [
+                "The check-ins, or what this caller may see of them, have changed since it was made: ask again.",
+                "Os check-ins, ou o que quem pergunta pode ver deles, mudaram desde então: pergunte de novo.",
+            ],
+            Problem::Overloaded => [
+                "There is too much to do at the moment: the header retry-after says when to ask again.",
+                "Há coisas demais a fazer no momento: o cabeçalho retry-after diz quando perguntar de novo.",
             ],
             Problem::MethodNotAllowed { .. } => {
                 ["The allow header names the methods of this path.", "O cabeçalho allow diz os métodos deste caminho."]
@@ -465,6 +491,14 @@ impl Problem {
             Problem::Forbidden => [
                 "Only the person, or the project's own server, may do this.",
                 "Só a própria pessoa, ou o servidor do projeto, pode fazer isto.",
+            ],
+            Problem::ForOperations => [
+                "This is for operations: operations_token opens it, the project's service role, or an API key.",
+                "Isto é para a operação: abre com operations_token, o papel de serviço do projeto ou uma chave de API.",
+            ],
+            Problem::UnknownKey { .. } => [
+                "The token names a key that the project did not publish a moment ago: retry-after says when to ask again.",
+                "O token nomeia uma chave que o projeto não publicava há pouco: retry-after diz quando perguntar de novo.",
             ],
             Problem::KeysUnavailable => [
                 "The keys that tokens are checked with could not be had from the project: ask again.",

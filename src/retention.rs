@@ -11,12 +11,13 @@
 //! erasure looks through that list for the numbers of slots that there are, and deletes what is about a person under
 //! each.
 
-use crate::config::Settings;
 use crate::ids::UserId;
 use crate::instance::Instance;
 use crate::platform::Platform;
+use crate::problem::Problem;
 use crate::random::{chance, uniform};
 use crate::store::{Failure, Layout, LeftOver};
+use crate::telemetry::log;
 use serde::Serialize;
 use std::rc::Rc;
 use std::time::Duration;
@@ -174,17 +175,44 @@ async fn delete_left_over<P: Platform>(
     failed.map_or(Ok(()), Err)
 }
 
-/// Deletes everything that the store holds about a person, whose predictions must have been invalidated before; counts
-/// of their requests only if no limit looks at them any more, where the limit `holds`. A request under way may still
-/// write an entry, which nobody is served and which is over in time.
+/// Invalidates every prediction about a person, and the outcomes of background predictions.
+///
+/// A store that is full takes no new generation, but lets go of what it has: there all of it is deleted. That makes
+/// room for the generation. Where nothing can be written even then, there is nothing left to be served, and who read the
+/// old generation cannot write either.
+pub(crate) async fn invalidate<P: Platform>(instance: &Instance<P>, person: UserId) -> Result<(), Problem> {
+    let Err(failure) = instance.cache.invalidate(person).await else { return Ok(()) };
+    let deleted = async {
+        instance.cache.erase(person, None).await?;
+        instance.jobs.erase(person, None).await
+    };
+    if deleted.await.is_err() {
+        let message = "a person's predictions could not be invalidated";
+        log::warning("not_invalidated", message, failure.cause());
+        return Err(Problem::StoreUnavailable);
+    }
+    write_generation(instance, person).await;
+    Ok(())
+}
+
+/// Writes a generation once more, after there was no room for it and everything that it invalidates was deleted.
+async fn write_generation<P: Platform>(instance: &Instance<P>, person: UserId) {
+    if let Err(failure) = instance.cache.invalidate(person).await {
+        let message = "a person's predictions were deleted, and nothing can be written";
+        log::warning("nothing_written", message, failure.cause());
+    }
+}
+
+/// Invalidates a person's predictions and deletes everything that the store holds about them; counts of their requests
+/// only if no limit looks at them any more, where the limit `holds`. A request under way may still write an entry, which
+/// nobody is served and which is over in time. Nothing has to be written for it: a store that is full can erase.
 pub(crate) async fn erase<P: Platform>(
     instance: &Instance<P>,
-    settings: &Settings,
     person: UserId,
     limit_holds: bool,
 ) -> Result<Erased, Failure> {
-    let counters = instance.rate_limiter.erase(settings, person, limit_holds).await?;
-    let mut erased = Erased { counters, ..Erased::default() };
+    let invalidated = instance.cache.invalidate(person).await;
+    let mut erased = Erased::default();
     // What is of this layout goes though there be no list.
     erase_among(instance, person, None, &mut erased).await?;
     if let Some(layout) = instance.store.layout() {
@@ -194,6 +222,10 @@ pub(crate) async fn erase<P: Platform>(
         let mut old = left_over_keys(&listed, layout);
         old.retain(|(_, condition)| *condition != LeftOver::IfOver);
         delete_left_over(instance, &old, &mut 0).await?;
+    }
+    erased.counters = instance.rate_limiter.erase(person, limit_holds).await?;
+    if invalidated.is_err() {
+        write_generation(instance, person).await;
     }
     Ok(erased)
 }
@@ -215,7 +247,9 @@ async fn erase_among<P: Platform>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
     use crate::fake_platform::Fake;
+    use crate::quota::LimitGroup;
     use crate::store::Kind;
     use futures::executor::block_on;
 
@@ -231,8 +265,8 @@ mod tests {
         (instance, settings)
     }
 
-    async fn erase_person(instance: &Instance<Fake>, settings: &Settings) -> Erased {
-        erase(instance, settings, person(), false).await.expect("erased")
+    async fn erase_person(instance: &Instance<Fake>) -> Erased {
+        erase(instance, person(), false).await.expect("erased")
     }
 
     /// Writes something about the person, which is over after so many seconds, and returns its key.
@@ -266,8 +300,8 @@ mod tests {
                 fake.stored.borrow_mut().insert(format!("job:{}", "0a".repeat(16)), b"an earlier release's".to_vec());
                 fake.set_variable("cache_slots", after);
                 fake.set_variable("cache_encryption_key", &keys[key_changes]);
-                let (new, settings) = instance(&fake).await;
-                let erased = erase_person(&new, &settings).await;
+                let (new, _) = instance(&fake).await;
+                let erased = erase_person(&new).await;
                 assert_eq!(
                     erased.predictions,
                     1 - key_changes,
@@ -277,7 +311,47 @@ mod tests {
                 assert!(fake.stored.borrow().contains_key(&neighbours), "{before} to {after}");
                 assert!(fake.stored.borrow().contains_key("predictions:99:1"), "{before} to {after}");
                 assert!(!fake.stored.borrow().keys().any(|key| key.ends_with("0a0a")), "{before} to {after}");
-                assert_eq!(erase_person(&new, &settings).await, Erased::default());
+                assert_eq!(erase_person(&new).await, Erased::default());
+            });
+        }
+    }
+
+    #[test]
+    fn a_full_store_is_invalidated_and_erased_by_deleting() {
+        use crate::cache::{Entry, Lookup};
+        use crate::request::PredictionRequest;
+        for erases in [false, true] {
+            block_on(async {
+                let fake = Fake::with_variable("rate_limit_predictions", "4/day");
+                let (instance, settings) = instance(&fake).await;
+                let asked = PredictionRequest::parse(USER, "").expect("valid");
+                let caller = format!("subject:{USER}");
+                assert!(instance.rate_limiter.check(&settings, LimitGroup::Predictions, &caller, None).await.is_ok());
+                let Lookup::Miss(slot) = instance.cache.look_up(&settings, &asked, None).await else {
+                    panic!("nothing was written yet")
+                };
+                let latest = crate::predict::PredictionsAt::of_nothing();
+                let set = crate::cache::PredictionSet { latest, ..Default::default() };
+                let entry = Entry::new(Some(&slot), Duration::from_secs(60), &asked.options, set);
+                instance.cache.write_later(&settings, &slot, &entry);
+                assert!(matches!(instance.cache.look_up(&settings, &asked, None).await, Lookup::Hit(_)));
+                fake.full.set(true);
+                if erases {
+                    let erased = erase_person(&instance).await;
+                    assert_eq!((erased.predictions, erased.counters), (1, 1));
+                    assert!(!fake.stored.borrow().keys().any(|key| key.starts_with("limits:")));
+                } else {
+                    invalidate(&instance, person()).await.expect("invalidated");
+                }
+                assert!(matches!(instance.cache.look_up(&settings, &asked, None).await, Lookup::Miss(_)));
+                // What was under way cannot be written, and is not served once it can.
+                instance.cache.write_later(&settings, &slot, &entry);
+                fake.full.set(false);
+                invalidate(&instance, person()).await.expect("invalidated");
+                instance.cache.write_later(&settings, &slot, &entry);
+                assert!(matches!(instance.cache.look_up(&settings, &asked, None).await, Lookup::Miss(_)));
+                fake.failing.borrow_mut().extend(fake.stored.borrow().keys().cloned());
+                assert!(invalidate(&instance, person()).await.is_err(), "a store that fails is not one that is full");
             });
         }
     }

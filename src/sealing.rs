@@ -9,6 +9,11 @@ use sha2::Sha256;
 /// The purpose that the secret of the keys' hash is derived for.
 const KEY_HASH_PURPOSE: &[u8] = b"bipolar-edge store keys 1";
 
+/// A sealed name has a multiple of so many bytes.
+const NAME_BYTES: usize = 128;
+/// The text that names are sealed for.
+const NAME_PURPOSE: &str = "name";
+
 /// The secrets of a deployment's store.
 #[derive(Clone)]
 pub(crate) struct StoreSecrets {
@@ -51,6 +56,24 @@ impl StoreSecrets {
     /// A value as it goes into the store.
     pub(crate) fn seal(&self, key: &str, value: &[u8]) -> Vec<u8> {
         self.cipher.as_ref().map_or_else(|| value.to_vec(), |cipher| cipher.seal(key, value))
+    }
+
+    /// A name as it goes into the store, sealed alike each time, for what stands under it to be found: its nonce is a
+    /// keyed hash of it, as in SIV (RFC 5297). All have one of a few lengths, which would tell them apart.
+    pub(crate) fn seal_name(&self, name: &str) -> Vec<u8> {
+        let Some(Cipher(cipher)) = &self.cipher else { return name.as_bytes().to_vec() };
+        let padded = format!("{name:<width$}", width = name.len().next_multiple_of(NAME_BYTES));
+        let digest = self.keyed_hash.digest(&format!("{NAME_PURPOSE}:{padded}"));
+        let nonce: [u8; 24] = std::array::from_fn(|index| digest[index]);
+        let payload = Payload { msg: padded.as_bytes(), aad: NAME_PURPOSE.as_bytes() };
+        let sealed = cipher.encrypt(&XNonce::from(nonce), payload);
+        sealed.map_or_else(|_| Vec::new(), |sealed| [&nonce[..], &sealed].concat())
+    }
+
+    /// A name out of the store, or `None` if this deployment did not seal it.
+    pub(crate) fn open_name(&self, name: Vec<u8>) -> Option<String> {
+        let name = String::from_utf8(self.open(NAME_PURPOSE, name)?).ok()?;
+        Some(name.trim_end().to_owned())
     }
 
     /// A value out of the store, or `None` if this deployment did not seal it for this key.
@@ -109,6 +132,23 @@ mod tests {
             assert_eq!(one.open("k", sealed[..cut].to_vec()), None);
         }
         assert_eq!(one.open("k", b"{\"key\":\"k\"}".to_vec()), None, "written before there was a cipher");
+    }
+
+    #[test]
+    fn a_sealed_name_is_alike_each_time_and_says_nothing_of_itself() {
+        let (one, other) = (secrets("a"), secrets("b"));
+        let names = ["predictions|suicidality_risk|elevated|high#0", "predictions|mood_state|euthymia|low#0", "n"];
+        for name in names {
+            let sealed = one.seal_name(name);
+            assert_eq!((sealed.len(), &sealed), (24 + NAME_BYTES + 16, &one.seal_name(name)));
+            assert_eq!(one.open_name(sealed.clone()).as_deref(), Some(name));
+            assert_eq!(other.open_name(sealed.clone()), None);
+            assert!(!sealed.windows(4).any(|part| name.as_bytes().windows(4).any(|own| own == part)));
+        }
+        assert_ne!(one.seal_name(names[0]), one.seal_name(names[1]));
+        assert_eq!(one.open_name(names[0].as_bytes().to_vec()), None, "written before there was a cipher");
+        let open = StoreSecrets { cipher: None, ..one };
+        assert_eq!(open.open_name(open.seal_name("a name")).as_deref(), Some("a name"));
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! A key-value store keeps what it is given, so it has a fixed number of keys ([`layout`]), and each value carries
 //! the time at which it is over: nothing is read of it afterwards, and `retention.rs` removes it.
 //!
-//! A circuit breaker leaves a store that was too slow alone for a while, so that not every request waits for it. Both
-//! that and the time-outs need an interface that is asynchronous and an instance that is reused: where the platform's
+//! An instance waits for its store by what that usually takes ([`Breaker`]): one that is far away is slow, not dead. A
+//! circuit breaker leaves a store that was too slow alone for a while, so that not every request waits for it. Both that
+//! and the time-outs need an interface that is asynchronous and an instance that is reused: where the platform's
 //! is synchronous, a request waits for as long as the host lets it, so there are few calls in its way.
 
 mod layout;
@@ -20,23 +21,32 @@ use crate::redis::RedisUrl;
 use crate::sealing::StoreSecrets;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, STORE, STORE_ERRORS};
-use crate::time::after;
-use jiff::Timestamp;
+use crate::time::{MAX_CLOCK_SKEW_MS, after, monotonic_now, now_ms};
 use redis::RedisConnection;
+use serde::Serialize;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A healthy store answers in well under a millisecond.
-const READ_TIMEOUT: Duration = Duration::from_millis(50);
+/// The time for which a read is waited for before the store has answered once.
+const FIRST_READ_TIMEOUT: Duration = Duration::from_millis(500);
+/// The shortest time for which a read is waited for. A healthy store answers in well under a millisecond, and now and
+/// then takes longer than it usually does.
+const MIN_READ_TIMEOUT: Duration = Duration::from_millis(50);
+/// The longest one: a prediction without the cache takes less.
+const MAX_READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// Nobody waits for a write, but it keeps its instance alive.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Nobody waits for a list of all keys, which walks the whole store.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for which the circuit stays open after a time-out.
 const BREAKER_OPEN: Duration = Duration::from_secs(2);
-/// A key that is asked for only to see if the store answers.
+/// No value that expires is kept for longer: entries have a day, and a day in which they may stand in.
+const LONGEST_KEPT: Duration = Duration::from_secs(3 * 86_400);
+/// The key under which the store says when something could be written last, only to see if anything can be.
 const PROBE_KEY: &str = "ready";
+/// It is written so often at most, by all instances together: a platform may count or charge writes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The reason why the store could not be asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +92,16 @@ impl fmt::Display for Failure {
     }
 }
 
+/// The condition of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Condition {
+    Ok,
+    /// It can be read and deleted from, and takes nothing new.
+    ReadOnly,
+    Unavailable,
+}
+
 /// Two keys, and the values that were read under them together with something else.
 pub(crate) struct ReadAlong {
     pub(crate) keys: [String; 2],
@@ -92,6 +112,8 @@ pub(crate) struct ReadAlong {
 pub(crate) struct Store<P: Platform> {
     platform: P,
     breaker: Breaker,
+    /// The last write failed.
+    refuses_writes: Cell<bool>,
     /// Set once the configuration was read; nothing is asked of the store before.
     configured: OnceCell<Configured<P>>,
     /// The last person that was hashed, with the whole digest: a request hashes its person for the store and for the
@@ -106,25 +128,69 @@ struct Configured<P: Platform> {
     redis: Option<RedisConnection<P>>,
 }
 
-/// The circuit breaker of one instance.
+/// The circuit breaker of one instance. It waits for a read as TCP waits for an acknowledgement (RFC 6298): for what
+/// the store usually takes and four times its mean deviation, and for twice as long after each time-out in a row.
 #[derive(Default)]
 struct Breaker {
     open_until: Cell<Option<Instant>>,
+    /// The time that reads usually take, and its mean deviation.
+    usual: Cell<Option<(Duration, Duration)>>,
+    /// The time-outs in a row.
+    timeouts: Cell<u32>,
 }
 
 impl Breaker {
-    fn is_open(&self) -> bool {
-        self.open_until.get().is_some_and(|until| Instant::now() < until)
+    /// Returns the time for which a read may be waited for; `None` while the circuit is open. Once it has been for long
+    /// enough one read finds out if the store is back: the others stay away as long as that may take.
+    fn admit(&self) -> Option<Duration> {
+        let (now, timeout) = (monotonic_now(), self.timeout());
+        match self.open_until.get() {
+            Some(until) if now < until => return None,
+            Some(_) => self.open_until.set(Some(now + timeout)),
+            None => {}
+        }
+        Some(timeout)
+    }
+
+    fn timeout(&self) -> Duration {
+        let usual = self.usual.get().map_or(FIRST_READ_TIMEOUT, |(mean, deviation)| mean + 4 * deviation);
+        let doubled = usual.max(MIN_READ_TIMEOUT).saturating_mul(1 << self.timeouts.get().min(8));
+        doubled.min(MAX_READ_TIMEOUT)
+    }
+
+    /// Learns that a read was answered, and how long it took.
+    fn answered(&self, took: Duration) {
+        self.open_until.set(None);
+        self.timeouts.set(0);
+        self.usual.set(Some(match self.usual.get() {
+            None => (took, took / 2),
+            Some((mean, deviation)) => ((7 * mean + took) / 8, (3 * deviation + mean.abs_diff(took)) / 4),
+        }));
+    }
+
+    /// Learns that a read was not answered in time. Of many at the same time the first counts.
+    fn timed_out(&self) {
+        let now = monotonic_now();
+        if self.open_until.get().is_none_or(|until| now >= until || until - now < BREAKER_OPEN / 2) {
+            self.timeouts.set(self.timeouts.get().saturating_add(1));
+            self.open();
+        }
     }
 
     fn open(&self) {
-        self.open_until.set(Some(Instant::now() + BREAKER_OPEN));
+        self.open_until.set(Some(monotonic_now() + BREAKER_OPEN));
     }
 }
 
 impl<P: Platform> Store<P> {
     pub(crate) fn new(platform: P) -> Store<P> {
-        Store { platform, breaker: Breaker::default(), configured: OnceCell::new(), last_person: Cell::default() }
+        Store {
+            platform,
+            breaker: Breaker::default(),
+            refuses_writes: Cell::default(),
+            configured: OnceCell::new(),
+            last_person: Cell::default(),
+        }
     }
 
     /// Sets what the configuration says of the store. It does not change while an instance lives.
@@ -177,7 +243,7 @@ impl<P: Platform> Store<P> {
 
     /// Gets several keys at once.
     pub(crate) async fn get_all(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
-        counted("get", self.guarded(READ_TIMEOUT, self.read_all(keys))).await
+        counted("get", self.guarded(self.read_all(keys))).await
     }
 
     async fn read_all(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -202,38 +268,69 @@ impl<P: Platform> Store<P> {
         counted("eval", self.uncounted().evaluate(script, keys, arguments)).await
     }
 
-    /// Returns true if the store answers in time.
-    pub(crate) async fn is_ready(&self) -> bool {
-        let probe = async {
-            match self.redis() {
-                Some(redis) => redis.get(PROBE_KEY).await.map(drop),
-                None => self.platform.exists(PROBE_KEY).await.map(drop),
-            }
-        };
-        counted("exists", self.guarded(READ_TIMEOUT, probe)).await.is_ok()
+    /// Finds out if the store can be read and written. It is read each time, and written once in a while, or if the
+    /// last write of this instance failed.
+    pub(crate) async fn condition(&self) -> Condition {
+        let Ok(value) = self.get(PROBE_KEY).await else { return Condition::Unavailable };
+        let written_at = value.and_then(|value| std::str::from_utf8(&value).ok()?.parse::<i64>().ok());
+        let now = now_ms();
+        let is_recent = written_at.is_some_and(|at| (at..after(at, PROBE_INTERVAL)).contains(&now));
+        if is_recent && !self.refuses_writes.get() {
+            return Condition::Ok;
+        }
+        if !self.refuses_writes.get() {
+            return self.probe(PROBE_KEY, now).await;
+        }
+        // A store that has no room for another key would take the old one.
+        let key = format!("{PROBE_KEY}:probe");
+        self.uncounted().delete(&key).await;
+        let condition = self.probe(&key, now).await;
+        self.uncounted().delete(&key).await;
+        condition
     }
 
-    /// Gets a value that was sealed for its key. One that was not, or is over, is none.
-    pub(crate) async fn get_sealed(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(self.get(key).await?.and_then(|value| self.open(key, value)))
+    async fn probe(&self, key: &str, now: i64) -> Condition {
+        match self.set(key, now.to_string().as_bytes(), 2 * PROBE_INTERVAL).await {
+            Ok(()) => Condition::Ok,
+            Err(_) => Condition::ReadOnly,
+        }
+    }
+
+    /// Gets a value that was sealed for its key, and is kept for `keep`. One that was not, or is over, is none.
+    pub(crate) async fn get_sealed(&self, key: &str, keep: Duration) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.get(key).await?.and_then(|value| self.open(key, value, keep)))
     }
 
     /// Sets a value, sealed for its key, that is over after `keep`.
     pub(crate) async fn set_sealed(&self, key: &str, value: &[u8], keep: Duration) -> Result<(), Failure> {
-        let over_at = after(Timestamp::now().as_millisecond(), keep);
+        let over_at = after(now_ms(), keep);
         self.set(key, &self.seal(key, value, over_at), keep).await
     }
 
+    /// A name as it goes into the store, sealed alike each time.
+    pub(crate) fn seal_name(&self, name: &str) -> Vec<u8> {
+        self.configured.get().map_or_else(Vec::new, |configured| configured.secrets.seal_name(name))
+    }
+
+    /// A name out of the store, or `None` if this deployment did not seal it.
+    pub(crate) fn open_name(&self, name: Vec<u8>) -> Option<String> {
+        self.configured.get()?.secrets.open_name(name)
+    }
+
     /// Seals a value for its key and for the time at which it is over.
-    fn seal(&self, key: &str, value: &[u8], over_at: i64) -> Vec<u8> {
+    pub(crate) fn seal(&self, key: &str, value: &[u8], over_at: i64) -> Vec<u8> {
         let sealed = self.configured.get().map(|configured| configured.secrets.seal(&sealed_for(key, over_at), value));
         let header = [&[VERSION][..], &over_at.to_le_bytes()].concat();
         [header, sealed.unwrap_or_else(|| value.to_vec())].concat()
     }
 
-    /// Opens a value that was sealed for its key, and is not over.
-    pub(crate) fn open(&self, key: &str, value: Vec<u8>) -> Option<Vec<u8>> {
-        if is_over(&value) { None } else { self.unseal(key, value) }
+    /// Opens a value that was sealed for its key, and is not over. One that has longer to live than `keep` was written
+    /// by a clock that has been set back since, and is none.
+    pub(crate) fn open(&self, key: &str, value: Vec<u8>, keep: Duration) -> Option<Vec<u8>> {
+        let now = now_ms();
+        let latest = after(now, keep).saturating_add(MAX_CLOCK_SKEW_MS);
+        let is_current = over_at(&value).is_some_and(|at| now < at && at <= latest);
+        if is_current { self.unseal(key, value) } else { None }
     }
 
     /// Opens a value that was sealed for its key, also one that is over.
@@ -324,16 +421,14 @@ impl<P: Platform> Store<P> {
     }
 
     /// Awaits an operation behind the circuit breaker.
-    async fn guarded<T>(
-        &self,
-        timeout: Duration,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, Failure> {
-        if self.breaker.is_open() {
-            return Err(Failure::CircuitOpen);
-        }
+    async fn guarded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
+        let timeout = self.breaker.admit().ok_or(Failure::CircuitOpen)?;
+        let start = monotonic_now();
         match with_timeout(&self.platform, timeout, work).await {
-            Some(Ok(output)) => Ok(output),
+            Some(Ok(output)) => {
+                self.breaker.answered(monotonic_now() - start);
+                Ok(output)
+            }
             Some(Err(error)) => {
                 // A server that is away takes long to say so, and each question would dial again.
                 if self.is_redis() {
@@ -342,7 +437,7 @@ impl<P: Platform> Store<P> {
                 Err(Failure::Error(error))
             }
             None => {
-                self.breaker.open();
+                self.breaker.timed_out();
                 Err(Failure::TimedOut)
             }
         }
@@ -351,7 +446,7 @@ impl<P: Platform> Store<P> {
 
 /// Counts an operation by how long it took, or by why it failed.
 async fn counted<T>(operation: &'static str, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let start = Instant::now();
+    let start = monotonic_now();
     let done = work.await;
     match &done {
         // It was not asked.
@@ -367,9 +462,11 @@ fn sealed_for(key: &str, over_at: i64) -> String {
     format!("{key} {over_at}")
 }
 
-/// Returns true if a value of this service is over.
+/// Returns true if a value of this service is over, or was written by a clock that has been set back since: none of
+/// those that are swept is kept for longer.
 fn is_over(value: &[u8]) -> bool {
-    over_at(value).is_some_and(|at| at <= Timestamp::now().as_millisecond())
+    let now = now_ms();
+    over_at(value).is_some_and(|at| at <= now || at > after(now, LONGEST_KEPT))
 }
 
 /// A view of the store whose operations are not counted.
@@ -383,7 +480,7 @@ impl<P: Platform> Uncounted<'_, P> {
                 None => self.0.platform.get(key).await,
             }
         };
-        self.0.guarded(READ_TIMEOUT, read).await
+        self.0.guarded(read).await
     }
 
     /// Sets a key. A slow write opens no circuit, and is made while one is open: nobody waits for it.
@@ -394,10 +491,12 @@ impl<P: Platform> Uncounted<'_, P> {
                 None => self.0.platform.set(key, value).await,
             }
         };
-        match with_timeout(&self.0.platform, WRITE_TIMEOUT, write).await {
+        let written = match with_timeout(&self.0.platform, WRITE_TIMEOUT, write).await {
             Some(written) => written.map_err(Failure::Error),
             None => Err(Failure::WriteTimedOut),
-        }
+        };
+        self.0.refuses_writes.set(written.is_err());
+        written
     }
 
     /// Runs a script of Redis's, which must be configured.
@@ -408,7 +507,7 @@ impl<P: Platform> Uncounted<'_, P> {
         arguments: &[&[u8]],
     ) -> Result<Vec<RedisValue>, Failure> {
         let Some(redis) = self.0.redis() else { return Err(Failure::Error(StoreError::NoSuchStore)) };
-        self.0.guarded(READ_TIMEOUT, redis.evaluate(script, keys, arguments)).await
+        self.0.guarded(redis.evaluate(script, keys, arguments)).await
     }
 
     /// Deletes a key. One that cannot be deleted now is a few bytes too many, and no more.
@@ -463,7 +562,7 @@ impl<P: Platform> Uncounted<'_, P> {
     /// how many there were.
     pub(crate) async fn delete_left_over(&self, some: &[(String, LeftOver)]) -> Result<usize, Failure> {
         let keys: Vec<String> = some.iter().map(|(key, _)| key.clone()).collect();
-        let (values, now) = (self.get_patiently(&keys).await?, Timestamp::now().as_millisecond());
+        let (values, now) = (self.get_patiently(&keys).await?, now_ms());
         let over = some
             .iter()
             .zip(values)
@@ -490,5 +589,68 @@ impl<P: Platform> Uncounted<'_, P> {
             Some(listed) => listed.map_err(Failure::Error),
             None => Err(Failure::WriteTimedOut),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::clock;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Reads by the virtual clock from a store that takes so long; returns true if it is waited for.
+    fn read(breaker: &Breaker, takes: Duration) -> Option<bool> {
+        let timeout = breaker.admit()?;
+        clock::pass(takes.min(timeout));
+        match takes <= timeout {
+            true => breaker.answered(takes),
+            false => breaker.timed_out(),
+        }
+        Some(takes <= timeout)
+    }
+
+    #[test]
+    fn a_store_that_is_far_away_is_slow_and_not_dead() {
+        for takes in [60 * MS, 300 * MS] {
+            let breaker = Breaker::default();
+            let waited = (0..100).filter(|_| read(&breaker, takes) == Some(true)).count();
+            assert_eq!(waited, 100, "{takes:?}");
+        }
+        // One that becomes slow is left alone for a moment, and is then waited for longer.
+        let breaker = Breaker::default();
+        assert!((0..20).all(|_| read(&breaker, MS) == Some(true)));
+        assert_eq!(breaker.timeout(), MIN_READ_TIMEOUT);
+        assert_eq!(read(&breaker, 150 * MS), Some(false));
+        assert_eq!(read(&breaker, 150 * MS), None, "it is left alone");
+        clock::pass(BREAKER_OPEN);
+        assert_eq!(read(&breaker, 150 * MS), Some(false), "100 ms are not enough either");
+        clock::pass(BREAKER_OPEN);
+        let waited = (0..100).filter(|_| read(&breaker, 150 * MS) == Some(true)).count();
+        assert_eq!(waited, 100, "now it is known");
+    }
+
+    #[test]
+    fn one_read_finds_out_if_a_store_is_back_and_nobody_waits_for_ever() {
+        let breaker = Breaker::default();
+        let together: Vec<_> = (0..16).filter_map(|_| breaker.admit()).collect();
+        assert_eq!(together.len(), 16);
+        clock::pass(FIRST_READ_TIMEOUT);
+        together.iter().for_each(|_| breaker.timed_out());
+        assert_eq!(breaker.timeouts.get(), 1, "of many at the same time the first counts");
+        assert!(breaker.admit().is_none());
+        clock::pass(BREAKER_OPEN);
+        assert!(breaker.admit().is_some() && breaker.admit().is_none(), "one at a time");
+        for _ in 0..10 {
+            clock::pass(BREAKER_OPEN + MAX_READ_TIMEOUT);
+            assert!(
+                breaker.admit().is_some_and(|timeout| timeout <= MAX_READ_TIMEOUT),
+                "one that was dropped is no end"
+            );
+            breaker.timed_out();
+        }
+        clock::pass(BREAKER_OPEN);
+        assert_eq!(read(&breaker, MS), Some(true));
+        assert!((0..16).all(|_| breaker.admit().is_some()));
     }
 }

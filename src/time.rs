@@ -9,13 +9,69 @@ pub(crate) fn rfc3339_seconds(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
+/// The clocks of two hosts may be so far apart, in milliseconds.
+pub(crate) const MAX_CLOCK_SKEW_MS: i64 = 5_000;
+
+#[cfg(not(test))]
+mod clock {
+    /// The time by the wall clock, which may be set back.
+    pub(crate) fn now() -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    /// The time by a clock that is never set back.
+    pub(crate) fn monotonic_now() -> std::time::Instant {
+        std::time::Instant::now()
+    }
+}
+
+/// Clocks that a test can set: as long as it does not, they are the machine's.
+#[cfg(test)]
+pub(crate) mod clock {
+    use jiff::Timestamp;
+    use std::cell::Cell;
+    use std::time::{Duration, Instant};
+
+    thread_local! {
+        static AHEAD_MS: Cell<i64> = const { Cell::new(0) };
+        static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    }
+
+    pub(crate) fn now() -> Timestamp {
+        let milliseconds = Timestamp::now().as_millisecond().saturating_add(AHEAD_MS.get());
+        Timestamp::from_millisecond(milliseconds).expect("a time that there is")
+    }
+
+    pub(crate) fn monotonic_now() -> Instant {
+        Instant::now() + PASSED.get()
+    }
+
+    /// Sets the wall clock so far ahead of the machine's, or behind it.
+    pub(crate) fn set_ahead(milliseconds: i64) {
+        AHEAD_MS.set(milliseconds);
+    }
+
+    /// Lets time pass, by both clocks.
+    pub(crate) fn pass(time: Duration) {
+        AHEAD_MS.set(AHEAD_MS.get() + i64::try_from(time.as_millis()).expect("less than ages"));
+        PASSED.set(PASSED.get() + time);
+    }
+}
+
+pub(crate) use clock::{monotonic_now, now};
+
+/// The time by the wall clock, in milliseconds since 1970-01-01 UTC.
+pub(crate) fn now_ms() -> i64 {
+    now().as_millisecond()
+}
+
 const EPOCH: Date = Date::constant(1970, 1, 1);
 /// A day, in milliseconds.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
 /// Today, in UTC.
 pub(crate) fn today() -> Date {
-    day_of(Timestamp::now().as_millisecond())
+    day_of(now_ms())
 }
 
 /// The days from one date to another.
@@ -47,7 +103,7 @@ pub(crate) fn after(moment: i64, duration: std::time::Duration) -> i64 {
 /// The time since a moment, given in milliseconds since 1970-01-01 UTC; zero for one to come. Of another's clock, or a
 /// corrupt entry, it may be any.
 pub(crate) fn elapsed_since(moment: i64) -> std::time::Duration {
-    let milliseconds = Timestamp::now().as_millisecond().saturating_sub(moment);
+    let milliseconds = now_ms().saturating_sub(moment);
     std::time::Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 
 /// A file imports from lower floors only. Files of one folder may share a floor; among them there is no circle.
 const FLOORS: [(u8, &[&str]); 12] = [
-    (1, &["deadline", "ids", "json", "limits", "quota", "random", "redis", "sealing", "supabase", "time"]),
-    (2, &["aging", "predict", "problem"]),
+    (1, &["deadline", "ids", "json", "limits", "load", "quota", "random", "redis", "sealing", "supabase", "time"]),
+    (2, &["predict", "problem"]),
     (
         3,
         &["telemetry", "telemetry/export", "telemetry/log", "telemetry/metrics", "telemetry/timing", "telemetry/trace"],

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::supabase::Project;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, UPSTREAM};
-use jiff::Timestamp;
+use crate::time::now;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::{Deserialize, Serialize};
@@ -75,8 +75,8 @@ struct Published {
 pub(super) enum FoundKey {
     /// The algorithm is the key's own: the one in the token's header is checked against it.
     Key(Algorithm, DecodingKey),
-    /// The project has no such key.
-    NoSuchKey,
+    /// The project has no such key, as far as is known; in so many seconds it may be asked again.
+    NoSuchKey(i64),
     /// The project could not be asked for its keys.
     Unavailable,
 }
@@ -98,6 +98,12 @@ impl KeySet {
 
     fn may_be_fetched(&self) -> bool {
         age(self.fetched_at) >= MIN_REFETCH_SECONDS && age(self.attempted_at) >= MIN_RETRY_SECONDS
+    }
+
+    /// The seconds until it may be fetched anew, one at least.
+    fn may_be_fetched_in(&self) -> i64 {
+        let left = |time: i64, min: i64| min - age(time).min(min);
+        left(self.fetched_at, MIN_REFETCH_SECONDS).max(left(self.attempted_at, MIN_RETRY_SECONDS)).max(1)
     }
 }
 
@@ -148,7 +154,7 @@ fn bits(number: &[u8]) -> usize {
 
 /// Seconds since a time. A time in the future, by a clock that was set back, is long ago.
 fn age(time: i64) -> i64 {
-    let age = Timestamp::now().as_second().saturating_sub(time);
+    let age = now().as_second().saturating_sub(time);
     if age < 0 { i64::MAX } else { age }
 }
 
@@ -180,7 +186,7 @@ impl<P: Platform> KeySetCache<P> {
         match refreshed.find(id).filter(|_| age(refreshed.fetched_at) < MAX_AGE_SECONDS) {
             Some(found) => found,
             None if refreshed.fetched_at == 0 => FoundKey::Unavailable,
-            None => FoundKey::NoSuchKey,
+            None => FoundKey::NoSuchKey(refreshed.may_be_fetched_in()),
         }
     }
 
@@ -197,7 +203,7 @@ impl<P: Platform> KeySetCache<P> {
     }
 
     async fn stored(&self) -> Option<Stored> {
-        let value = self.store.get_sealed(STORE_KEY).await.ok()??;
+        let value = self.store.get_sealed(STORE_KEY, KEPT).await.ok()??;
         serde_json::from_slice(&value).ok()
     }
 
@@ -219,7 +225,7 @@ impl<P: Platform> KeySetCache<P> {
         let mut record = self.begin(&known).await;
         match fetch(&self.platform, project, deadline).await {
             Ok(keys) => {
-                record.fetched_at = Timestamp::now().as_second();
+                record.fetched_at = now().as_second();
                 record.keys = keys;
             }
             Err(cause) => log::warning("keys_not_fetched", "the project's keys could not be fetched", cause),
@@ -250,7 +256,7 @@ impl<P: Platform> KeySetCache<P> {
     /// Tells the other instances that this one fetches the set.
     async fn begin(&self, known: &KeySet) -> Stored {
         let mut record = self.stored().await.unwrap_or_default();
-        record.attempted_at = Timestamp::now().as_second();
+        record.attempted_at = now().as_second();
         record.under_way = true;
         let (fetched_at, attempted_at) = (known.fetched_at, record.attempted_at);
         self.keep(KeySet { fetched_at, attempted_at, is_under_way: true, keys: known.keys.clone() });

@@ -9,11 +9,18 @@
 //!
 //! It takes the requests of the last window for evenly spread, which is the approximation.
 //!
+//! A key-value store has no counters: there requests are counted so, by sampling, which `sampled.rs` does, and an
+//! instance that is reused adds the requests that it let through itself.
+//!
 //! With Redis every request is counted before it is answered, together with the cache's look-up in one command, so a
-//! limit is exact for all instances and regions that share the server. A request that is refused is taken off again
-//! after its answer, so that a caller who asks too often still gets as much as the limit allows. A key-value store has
-//! no counters: there requests are counted by sampling, which `sampled.rs` does, and an instance that is reused adds
-//! the requests that it let through itself.
+//! limit is exact for all instances and regions that share the server. A window is cut into [`BUCKETS`] there, and one
+//! that has begun is counted whole: within the length of a window nobody is let through more often than their limit
+//! says, whenever they ask, and who asks as often as they may is let through 20 times of 21 at least. A request that is
+//! refused is not counted.
+//!
+//! A store that does not answer counts nobody. Then an instance that is reused holds each caller to their limit by what
+//! it has let through itself, which is a floor: so many instances, so many times the limit. It says so once in the log,
+//! and `GET /health/ready` does.
 
 use super::identity_of;
 use super::sampled::{self, CallerKey, OwnCounts, Table};
@@ -24,21 +31,32 @@ use crate::problem::Problem;
 use crate::quota::{LimitGroup, Rate, RateLimitPolicy, RateLimitStatus, judge};
 use crate::random::uniform;
 use crate::store::{Failure, ReadAlong, Store};
-use crate::telemetry::metrics::{self, RATE_LIMITED};
-use jiff::Timestamp;
-use std::cell::RefCell;
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, RATE_LIMITED, UNCOUNTED};
+use crate::time::now_ms;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Counts a request in the window of the first key, which is kept for as long as the next window needs it; reads the
-/// window before it, and other keys.
-const COUNT: &str = "local this = redis.call('INCR', KEYS[1]) \
-                     if this == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end \
-                     local reply = {this, tonumber(redis.call('GET', KEYS[2]) or '0') or 0} \
-                     for i = 3, #KEYS do reply[i] = redis.call('GET', KEYS[i]) end return reply";
-/// Takes a request off again, if its window is still counted.
-const TAKE_OFF: &str = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECR', KEYS[1]) end return 1";
+/// The parts that a window is cut into with Redis.
+const BUCKETS: i64 = 20;
+/// Counts a request in the hash of the first key, by bucket, if it is within the limit; forgets buckets that are past.
+/// Returns if it is, how many are counted, the oldest bucket that has some, and the values of other keys. Arguments:
+/// the limit, this bucket, the buckets of a window, and the milliseconds for which to keep the hash.
+const COUNT: &str = "local now, buckets, used = tonumber(ARGV[2]), tonumber(ARGV[3]), 0 \
+                     local first, is_within, all = now, 0, redis.call('HGETALL', KEYS[1]) \
+                     for i = 1, #all, 2 do \
+                     local bucket, count = tonumber(all[i]), tonumber(all[i + 1]) \
+                     if bucket and count and bucket >= now - buckets and bucket <= now + buckets then \
+                     used = used + count if bucket < first then first = bucket end \
+                     else redis.call('HDEL', KEYS[1], all[i]) end end \
+                     if used < tonumber(ARGV[1]) then is_within, used = 1, used + 1 \
+                     redis.call('HINCRBY', KEYS[1], ARGV[2], 1) redis.call('PEXPIRE', KEYS[1], ARGV[4]) end \
+                     local reply = {is_within, used, first} \
+                     for i = 2, #KEYS do reply[i + 2] = redis.call('GET', KEYS[i]) end return reply";
+/// Deletes keys, and returns how many of them were there.
+const DELETE: &str = "return redis.call('DEL', unpack(KEYS))";
 
 /// A request that was counted.
 #[derive(Default)]
@@ -60,15 +78,40 @@ pub(crate) struct RateLimiter<P: Platform> {
     own: RefCell<OwnCounts>,
     /// The values of slots that are to be written after the answer.
     pending: Rc<RefCell<HashMap<String, Vec<u8>>>>,
+    faults: Rc<Faults>,
+}
+
+/// The reasons why limits are not those of all instances together now.
+#[derive(Default)]
+struct Faults {
+    /// Requests could not be judged.
+    reads: Cell<bool>,
+    /// Requests could not be counted.
+    writes: Cell<bool>,
+}
+
+impl Faults {
+    /// Says in the log that limits are not held together any more, once: until they are again.
+    fn note<P: Platform>(&self, fault: &Cell<bool>, failure: Failure) {
+        let is_known = self.reads.get() || self.writes.get();
+        fault.set(true);
+        if !is_known {
+            let message = match P::REUSES_INSTANCES {
+                true => "requests cannot be counted: each instance holds callers to their limits by itself",
+                false => "requests cannot be counted and are let through",
+            };
+            log::warning("not_limited", message, failure.cause());
+        }
+    }
 }
 
 impl<P: Platform> RateLimiter<P> {
     pub(crate) fn new(platform: P, store: Rc<Store<P>>) -> RateLimiter<P> {
-        RateLimiter { platform, store, own: RefCell::default(), pending: Rc::default() }
+        RateLimiter { platform, store, own: RefCell::default(), pending: Rc::default(), faults: Rc::default() }
     }
 
     /// Counts a request of a caller, and reads other keys along with the count. Errors if the request is one too many.
-    /// A store that fails lets it through.
+    /// Where the store fails this instance judges by itself.
     pub(crate) async fn check(
         &self,
         settings: &Settings,
@@ -77,48 +120,67 @@ impl<P: Platform> RateLimiter<P> {
         keys: Option<[String; 2]>,
     ) -> Result<Checked, Problem> {
         let Some(rate) = limit(settings, group) else { return Ok(Checked::default()) };
+        let hash = self.store.hash(caller);
+        // A hash has as many digits.
+        let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else { return Err(Problem::Internal) };
+        let now_ms = now_ms();
+        let own = self.own.borrow().get(tag, group, rate, now_ms);
+        let request = sampled::Request { tag, group, rate, now_ms, own };
         let counted = match self.store.is_redis() {
-            true => self.count(rate, group, caller, &keys).await,
-            false => self.sample(settings, (rate, group), caller, &keys).await,
+            true => self.count(&request, &hash, &keys).await,
+            false => self.sample(settings, &request, slot, &keys).await,
         };
-        match counted {
-            Ok((Ok(status), values)) => {
-                let read_along = keys.zip(<[_; 2]>::try_from(values).ok());
-                let read_along = read_along.map(|(keys, values)| ReadAlong { keys, values });
-                Ok(Checked { status: Some(status), read_along })
-            }
-            Ok((Err(status), _)) => {
-                metrics::add(&RATE_LIMITED, &[group.name()], 1);
-                Err(Problem::TooManyRequests(status))
+        let (judged, values) = match counted {
+            Ok((judged, values)) => {
+                self.faults.reads.set(false);
+                (judged.map(Some), values)
             }
             Err(failure) => {
-                failure.warn("not_limited", "requests could not be counted and are let through");
-                Ok(Checked::default())
+                self.faults.note::<P>(&self.faults.reads, failure);
+                metrics::add(&UNCOUNTED, &[group.name()], 1);
+                // Where others let the caller through too, nobody knows how much they have left.
+                (judge_alone(&request).map(|_| None), Vec::new())
             }
-        }
+        };
+        let status = judged.map_err(|status| {
+            metrics::add(&RATE_LIMITED, &[group.name()], 1);
+            Problem::TooManyRequests(status)
+        })?;
+        self.own.borrow_mut().add(&request);
+        let read_along = keys.zip(<[_; 2]>::try_from(values).ok());
+        Ok(Checked { status, read_along: read_along.map(|(keys, values)| ReadAlong { keys, values }) })
     }
 
     /// Counts a request in Redis.
     async fn count(
         &self,
-        rate: Rate,
-        group: LimitGroup,
+        request: &sampled::Request,
         caller: &str,
         keys: &Option<[String; 2]>,
     ) -> Result<(Judged, Vec<Option<Vec<u8>>>), Failure> {
-        let caller = self.store.hash(caller);
-        let ([this, last], elapsed) = window_keys(rate, group, &caller);
-        let mut all = vec![this.as_str(), &last];
+        let sampled::Request { group, rate, now_ms, .. } = *request;
+        let key = redis_key(group, caller);
+        let mut all = vec![key.as_str()];
         all.extend(keys.iter().flatten().map(String::as_str));
-        let kept = (u64::from(rate.seconds) * 2000).to_string();
-        let mut reply = self.store.evaluate(COUNT, &all, &[kept.as_bytes()]).await?.into_iter();
-        let mut number = || if let Some(RedisValue::Integer(number)) = reply.next() { number } else { 0 };
-        let (count, last) = (number(), number());
-        let judged = judge(rate, last, count, elapsed);
-        if judged.is_err() {
-            let store = self.store.clone();
-            self.platform.spawn(async move { drop(store.uncounted().evaluate(TAKE_OFF, &[&this], &[]).await) });
-        }
+        let bucket_ms = bucket_ms(rate);
+        let now = now_ms.div_euclid(bucket_ms);
+        let kept = bucket_ms * (BUCKETS + 1);
+        let arguments = [i64::from(rate.requests), now, BUCKETS, kept].map(|number| number.to_string());
+        let arguments = arguments.each_ref().map(|number| number.as_bytes());
+        let mut reply = self.store.evaluate(COUNT, &all, &arguments).await?.into_iter();
+        let mut number = || match reply.next() {
+            Some(RedisValue::Integer(number)) => Ok(number),
+            _ => Err(Failure::Error(StoreError::Other)),
+        };
+        let (is_within, used, first) = (number()? != 0, number()?, number()?);
+        // The oldest bucket is not counted any more from here on.
+        let wait_ms = (first + BUCKETS + 1).saturating_mul(bucket_ms).saturating_sub(now_ms);
+        let status = RateLimitStatus {
+            limit: rate.requests,
+            remaining: u32::try_from(i64::from(rate.requests) - used).unwrap_or(0),
+            reset: u32::try_from(wait_ms.max(1).div_euclid(1000) + 1).unwrap_or(rate.seconds),
+        };
+        let judged = if is_within { Ok(status) } else { Err(status) };
         Ok((judged, reply.map(RedisValue::into_bytes).collect()))
     }
 
@@ -126,29 +188,21 @@ impl<P: Platform> RateLimiter<P> {
     async fn sample(
         &self,
         settings: &Settings,
-        (rate, group): (Rate, LimitGroup),
-        caller: &str,
+        request: &sampled::Request,
+        slot: usize,
         keys: &Option<[String; 2]>,
     ) -> Result<(Judged, Vec<Option<Vec<u8>>>), Failure> {
-        let hash = self.store.hash(caller);
-        let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else {
-            return Err(Failure::Error(StoreError::Other));
-        };
         let key = slot_key(slot);
         let mut all = vec![key.as_str()];
         all.extend(keys.iter().flatten().map(String::as_str));
         let mut values = self.store.get_all(&all).await?.into_iter();
         let table = Table::parse(&values.next().flatten().unwrap_or_default());
-        let now_ms = Timestamp::now().as_millisecond();
-        let own = self.own.borrow().get(tag, group, rate, now_ms);
-        let request = sampled::Request { tag, group, rate, now_ms, own };
-        let judged = table.status(&request);
-        if judged.is_ok() {
-            self.own.borrow_mut().add(&request);
-            let share = sampled::share_of_slot(settings.counting_writes);
-            if let Some(bytes) = table.count(&request, uniform(), share) {
-                self.write_later(key, bytes);
-            }
+        let judged = table.status(request);
+        let share = sampled::share_of_slot(settings.counting_writes);
+        if judged.is_ok()
+            && let Some(bytes) = table.count(request, uniform(), share)
+        {
+            self.write_later(key, bytes);
         }
         Ok((judged, values.collect()))
     }
@@ -156,29 +210,26 @@ impl<P: Platform> RateLimiter<P> {
     /// Deletes the counts of a person in the store; returns how many there were. Only those of windows that are past if
     /// the limit `holds`, for whoever may erase themselves could pass it. Other callers who are counted at that moment
     /// may be counted once too little.
-    pub(crate) async fn erase(&self, settings: &Settings, person: UserId, holds: bool) -> Result<usize, Failure> {
+    pub(crate) async fn erase(&self, person: UserId, holds: bool) -> Result<usize, Failure> {
         let hash = self.store.hash(&identity_of(person));
         if self.store.is_redis() {
             if holds {
                 // Redis has forgotten windows that are past.
                 return Ok(0);
             }
-            let groups = [LimitGroup::Predictions, LimitGroup::Default].into_iter();
-            let groups = groups.filter_map(|group| Some((limit(settings, group)?, group)));
-            let keys: Vec<String> = groups.flat_map(|(rate, group)| window_keys(rate, group, &hash).0).collect();
-            if keys.is_empty() {
-                return Ok(0);
-            }
-            let values = self.store.get_all(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-            self.store.uncounted().delete_all(&keys).await?;
-            return Ok(values.into_iter().flatten().count());
+            let keys = [LimitGroup::Predictions, LimitGroup::Default].map(|group| redis_key(group, &hash));
+            let reply = self.store.evaluate(DELETE, &keys.each_ref().map(String::as_str), &[]).await?;
+            let deleted = reply.first().and_then(|reply| {
+                if let RedisValue::Integer(deleted) = reply { usize::try_from(*deleted).ok() } else { None }
+            });
+            return Ok(deleted.unwrap_or(0));
         }
         let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else { return Ok(0) };
         if !holds {
             self.own.borrow_mut().forget(tag);
         }
         let key = slot_key(slot);
-        let now = Timestamp::now().as_millisecond();
+        let now = now_ms();
         let erase = |table: Table| if holds { table.without_past(Some(tag), now) } else { table.without(tag) };
         // A request that is counted after its answer would write them again.
         if let Some(pending) = self.pending.borrow_mut().get_mut(&key)
@@ -188,13 +239,16 @@ impl<P: Platform> RateLimiter<P> {
         }
         let table = Table::parse(&self.store.get(&key).await?.unwrap_or_default());
         let Some((bytes, erased)) = erase(table) else { return Ok(0) };
-        self.store.set(&key, &bytes, Duration::MAX).await?;
+        if self.store.set(&key, &bytes, Duration::MAX).await.is_err() {
+            // A store that is full takes no table without them: it has to forget those of the others too.
+            self.store.uncounted().delete_all(&[key]).await?;
+        }
         Ok(erased)
     }
 
     /// Deletes the counts of windows that are past from the key-value store.
     pub(crate) async fn forget_past_windows(&self) -> Result<(), Failure> {
-        let now = Timestamp::now().as_millisecond();
+        let now = now_ms();
         for key in (0..sampled::SLOTS).map(slot_key) {
             let table = Table::parse(&self.store.uncounted().get(&key).await?.unwrap_or_default());
             if let Some((bytes, _)) = table.without_past(None, now) {
@@ -207,13 +261,13 @@ impl<P: Platform> RateLimiter<P> {
     fn write_later(&self, key: String, bytes: Vec<u8>) {
         // Of several at the same time the latest is written, once; the host may drop any of them.
         self.pending.borrow_mut().insert(key.clone(), bytes);
-        let (store, pending) = (self.store.clone(), self.pending.clone());
+        let (store, pending, faults) = (self.store.clone(), self.pending.clone(), self.faults.clone());
         self.platform.spawn(async move {
             let bytes = pending.borrow_mut().remove(&key);
-            if let Some(bytes) = bytes
-                && let Err(failure) = store.set(&key, &bytes, Duration::MAX).await
-            {
-                failure.warn("not_limited", "a request could not be counted");
+            let Some(bytes) = bytes else { return };
+            match store.set(&key, &bytes, Duration::MAX).await {
+                Ok(()) => faults.writes.set(false),
+                Err(failure) => faults.note::<P>(&faults.writes, failure),
             }
         });
     }
@@ -236,16 +290,23 @@ fn limit(settings: &Settings, group: LimitGroup) -> Option<Rate> {
     }
 }
 
-/// The keys in Redis of a caller's counts in this window and in the last one, and how much of this one has elapsed.
-fn window_keys(rate: Rate, group: LimitGroup, caller: &str) -> ([String; 2], f64) {
-    let (index, elapsed) = window(rate, Timestamp::now().as_millisecond());
-    ([index, index - 1].map(|index| format!("rate:{}:{caller}:{index}", group.name())), elapsed)
+/// The key in Redis of a caller's counts.
+fn redis_key(group: LimitGroup, caller: &str) -> String {
+    format!("rate:{}:{caller}", group.name())
 }
 
-/// The number of the window that a time is in, and how much of it has elapsed, from 0 to 1.
-fn window(rate: Rate, now: i64) -> (i64, f64) {
-    let length = i64::from(rate.seconds) * 1000;
-    (now.div_euclid(length), now.rem_euclid(length) as f64 / length as f64)
+/// The length of a bucket, in milliseconds.
+fn bucket_ms(rate: Rate) -> i64 {
+    i64::from(rate.seconds) * 1000 / BUCKETS
+}
+
+/// Judges a request by what this instance has let through alone. One that remembers too many callers does not know the
+/// others, and lets them through.
+fn judge_alone(request: &sampled::Request) -> Judged {
+    let sampled::Request { rate, now_ms, own, .. } = *request;
+    let length_ms = i64::from(rate.seconds) * 1000;
+    let elapsed = now_ms.rem_euclid(length_ms) as f64 / length_ms as f64;
+    judge(rate, own.last.into(), i64::from(own.this) + 1, elapsed)
 }
 
 #[cfg(test)]
@@ -292,16 +353,16 @@ mod tests {
             block_on(fresh.check(&settings, LimitGroup::Predictions, &identity_of(person), None)).is_ok()
         };
         let erase = |holds: bool| {
-            let (fresh, settings) = limiter(&fake);
-            block_on(fresh.erase(&settings, person, holds)).expect("the store works")
+            let (fresh, _) = limiter(&fake);
+            block_on(fresh.erase(person, holds)).expect("the store works")
         };
         let (reused, settings) = limiter(&fake);
         let ask_reused =
             || block_on(reused.check(&settings, LimitGroup::Predictions, &identity_of(person), None)).is_ok();
         assert!((0..4).all(|_| ask_reused()) && !ask_reused());
-        assert_eq!(block_on(reused.erase(&settings, person, false)), Ok(1));
+        assert_eq!(block_on(reused.erase(person, false)), Ok(1));
         assert!(ask_reused(), "nothing is left of them here either");
-        assert_eq!(block_on(reused.erase(&settings, person, false)), Ok(1));
+        assert_eq!(block_on(reused.erase(person, false)), Ok(1));
         assert!((0..4).all(|_| ask()));
         assert_eq!(erase(true), 0);
         assert!(!ask(), "the limit holds");
@@ -312,6 +373,36 @@ mod tests {
         assert_eq!((erase(false), erase(false)), (1, 0));
         assert!(!is_counted());
         assert!(ask(), "nothing is left of them");
+    }
+
+    #[test]
+    fn an_instance_holds_callers_to_their_limits_while_the_store_does_not_count() {
+        let fake = Fake::with_variable("rate_limit_predictions", "4/day");
+        let (reused, settings) = limiter(&fake);
+        let ask = |limiter: &RateLimiter<Fake>, caller: &str| {
+            block_on(limiter.check(&settings, LimitGroup::Predictions, caller, None)).map(|checked| checked.status)
+        };
+        let fail = |fails: bool| {
+            let keys = (0..sampled::SLOTS).map(slot_key);
+            let mut failing = fake.failing.borrow_mut();
+            failing.clear();
+            failing.extend(keys.filter(|_| fails));
+        };
+        assert!(ask(&reused, "one").is_ok_and(|status| status.is_some()));
+        fail(true);
+        let answers: Vec<_> = (0..6).map(|_| ask(&reused, "one")).collect();
+        assert!(answers[..3].iter().all(|answer| matches!(answer, Ok(None))), "nobody knows what is left of it");
+        assert!(answers[3..].iter().all(|answer| matches!(answer, Err(Problem::TooManyRequests(_)))));
+        assert!(ask(&reused, "other").is_ok(), "each caller has their own");
+        assert!(reused.faults.reads.get());
+        fail(false);
+        assert!(ask(&reused, "another").is_ok_and(|status| status.is_some()));
+        assert!(!reused.faults.reads.get());
+        // A store that is full counts nobody who is new.
+        fake.full.set(true);
+        let (full, _) = limiter(&fake);
+        assert_eq!((0..8).filter(|_| ask(&full, "new").is_ok()).count(), 4);
+        assert!(full.faults.writes.get() && !full.faults.reads.get());
     }
 
     #[test]

@@ -10,9 +10,9 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::store::{Failure, Kind, Store};
 use crate::supabase::{Project, Token, is_local};
+use crate::time::now;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -144,7 +144,7 @@ impl<P: Platform> VerifiedTokens<P> {
         }
         let (algorithm, key) = match key_set.find(project, &id, deadline).await {
             FoundKey::Key(algorithm, key) => (algorithm, key),
-            FoundKey::NoSuchKey => return Err(Problem::BadToken),
+            FoundKey::NoSuchKey(retry_after) => return Err(Problem::UnknownKey { retry_after }),
             FoundKey::Unavailable => return Err(Problem::KeysUnavailable),
         };
         let claims = claims(token, algorithm, &key)?;
@@ -178,7 +178,7 @@ impl<P: Platform> VerifiedTokens<P> {
             return true;
         }
         // Without a store every token is checked.
-        let Ok(stored) = self.store.get_sealed(key).await else { return false };
+        let Ok(stored) = self.store.get_sealed(key, REMEMBERED_FOR).await else { return false };
         let verified = stored.and_then(|stored| Verified::parse(&stored));
         let Some(verified) = verified.filter(|stored| stored.hash == hash && is_ahead(stored.until)) else {
             return false;
@@ -197,7 +197,7 @@ impl<P: Platform> VerifiedTokens<P> {
 
     /// Remembers a token here, and in the store after the answer.
     fn remember(&self, hash: String, (holder, key): (String, String)) {
-        let until = Timestamp::now().as_second() + REMEMBERED_FOR.as_secs() as i64;
+        let until = now().as_second() + REMEMBERED_FOR.as_secs() as i64;
         self.insert(hash.clone(), until);
         let store = self.store.clone();
         // Texts and numbers can always be serialized.
@@ -212,7 +212,7 @@ impl<P: Platform> VerifiedTokens<P> {
 
 /// Returns true if a time is yet to come, and not by the word of a clock that was set back since.
 fn is_ahead(until: i64) -> bool {
-    let left = until.saturating_sub(Timestamp::now().as_second());
+    let left = until.saturating_sub(now().as_second());
     (1..=REMEMBERED_FOR.as_secs() as i64).contains(&left)
 }
 
@@ -260,7 +260,7 @@ fn claims(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Claims
 
 /// Returns the claims of a token that was verified before, if it has not expired since.
 fn unexpired(claims: Claims) -> Result<Claims, Problem> {
-    let now = Timestamp::now().as_second() as f64;
+    let now = now().as_second() as f64;
     if claims.exp + LEEWAY_SECONDS as f64 > now { Ok(claims) } else { Err(Problem::ExpiredToken) }
 }
 

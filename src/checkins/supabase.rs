@@ -68,7 +68,8 @@ async fn ask(platform: &impl Platform, fetch: &Fetch, query: &CheckInQuery<'_>) 
             200 | 206 => parse_rows(&answer.body, query.user_id).ok_or(SourceFailure::Malformed),
             401 | 403 => Err(SourceFailure::Refused),
             404 => Err(SourceFailure::NoTable),
-            500.. => Err(SourceFailure::Failing),
+            // A database that is asked too often is away for a moment, as one that is out of order.
+            429 | 500.. => Err(SourceFailure::Failing),
             _ => Err(SourceFailure::Malformed),
         },
     };

@@ -10,6 +10,7 @@ use crate::http::problem_response::problem_json;
 use crate::http::response::CacheStatus;
 use crate::json;
 use crate::limits::{MAX_BATCH_BYTES, MAX_ITEM_BYTES};
+use crate::load::Share;
 use crate::platform::Platform;
 use crate::problem::{Problem, Text};
 use crate::request::{PostedRequest, json_problem, reject_other_parameters};
@@ -20,7 +21,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
+use std::time::Duration;
 
+/// The time between two looks of a batch whether it is its turn.
+const POLL_INTERVAL: Duration = Duration::from_millis(3);
 /// The most items of a batch.
 const MAX_ITEMS: usize = 256;
 /// The most check-ins that a batch may have predicted, over all items: it bounds the answer, which with contributions
@@ -67,8 +71,16 @@ fn bounded_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<V
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, query, body, .. } = request;
     reject_other_parameters(query)?;
-    let bytes = read_json(&context.instance.platform, headers, body, MAX_BATCH_BYTES, context.deadline).await?;
+    let bytes = read_json(
+        (&context.instance.platform, &context.instance.load),
+        headers,
+        body,
+        MAX_BATCH_BYTES,
+        context.deadline,
+    )
+    .await?;
     let batch = parse_batch(&bytes)?;
+    let _turn = wait_for_turn(context).await?;
     context.timing.lap("request");
     context.timing.set_source(CheckInSource::Request);
     let mut predicted_checkins = 0;
@@ -84,6 +96,19 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
     }
     answers.push(b']');
     Ok(Response::json_text(200, answers).with_cache_status(CacheStatus::Bypass).in_language(context.language))
+}
+
+/// Waits until no other batch is predicted in this instance.
+async fn wait_for_turn<P: Platform>(context: &RequestContext<P>) -> Result<Share, Problem> {
+    loop {
+        if let Some(turn) = context.instance.load.take_batch() {
+            return Ok(turn);
+        }
+        if context.deadline.has_passed() {
+            return Err(Problem::Overloaded);
+        }
+        context.instance.platform.sleep(POLL_INTERVAL).await;
+    }
 }
 
 /// The answer to one item, or its problem, as JSON.

@@ -10,6 +10,7 @@ use crate::limits::MAX_ITEM_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::request::json_problem;
+use crate::retention;
 use serde::{Deserialize, Serialize};
 
 /// The table whose rows are check-ins.
@@ -36,10 +37,17 @@ struct Row {
 
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, body, .. } = request;
-    let body = read_json(&context.instance.platform, headers, body, MAX_ITEM_BYTES, context.deadline).await?;
+    let body = read_json(
+        (&context.instance.platform, &context.instance.load),
+        headers,
+        body,
+        MAX_ITEM_BYTES,
+        context.deadline,
+    )
+    .await?;
     let people = people(&body)?;
     for person in &people {
-        context.instance.cache.invalidate(*person).await?;
+        retention::invalidate(&context.instance, *person).await?;
     }
     Ok(Response::json(200, &Body { invalidated: people.len() }))
 }

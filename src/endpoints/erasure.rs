@@ -36,9 +36,8 @@ pub(super) async fn delete<P: Platform>(request: EndpointRequest<'_, P>) -> Resu
     context.caller.check_may_invalidate(user_id)?;
     context.timing.set_person(Some(user_id));
     let instance = &context.instance;
-    instance.cache.invalidate(user_id).await?;
     let limit_holds = context.caller.is_signed_in();
-    let erased = erase(instance, &context.settings, user_id, limit_holds).await;
+    let erased = erase(instance, user_id, limit_holds).await;
     let erased = erased.map_err(|failure| {
         failure.warn("not_erased", "what the store holds about a person could not all be deleted");
         Problem::StoreUnavailable

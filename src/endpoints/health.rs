@@ -4,6 +4,7 @@ use crate::context::EndpointRequest;
 use crate::http::Response;
 use crate::platform::Platform;
 use crate::problem::Problem;
+use crate::store::Condition;
 use bipolar_edge_models::MODELS;
 use serde::Serialize;
 
@@ -16,7 +17,7 @@ struct Live {
 struct Ready {
     status: &'static str,
     models: usize,
-    store: StoreStatus,
+    store: Condition,
     counting: Counting,
 }
 
@@ -28,14 +29,10 @@ enum Counting {
     Exact,
     /// In the key-value store, which has no counters.
     Sampled,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum StoreStatus {
-    Ok,
-    /// Predictions are answered all the same, without the cache.
-    Unavailable,
+    /// By each instance for itself, as the store does not count.
+    Instance,
+    /// Not at all: the store does not count, and instances do not live for long enough.
+    Off,
 }
 
 /// Says that the process answers, whatever its configuration.
@@ -44,16 +41,18 @@ pub(super) fn live() -> Response {
 }
 
 /// Says if predictions can be answered: the configuration is usable, or nobody would get here, and there are models. A
-/// store that is away is no reason to be taken out of service.
+/// store that is away, or takes nothing, is no reason to be taken out of service.
 pub(super) async fn ready<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     if MODELS.is_empty() {
         return Err(Problem::not_configured("No model is compiled into this deployment."));
     }
     let instance = &request.context.instance;
-    let store = match instance.store.is_ready().await {
-        true => StoreStatus::Ok,
-        false => StoreStatus::Unavailable,
+    let store = instance.store.condition().await;
+    let counting = match store {
+        Condition::Ok if instance.store.is_redis() => Counting::Exact,
+        Condition::Ok => Counting::Sampled,
+        Condition::ReadOnly | Condition::Unavailable if P::REUSES_INSTANCES => Counting::Instance,
+        Condition::ReadOnly | Condition::Unavailable => Counting::Off,
     };
-    let counting = if instance.store.is_redis() { Counting::Exact } else { Counting::Sampled };
     Ok(Response::json(200, &Ready { status: "ready", models: MODELS.len(), store, counting }))
 }

@@ -9,13 +9,10 @@ use http::HeaderMap;
 
 pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let context = request.context;
-    let (totals, sampling) = context.instance.totals.read(&context.settings).await.map_err(|failure| {
-        failure.warn("metrics_not_read", "counts could not be read from the store");
-        // The counts of this instance alone would look like a restart of everything.
-        Problem::StoreUnavailable
-    })?;
+    let known = context.instance.totals.read_or_remember(&context.settings).await;
     let format = format(request.headers);
-    Ok(Response::text(200, format.content_type(), render(&totals, sampling, format)))
+    let text = render(&known.counts, known.sampling, known.is_current, format);
+    Ok(Response::text(200, format.content_type(), text))
 }
 
 /// The format that a scraper asks for. Prometheus names OpenMetrics among those that it accepts.

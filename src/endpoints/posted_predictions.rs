@@ -19,7 +19,14 @@ use jiff::Timestamp;
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, query, body, .. } = request;
     reject_other_parameters(query)?;
-    let bytes = read_json(&context.instance.platform, headers, body, MAX_ITEM_BYTES, context.deadline).await?;
+    let bytes = read_json(
+        (&context.instance.platform, &context.instance.load),
+        headers,
+        body,
+        MAX_ITEM_BYTES,
+        context.deadline,
+    )
+    .await?;
     let asked = PostedRequest::parse(&bytes)?;
     context.timing.lap("request");
     context.timing.set_person(asked.user_id);

@@ -2,7 +2,6 @@
 
 use super::answer::{Body, KeptAnswer, stale_seconds, stale_warning};
 use super::fhir::{self, FhirQuestion};
-use super::job;
 use crate::cache::{CacheSlot, CheckInEntry, Entry, Lookup, PredictionSet};
 use crate::checkins::{self, CheckInQuery};
 use crate::context::{EndpointRequest, RequestContext};
@@ -10,7 +9,8 @@ use crate::deadline::Deadline;
 use crate::http::Response;
 use crate::http::headers::{prefers_async, prefers_fhir};
 use crate::http::response::CacheStatus;
-use crate::jobs::{Job, JobOutcome, Started};
+use crate::ids::{UserId, WindowDays};
+use crate::jobs::{Job, JobOutcome, ShownRows, Started};
 use crate::platform::Platform;
 use crate::predict::{self, Basis, Outcome, PredictionsAt};
 use crate::problem::Problem;
@@ -24,11 +24,15 @@ use crate::telemetry::timing::{CheckInSource, Timing};
 use crate::telemetry::{log, metrics};
 use crate::time::{DAY_MS, start_of, today};
 use bipolar_edge_models::Model;
-use features::{CheckIn, Row};
-use http::HeaderMap;
+use features::{CheckIn, Language, Row};
+use http::header::{LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderName};
 use jiff::civil::Date;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// Seconds after which to look at a job again.
+pub(super) const POLL_SECONDS: &str = "1";
 
 /// The question of a path and query.
 pub(super) fn question(path: &PathParameters<'_>, query: &str) -> Result<PredictionRequest, Problem> {
@@ -49,9 +53,9 @@ pub(super) async fn get<P: Platform>(
     let is_async = context.settings.use_background_inference || prefers_async(request.headers);
     if is_async && !prefers_fhir(request.headers) {
         let cause = match start_job(context, &asked, slot.as_ref()).await {
-            Ok(Some(Started::Before(running))) => return Ok(job::accepted(&running, context.language)),
+            Ok(Some(Started::Before(running))) => return Ok(accepted(&running, context.language)),
             Ok(Some(Started::Now(started, deadline))) => {
-                let accepted = job::accepted(&started, context.language);
+                let accepted = accepted(&started, context.language);
                 predict_later(context, asked, slot, started, deadline);
                 return Ok(accepted);
             }
@@ -94,6 +98,16 @@ pub(super) fn fhir_response<P: Platform>(
     response.with_cache_status(cache_status).in_language(context.language)
 }
 
+/// Points a caller to the job that works on their question (RFC 7240, section 4.1).
+fn accepted(job: &Job, language: Language) -> Response {
+    let view = job.view(language);
+    Response::json(202, &view)
+        .private()
+        .with_header(LOCATION, format!("/data/jobs/{}", view.id))
+        .with_header(HeaderName::from_static("preference-applied"), "respond-async")
+        .with_header(RETRY_AFTER, POLL_SECONDS)
+}
+
 /// Starts a job for a question, unless one runs that began after the last invalidation.
 async fn start_job<P: Platform>(
     context: &RequestContext<P>,
@@ -120,7 +134,11 @@ fn predict_later<P: Platform>(
     let context = context.for_background(deadline);
     let instance = context.instance.clone();
     instance.platform.spawn(async move {
-        let predicted = predict(&context, &request, slot).await.and_then(|(entry, cache_status)| {
+        let (predicted, shown) = match predict_for_job(&context, &request, slot).await {
+            Ok((entry, cache_status, shown)) => (Ok((entry, cache_status)), shown),
+            Err(problem) => (Err(problem), None),
+        };
+        let predicted = predicted.and_then(|(entry, cache_status)| {
             let kept = KeptAnswer::new(&request.options, entry, cache_status);
             let usable_until = kept.usable_until();
             let result = serde_json::value::to_raw_value(&kept).map_err(|_| Problem::Internal)?;
@@ -133,9 +151,51 @@ fn predict_later<P: Platform>(
         let RequestContext { instance, trace, timing, info, .. } = &context;
         let (trace, problem, status) = (trace.as_ref(), problem.as_ref(), outcome.status());
         finish_job(&instance.platform, &instance.store, &FinishedJob { info, trace, timing, problem, status });
-        instance.jobs.finish(&context.settings, job, outcome).await;
+        instance.jobs.finish(&context.settings, job.made_from(shown), outcome).await;
         instance.totals.schedule_flush(Some(context.settings.clone()));
     });
+}
+
+/// Makes the prediction of a job. Of rows that are for its caller alone it also says which they are.
+async fn predict_for_job<P: Platform>(
+    context: &RequestContext<P>,
+    request: &PredictionRequest,
+    slot: Option<CacheSlot>,
+) -> Result<(Entry, CacheStatus, Option<ShownRows>), Problem> {
+    let RequestContext { instance, settings, caller, .. } = context;
+    if caller.visibility(settings, request.user_id)?.is_whole {
+        return predict(context, request, slot).await.map(|(entry, cache_status)| (entry, cache_status, None));
+    }
+    let PredictionOptions { window, limit_checkins, .. } = request.options;
+    let checkins = fetch_checkins(context, request.user_id, (window, limit_checkins), None).await?;
+    let shown = ShownRows::new(&instance.store, window, limit_checkins, &checkins);
+    let entry = entry_of(context, request, None, &checkins).await;
+    retention::sweep_later(instance);
+    Ok((entry, CacheStatus::Bypass, Some(shown)))
+}
+
+/// Finds out if the outcome of a job may still be read by its caller: the person was not invalidated since it began,
+/// and the rows that it was made from are what the caller may see now.
+pub(super) async fn is_outdated<P: Platform>(
+    context: &RequestContext<P>,
+    job: &Job,
+    person: UserId,
+) -> Result<bool, Problem> {
+    let instance = &context.instance;
+    let generation = instance.cache.generation(person).await.map_err(|failure| {
+        failure.warn("job_not_read", "it is not known if a background prediction may be read");
+        Problem::StoreUnavailable
+    })?;
+    let is_whole = context.caller.visibility(&context.settings, person)?.is_whole;
+    Ok(match job.shown.as_ref().map(|shown| (shown, shown.window())) {
+        _ if generation != job.generation => true,
+        None => !is_whole,
+        Some((shown, Some(window))) => {
+            let rows = fetch_checkins(context, person, (window, shown.limit_checkins), None).await?;
+            *shown != ShownRows::new(&instance.store, window, shown.limit_checkins, &rows)
+        }
+        Some((_, None)) => true,
+    })
 }
 
 /// Finds the person's entry in the cache, or makes a new one, which is written to the cache after the response.
@@ -201,7 +261,10 @@ async fn make_entry<P: Platform>(
     {
         return Ok((kept(timing, entry), CacheStatus::Hit));
     }
-    let checkins = match (fetch_checkins(context, request, slot.as_ref()).await, &slot) {
+    let PredictionOptions { window, limit_checkins, .. } = request.options;
+    let generation = slot.as_ref().map(|slot| slot.generation.as_str());
+    let fetched = fetch_checkins(context, request.user_id, (window, limit_checkins), generation).await;
+    let checkins = match (fetched, &slot) {
         (Ok(checkins), _) => checkins,
         (Err(Problem::Source(failure)), Some(slot)) if failure.is_outage() => {
             instance.cache.release_later(slot);
@@ -214,33 +277,46 @@ async fn make_entry<P: Platform>(
             return Err(problem);
         }
     };
-    let predictions = predict_all(context, &checkins, &request.options, today()).await;
+    let entry = entry_of(context, request, slot.as_ref(), &checkins).await;
+    Ok((entry, if slot.is_some() { CacheStatus::Miss } else { CacheStatus::Bypass }))
+}
+
+/// Makes an entry from check-ins, which is written to the cache later if there is a slot for it.
+async fn entry_of<P: Platform>(
+    context: &RequestContext<P>,
+    request: &PredictionRequest,
+    slot: Option<&CacheSlot>,
+    checkins: &[CheckIn],
+) -> Entry {
+    let RequestContext { instance, settings, .. } = context;
+    let predictions = predict_all(context, checkins, &request.options, today()).await;
     // A person without check-ins costs nothing to answer again, and is spared the wait for expiry after the first. A
     // type that ran out of time may be answered the next time.
     let is_kept = slot.is_some() && !checkins.is_empty() && !predictions.is_cut_short;
     let ttl = settings.cache_ttl.unwrap_or(Duration::ZERO);
-    let entry = Entry::new(slot.as_ref(), ttl, &request.options, predictions);
-    match &slot {
+    let entry = Entry::new(slot, ttl, &request.options, predictions);
+    match slot {
         Some(slot) if is_kept => instance.cache.write_later(settings, slot, &entry),
         Some(slot) => instance.cache.release_later(slot),
         None => {}
     }
-    Ok((entry, if slot.is_some() { CacheStatus::Miss } else { CacheStatus::Bypass }))
+    entry
 }
 
 async fn fetch_checkins<P: Platform>(
     context: &RequestContext<P>,
-    request: &PredictionRequest,
-    slot: Option<&CacheSlot>,
+    user_id: UserId,
+    (window, limit_checkins): (WindowDays, u8),
+    generation: Option<&str>,
 ) -> Result<Rc<[CheckIn]>, Problem> {
     let RequestContext { instance, settings, caller, deadline, trace, timing, .. } = context;
     let project = settings.supabase.as_ref();
     let query = CheckInQuery {
-        user_id: request.user_id,
-        window: request.options.window,
-        limit_checkins: request.options.limit_checkins,
-        credential: caller.visibility(settings, request.user_id)?.credential,
-        generation: slot.map(|slot| slot.generation.as_str()),
+        user_id,
+        window,
+        limit_checkins,
+        credential: caller.visibility(settings, user_id)?.credential,
+        generation,
         deadline: *deadline,
         trace: trace.as_ref(),
     };

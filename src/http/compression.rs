@@ -3,7 +3,7 @@
 use super::headers::accepts;
 use crate::problem::Problem;
 use flate2::Compression;
-use flate2::bufread::{GzDecoder, ZlibDecoder};
+use flate2::bufread::{GzDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::write::GzEncoder;
 use http::HeaderMap;
 use std::io::{Read, Write};
@@ -22,17 +22,30 @@ pub fn decompress(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Ve
     };
     let max = limit as u64 + 1;
     let mut bytes = Vec::new();
-    let read = match encoding.as_str() {
+    let (read, rest) = match encoding.as_str() {
         "identity" => return Ok(body),
-        "gzip" | "x-gzip" => GzDecoder::new(body.as_slice()).take(max).read_to_end(&mut bytes),
-        "deflate" => ZlibDecoder::new(body.as_slice()).take(max).read_to_end(&mut bytes),
+        // A body may have several members, one after the other (RFC 1952, section 2.2).
+        "gzip" | "x-gzip" => (MultiGzDecoder::new(body.as_slice()).take(max).read_to_end(&mut bytes), 0),
+        "deflate" if !is_zlib(&body) => {
+            let message = "is not in the zlib format, which content-encoding deflate is (RFC 9110, section 8.4.1.2)";
+            return Err(Problem::invalid("body", message));
+        }
+        "deflate" => {
+            let mut decoder = ZlibDecoder::new(body.as_slice());
+            (decoder.by_ref().take(max).read_to_end(&mut bytes), decoder.into_inner().len())
+        }
         _ => return Err(Problem::UnsupportedContentEncoding),
     };
     match read {
         Ok(length) if length > limit => Err(Problem::TooLarge { limit }),
-        Ok(_) => Ok(bytes),
-        Err(_) => Err(Problem::invalid("body", "is not what its content-encoding says")),
+        Ok(_) if rest == 0 => Ok(bytes),
+        _ => Err(Problem::invalid("body", "is not what its content-encoding says")),
     }
+}
+
+/// Returns true if bytes begin as the zlib format does (RFC 1950, section 2.2). Some send bare deflate in its place.
+fn is_zlib(bytes: &[u8]) -> bool {
+    matches!(bytes, [method, flags, ..] if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0)
 }
 
 /// Compresses an answer's body.
@@ -68,6 +81,24 @@ mod tests {
         assert!(compressed.len() < 100);
         assert_eq!(gunzip(&compressed).as_deref(), Some(&*body));
         assert_eq!(decompress(&encoded("gzip"), compressed, MIN_COMPRESSED_BYTES), Ok(body));
+    }
+
+    #[test]
+    fn members_of_a_body_are_read_to_the_last_and_bare_deflate_is_refused_by_name() {
+        let [one, two] = [&b"[1,"[..], b"2]"].map(|part| gzip(part).expect("gzip"));
+        let read = |encoding: &'static str, body: Vec<u8>, limit| decompress(&encoded(encoding), body, limit);
+        assert_eq!(read("gzip", [one.as_slice(), &two].concat(), 5), Ok(b"[1,2]".to_vec()));
+        assert_eq!(read("gzip", [one.as_slice(), &two].concat(), 4), Err(Problem::TooLarge { limit: 4 }));
+        assert!(read("gzip", [one.as_slice(), b"rest"].concat(), 100).is_err());
+        assert!(read("gzip", [one.as_slice(), &two[..two.len() - 1]].concat(), 100).is_err());
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"[1]").expect("compressed");
+        let zlib = zlib.finish().expect("compressed");
+        assert_eq!(read("deflate", zlib.clone(), 100), Ok(b"[1]".to_vec()));
+        assert!(read("deflate", [zlib.as_slice(), b"rest"].concat(), 100).is_err());
+        let bare = zlib[2..zlib.len() - 4].to_vec();
+        let Err(Problem::Invalid(errors)) = read("deflate", bare, 100) else { panic!("it is not refused") };
+        assert!(errors[0].message.of(features::Language::English).contains("zlib"));
     }
 
     proptest! {

@@ -155,6 +155,9 @@ fn with_problem_headers(response: Response, problem: &Problem) -> Response {
         Problem::UnsupportedContentEncoding => response.with_header(ACCEPT_ENCODING, "gzip, deflate, identity"),
         Problem::NoToken => challenge(response, "Bearer"),
         // RFC 6750, section 3.
+        Problem::UnknownKey { retry_after: seconds } => {
+            retry_after(challenge(response, "Bearer error=\"invalid_token\""), &seconds.to_string())
+        }
         Problem::BadToken => challenge(response, "Bearer error=\"invalid_token\""),
         Problem::ExpiredToken => {
             challenge(response, "Bearer error=\"invalid_token\", error_description=\"The token has expired\"")
@@ -168,6 +171,7 @@ fn with_problem_headers(response: Response, problem: &Problem) -> Response {
         Problem::TooManyRequests(status) => retry_after(response, &status.reset.to_string()),
         Problem::Source(SourceFailure::Unreachable | SourceFailure::Failing) => retry_after(response, "5"),
         Problem::StoreUnavailable => retry_after(response, "2"),
+        Problem::Overloaded => retry_after(response, "1"),
         _ => response,
     }
 }

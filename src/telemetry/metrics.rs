@@ -99,13 +99,18 @@ pub(crate) static TIMEOUTS: Family =
     counter("bipolar_edge_timeouts_total", "What the deadline came before, by what it was.", &["waited_for"]);
 pub(crate) static RATE_LIMITED: Family =
     counter("bipolar_edge_rate_limited_requests_total", "Requests that were one too many.", &["limit"]);
+pub(crate) static UNCOUNTED: Family = counter(
+    "bipolar_edge_uncounted_requests_total",
+    "Requests that the store could not count: limited by one instance alone, or not at all.",
+    &["limit"],
+);
 pub(crate) static JOBS: Family =
     counter("bipolar_edge_jobs_total", "Background predictions that were started, and that ended.", &["outcome"]);
 pub(crate) static INSTANCES: Family =
     counter("bipolar_edge_instances_started_total", "Instances that have answered a request.", &[]);
 
 /// In the order of the answer.
-static FAMILIES: [&Family; 19] = [
+static FAMILIES: [&Family; 20] = [
     &STARTED,
     &REQUESTS,
     &DURATIONS,
@@ -123,6 +128,7 @@ static FAMILIES: [&Family; 19] = [
     &MISSING,
     &TIMEOUTS,
     &RATE_LIMITED,
+    &UNCOUNTED,
     &JOBS,
     &INSTANCES,
 ];
@@ -316,8 +322,9 @@ impl Format {
     }
 }
 
-/// Totals as text. One request in `sampling` was counted, as so many: above 1 the totals are estimates.
-pub(crate) fn render(totals: &Counts, sampling: u32, format: Format) -> String {
+/// Totals as text. One request in `sampling` was counted, as so many: above 1 the totals are estimates. Those that are
+/// not current are what an instance read last, or none.
+pub(crate) fn render(totals: &Counts, sampling: u32, is_current: bool, format: Format) -> String {
     let mut out = String::new();
     for family in FAMILIES {
         let kind = if matches!(family.kind, Kind::Counter) { "counter" } else { "histogram" };
@@ -325,7 +332,7 @@ pub(crate) fn render(totals: &Counts, sampling: u32, format: Format) -> String {
         let prefix = format!("{}|", family.name);
         let bare = totals.get_key_value(family.name);
         // A counter without labels is there from the start, so that its rate is known from the first count on.
-        if family.labels.is_empty() && bare.is_none() {
+        if family.labels.is_empty() && bare.is_none() && is_current {
             let _ = writeln!(out, "{} 0", family.name);
         }
         let labelled = totals.range(prefix.clone()..).take_while(|(series, _)| series.starts_with(&prefix));
@@ -343,10 +350,15 @@ pub(crate) fn render(totals: &Counts, sampling: u32, format: Format) -> String {
     };
     let name = "bipolar_edge_http_requests_in_flight";
     gauge(&mut out, name, "Requests that have begun and were not answered, those of killed instances included.");
-    let _ = writeln!(out, "{name} {}", sum(&STARTED).saturating_sub(sum(&REQUESTS)));
+    if !totals.is_empty() || is_current {
+        let _ = writeln!(out, "{name} {}", sum(&STARTED).saturating_sub(sum(&REQUESTS)));
+    }
     let name = "bipolar_edge_metrics_sampling";
     gauge(&mut out, name, "One request in so many is counted, as so many: above 1 all counts are estimates.");
     let _ = writeln!(out, "{name} {sampling}");
+    let name = "bipolar_edge_store_up";
+    gauge(&mut out, name, "The store could be read for these counts: else they are older ones, or none.");
+    let _ = writeln!(out, "{name} {}", u8::from(is_current));
     let name = "bipolar_edge_model_info";
     gauge(&mut out, name, "A model that is compiled in.");
     for model in &MODELS {
@@ -407,7 +419,7 @@ mod tests {
         let mut totals = take_delta();
         assert!(!has_pending());
         merge(&mut totals, Counts::from([("bipolar_edge_inference_duration_seconds|mood_state".to_owned(), vec![1])]));
-        let text = render(&totals, 1, Format::Prometheus);
+        let text = render(&totals, 1, true, Format::Prometheus);
         let sample = |bound: &str| {
             let series =
                 format!("bipolar_edge_inference_duration_seconds_bucket{{type=\"mood_state\",le=\"{bound}\"}} ");
@@ -427,7 +439,7 @@ mod tests {
             assert!(family.name.starts_with("bipolar_edge_") && family.name.ends_with(ending), "{}", family.name);
             assert!(family.labels.len() <= MAX_LABELS && family.help.ends_with('.'));
         }
-        let text = render(&Counts::new(), 1, Format::OpenMetrics);
+        let text = render(&Counts::new(), 1, true, Format::OpenMetrics);
         assert!(text.contains("# TYPE bipolar_edge_http_requests counter\n") && text.ends_with("# EOF\n"));
     }
 }

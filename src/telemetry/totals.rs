@@ -17,9 +17,10 @@ use crate::platform::{Platform, RedisValue};
 use crate::quota::METRICS_WRITES;
 use crate::random::chance;
 use crate::store::{Failure, Store};
+use crate::time::{after, now, now_ms};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ const MAX_FAILURES: u32 = 5;
 const MAX_THINNING: f64 = 50.0;
 /// No value that this service writes is longer.
 const MAX_VALUE_BYTES: usize = 256 << 10;
-/// Redis keeps counts for as long as somebody counts, and a year more.
-const KEPT_SECONDS: &[u8] = b"31536000";
+/// Counts are kept for as long as somebody counts, and a year more.
+const KEPT: Duration = Duration::from_secs(365 * 86_400);
 
 /// The key of the value that all share, or of the hash.
 const KEY: &str = "metrics";
@@ -61,12 +62,23 @@ pub(crate) struct Totals<P: Platform> {
     is_flushing: Cell<bool>,
     /// The time up to which the host's exporter was handed counts.
     exported_until: Cell<Timestamp>,
+    /// The totals that this instance read last.
+    last_read: RefCell<Counts>,
+}
+
+/// Totals, as far as they are known.
+pub(crate) struct Known {
+    pub(crate) counts: Counts,
+    /// One request in so many was counted, as so many.
+    pub(crate) sampling: u32,
+    /// They are those of now, and not those that this instance read last.
+    pub(crate) is_current: bool,
 }
 
 impl<P: Platform> Totals<P> {
     pub(crate) fn new(platform: P, store: Rc<Store<P>>) -> Totals<P> {
-        let exported_until = Cell::new(Timestamp::now());
-        Totals { platform, store, is_flushing: Cell::default(), exported_until }
+        let exported_until = Cell::new(now());
+        Totals { platform, store, is_flushing: Cell::default(), exported_until, last_read: RefCell::default() }
     }
 
     /// Has counts, and the lines of the log, written soon. Without a configuration there is nowhere to write counts to.
@@ -149,19 +161,20 @@ impl<P: Platform> Totals<P> {
         let mut fields = Vec::new();
         for (series, numbers) in delta {
             for (index, number) in numbers.iter().enumerate().filter(|(_, number)| **number > 0) {
-                fields.push(format!("{series}#{index}"));
-                fields.push(number.to_string());
+                fields.push(self.store.seal_name(&format!("{series}#{index}")));
+                fields.push(number.to_string().into_bytes());
             }
         }
-        let mut arguments = vec![KEPT_SECONDS];
-        arguments.extend(fields.iter().map(String::as_bytes));
+        let kept = KEPT.as_secs().to_string();
+        let mut arguments = vec![kept.as_bytes()];
+        arguments.extend(fields.iter().map(Vec::as_slice));
         self.store.uncounted().evaluate(ADD, &[KEY], &arguments).await.map(drop)
     }
 
     /// Adds a delta that is one in so many to the estimates, as that many.
     async fn sample(&self, settings: &Settings, delta: &Counts) -> Result<(), Failure> {
         let mut estimates = self.estimates().await?;
-        let now = Timestamp::now().as_millisecond();
+        let now = now_ms();
         let elapsed = now.saturating_sub(estimates.written_at).max(0) as f64 / 1000.0;
         let writes_per_second = (f64::from(settings.counting_writes) / f64::from(METRICS_WRITES)).max(1.0);
         let share = (elapsed * writes_per_second).clamp(1.0 / MAX_THINNING, 1.0);
@@ -176,11 +189,13 @@ impl<P: Platform> Totals<P> {
         estimates.written_at = now;
         // Texts and numbers can always be serialized.
         let bytes = serde_json::to_vec(&estimates).unwrap_or_default();
-        self.store.uncounted().set(KEY, &bytes, Duration::MAX).await
+        let sealed = self.store.seal(KEY, &bytes, after(now, KEPT));
+        self.store.uncounted().set(KEY, &sealed, Duration::MAX).await
     }
 
     async fn estimates(&self) -> Result<Estimates, Failure> {
         let bytes = self.store.uncounted().get(KEY).await?.filter(|bytes| bytes.len() <= MAX_VALUE_BYTES);
+        let bytes = bytes.and_then(|bytes| self.store.open(KEY, bytes, KEPT));
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
@@ -189,10 +204,26 @@ impl<P: Platform> Totals<P> {
         if !P::EXPORTS {
             return;
         }
-        let (from, to) = (self.exported_until.get(), Timestamp::now());
+        let (from, to) = (self.exported_until.get(), now());
         self.exported_until.set(to);
         if let Err(cause) = self.platform.export_counts(&metrics::exported(delta), from, to) {
             log::warning("metrics_not_exported", "counts could not be handed to the host's exporter", cause);
+        }
+    }
+
+    /// Reads the totals. Where the store cannot be read they are those that this instance knows: what it read last, and
+    /// nothing if it has read none. Its own counts alone would look like a restart of everything.
+    pub(crate) async fn read_or_remember(&self, settings: &Settings) -> Known {
+        match self.read(settings).await {
+            Ok((counts, sampling)) => {
+                self.last_read.replace(counts.clone());
+                Known { counts, sampling, is_current: true }
+            }
+            Err(failure) => {
+                failure.warn("metrics_not_read", "counts could not be read from the store");
+                let sampling = if self.store.is_redis() { 1 } else { settings.metrics_sampling };
+                Known { counts: self.last_read.borrow().clone(), sampling, is_current: false }
+            }
         }
     }
 
@@ -205,17 +236,18 @@ impl<P: Platform> Totals<P> {
         if let Err(failure) = self.flush(settings).await {
             warn_not_written(failure);
         }
-        Ok((parse_reply(self.store.uncounted().evaluate(READ, &[KEY], &[]).await?), 1))
+        let reply = self.store.uncounted().evaluate(READ, &[KEY], &[]).await?;
+        Ok((parse_reply(reply, |name| self.store.open_name(name)), 1))
     }
 }
 
-/// Parses the fields of the hash and their numbers. What is none of them is left out.
-fn parse_reply(reply: Vec<RedisValue>) -> Counts {
+/// Parses the fields of the hash, whose names `open` gives, and their numbers. What is none of them is left out.
+fn parse_reply(reply: Vec<RedisValue>, open: impl Fn(Vec<u8>) -> Option<String>) -> Counts {
     let mut reply = reply.into_iter();
     let mut counts = Counts::new();
     while let (Some(field), Some(number)) = (reply.next(), reply.next()) {
         let text = |value: RedisValue| String::from_utf8(value.into_bytes()?).ok();
-        let Some((field, number)) = text(field).zip(text(number)) else { continue };
+        let Some((field, number)) = field.into_bytes().and_then(&open).zip(text(number)) else { continue };
         let Some((series, index)) = field.rsplit_once('#') else { continue };
         if let (Ok(index), Ok(number)) = (index.parse(), number.parse()) {
             metrics::set_number(&mut counts, series, index, number);
@@ -254,10 +286,10 @@ mod tests {
         #[test]
         fn no_reply_of_redis_panics_or_takes_more_room_than_it_has(reply in replies()) {
             let fields = reply.len();
-            let counts = parse_reply(reply);
+            let counts = parse_reply(reply, |name| String::from_utf8(name).ok());
             prop_assert!(counts.len() <= fields);
             for format in [metrics::Format::Prometheus, metrics::Format::OpenMetrics] {
-                let _ = metrics::render(&counts, 1, format);
+                let _ = metrics::render(&counts, 1, true, format);
             }
         }
     }
@@ -315,6 +347,37 @@ mod tests {
             instance.flush(&settings).await.expect("flushed");
             assert_eq!(instance.read(&settings).await.expect("read").0[STARTED_SERIES], [7]);
         });
+    }
+
+    #[test]
+    fn totals_in_the_store_are_sealed_under_an_encryption_key() {
+        let mut fake = Fake::with_variable("metrics_sampling", "1");
+        fake.set_variable("counting_writes_per_second", "0");
+        fake.set_variable("cache_encryption_key", &"a".repeat(64));
+        let (counts, _) = counted_after(&fake, 2);
+        assert_eq!(counts["bipolar_edge_cache_answers_total|hit"], [1]);
+        let holds_name = |value: &Vec<u8>| value.windows(5).any(|part| part == b"cache");
+        assert!(!fake.stored.borrow().values().any(holds_name));
+    }
+
+    #[test]
+    fn totals_are_remembered_while_the_store_cannot_be_read() {
+        let mut fake = Fake::with_variable("metrics_sampling", "1");
+        fake.set_variable("counting_writes_per_second", "0");
+        let (instance, settings) = totals(&fake);
+        let read = || block_on(instance.read_or_remember(&settings));
+        add(&STARTED, &[], 3);
+        block_on(instance.flush(&settings)).expect("flushed");
+        fake.failing.borrow_mut().insert(KEY.to_owned());
+        let known = read();
+        assert!(!known.is_current && known.counts.is_empty(), "nothing was read");
+        fake.failing.borrow_mut().clear();
+        let known = read();
+        assert!(known.is_current && known.counts[STARTED_SERIES] == [3]);
+        fake.failing.borrow_mut().insert(KEY.to_owned());
+        let known = read();
+        assert!(!known.is_current && known.counts[STARTED_SERIES] == [3]);
+        metrics::take_delta();
     }
 
     #[test]

@@ -112,6 +112,52 @@ fn question_after_an_invalidation_does_not_join_a_job_from_before_it() {
 }
 
 #[test]
+fn outcome_from_before_an_invalidation_is_not_read() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    let bearer = format!("Bearer {}", token(&supabase.url, DEPRESSED));
+    let secret = format!("webhook_secret={WEBHOOK_SECRET}");
+    for cache in ["cache_ttl_seconds=300", "cache_ttl_seconds=0"] {
+        let state = state();
+        let host = host(&state, &supabase.url, &["--variable", &secret, "--variable", cache]);
+        let accepted = begin(&host, &bearer, "");
+        let location = accepted.header("location");
+        assert!(!location.contains(DEPRESSED) && !location.contains(&DEPRESSED.replace('-', "")), "{location}");
+        assert_eq!(ended(&host, &bearer, location)["status"], "done");
+        let changed = json!({ "table": "check_ins", "record": { "user_id": DEPRESSED } }).to_string();
+        let headers = [("content-type", "application/json"), ("x-webhook-secret", WEBHOOK_SECRET)];
+        assert_eq!(host.send("POST", "/hooks/check-ins", &headers, &changed).status, 200);
+        let outdated = look(&host, &bearer, location).json();
+        assert_eq!((&outdated["status"], outdated.get("result")), (&json!("failed"), None), "{outdated}");
+        assert_eq!(outdated["error"]["type"], "urn:bipolar-edge:problem:job-outdated", "{outdated}");
+        assert_eq!(begin(&host, &bearer, "").header("location"), location, "asking again makes it anew");
+        assert_eq!(ended(&host, &bearer, location)["status"], "done");
+    }
+}
+
+#[test]
+fn outcome_is_not_read_by_a_caller_who_sees_the_person_no_more() {
+    let supabase = FakeSupabase::start(vec![Reply::RowsOfAnyone]);
+    let state = state();
+    let host = host(&state, &supabase.url, &[]);
+    let therapist = format!("Bearer {}", token(&supabase.url, WITHOUT_CHECK_INS));
+    let accepted = begin(&host, &therapist, "?window_days=7&limit_checkins=2");
+    let location = accepted.header("location");
+    let job = ended(&host, &therapist, location);
+    assert_eq!(job["result"]["per_checkin"].as_array().map(Vec::len), Some(2), "{job}");
+    assert_eq!(look(&host, &therapist, location).json(), job, "nothing has changed");
+    // Removed from the care team, the therapist is shown no row any more.
+    supabase.set_reply(Reply::Rows);
+    let outdated = look(&host, &therapist, location).json();
+    assert_eq!(outdated["error"]["type"], "urn:bipolar-edge:problem:job-outdated", "{outdated}");
+    assert!(outdated.get("result").is_none(), "{outdated}");
+    supabase.set_reply(Reply::Respond(503, String::new()));
+    let unknown = look(&host, &therapist, location);
+    assert_eq!((unknown.status, unknown.json().get("result")), (503, None), "nobody can say: {}", unknown.body);
+    supabase.set_reply(Reply::RowsOfAnyone);
+    assert_eq!(look(&host, &therapist, location).json(), job);
+}
+
+#[test]
 fn job_is_visible_only_to_the_caller_who_started_it() {
     let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let state = state();

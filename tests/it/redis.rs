@@ -10,7 +10,7 @@ mod needs_redis {
     };
     use serde_json::json;
     use std::path::Path;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
     use tempfile::TempDir;
 
     type Start = fn(&TempDir, &[&str]) -> Host;
@@ -41,8 +41,43 @@ mod needs_redis {
             let counted = answers.iter().filter(|answer| !answer.header("ratelimit-limit").is_empty());
             let statuses: Vec<u16> = counted.map(|answer| answer.status).collect();
             assert!(statuses.len() > 40, "{statuses:?}");
-            assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 20, "{statuses:?}");
+            // One that took too long was counted too, and is let in by the instance.
+            let (let_in, uncounted) = (statuses.iter().filter(|status| **status == 200).count(), 60 - statuses.len());
+            assert!(let_in <= 20 && let_in + uncounted >= 20, "{statuses:?}");
             assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+        }
+    }
+
+    /// Who asks as fast as they can, from many connections, is let in as often as the limit says in any window, and no
+    /// tenth more; a window that begins while they ask gives them no second share.
+    #[test]
+    fn limit_holds_in_every_window_against_a_flood() {
+        for start in modules() {
+            let (redis, states) = (Redis::start(), [state(), state()]);
+            let hosts =
+                states.each_ref().map(|state| host(start, state, &redis, &["rate_limit_predictions=30/second"]));
+            let begin = Instant::now();
+            let answers = at_once(256, |turn| {
+                let mut let_in = Vec::new();
+                while begin.elapsed() < Duration::from_secs(3) {
+                    let asked = begin.elapsed();
+                    let answer = predictions(&hosts[turn % 2]);
+                    // A machine that is out of breath may have a store that is too slow to count.
+                    if answer.status == 200 && answer.header("ratelimit-limit") == "30" {
+                        let_in.push((asked, begin.elapsed()));
+                    }
+                }
+                let_in
+            });
+            let mut let_in: Vec<(Duration, Duration)> = answers.into_iter().flatten().collect();
+            let_in.sort_unstable();
+            // Those that were asked and answered within a window were counted within it.
+            for (index, (from, _)) in let_in.iter().enumerate() {
+                let until = *from + Duration::from_secs(1);
+                let within = let_in[index..].iter().filter(|(_, answered)| *answered <= until).count();
+                assert!(within <= 33, "{within} within a second");
+            }
+            assert!(let_in.len() >= 30, "who keeps asking gets what the limit allows: {}", let_in.len());
         }
     }
 
@@ -152,7 +187,7 @@ mod needs_redis {
             }
             assert_eq!(host.request("DELETE", &format!("/data/predictions/{EUTHYMIC}"), &[]).status, 503);
             assert_eq!(host.get("/health/ready").json()["store"], "unavailable");
-            wait_until(|| host.log().contains("could not be counted and are let through"));
+            wait_until(|| host.log().contains("requests cannot be counted"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The view of operators: the log's lines, the metrics, and traces.
 
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{API_KEY, token};
+use harness::tokens::{ANON_KEY, API_KEY, SECRET, SERVICE_KEY, claims, es256, hs256, key_set, token};
 use harness::{DEPRESSED, EUTHYMIC, Host, MANIC, MIXED, TYPES, WITHOUT_CHECK_INS, state, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -255,6 +255,69 @@ fn dashboard_and_alerts_use_existing_metrics() {
         assert!(names > 4, "{file}");
     }
     serde_json::from_str::<Value>(&std::fs::read_to_string("tests/load/grafana.json").expect("it")).expect("JSON");
+}
+
+/// A person's token opens no metrics, with a legacy secret or with published keys; operations have their own.
+#[test]
+fn metrics_are_open_to_operations_and_to_no_person() {
+    let supabase = FakeSupabase::start(vec![Reply::Rows]);
+    supabase.set_keys(Reply::Respond(200, key_set("elliptic", "rsa").to_string()));
+    let operations = "operations-token-of-forty-bytes-or-more==";
+    for signing in [Some(format!("supabase_jwt_secret={SECRET}")), None] {
+        let state = state();
+        let variables = [
+            Some(format!("supabase_url={}", supabase.url)),
+            Some(format!("supabase_anon_key={ANON_KEY}")),
+            Some(format!("supabase_service_key={SERVICE_KEY}")),
+            Some(format!("operations_token={operations}")),
+            signing.clone(),
+        ];
+        let flags: Vec<&str> = variables.iter().flatten().flat_map(|variable| ["--variable", variable]).collect();
+        let host = Host::start(&state, &flags);
+        let ask = |token: &str, path: &str| {
+            host.request("GET", path, &[("authorization", &format!("Bearer {token}"))]).status
+        };
+        let own = claims(&supabase.url, DEPRESSED);
+        let mut server = own.clone();
+        server["role"] = json!("service_role");
+        let sign = |claims: &Value| match &signing {
+            Some(_) => hs256(claims, SECRET.as_bytes()),
+            None => es256("elliptic", claims),
+        };
+        assert_eq!((ask(&sign(&own), "/metrics"), ask(&sign(&own), "/models")), (403, 200));
+        for token in [operations, SERVICE_KEY, &sign(&server)] {
+            assert_eq!(ask(token, "/metrics"), 200);
+        }
+        assert_eq!(ask(operations, "/models"), 200);
+        assert_eq!(ask(operations, &format!("/data/predictions/{DEPRESSED}")), 401, "they see nobody");
+        for guess in ["operations-token-of-forty-bytes-or-more=", "x", ANON_KEY] {
+            assert_eq!(ask(guess, "/metrics"), 401, "{guess}");
+        }
+        assert_eq!(host.get("/metrics").status, 401);
+    }
+    let demo = Host::with_flags(&["--variable", &format!("operations_token={operations}")]);
+    assert_eq!((demo.get("/metrics").status, demo.get("/models").status), (401, 200));
+}
+
+/// Every answer is counted, those too that no endpoint gave.
+#[test]
+fn options_unknown_paths_and_methods_are_counted() {
+    let host = Host::with_flags(&["--variable", "metrics_sampling=1", "--variable", "counting_writes_per_second=0"]);
+    let path = format!("/data/predictions/{DEPRESSED}");
+    let asked = [("OPTIONS", path.as_str()), ("GET", "/nothing"), ("POST", "/models"), ("PATCH", "/models")];
+    for (method, path) in asked {
+        host.request(method, path, &[]);
+    }
+    let counted = [
+        "route=\"/data/predictions/{user_id}\",method=\"OPTIONS\",status=\"204\"",
+        "route=\"none\",method=\"GET\",status=\"404\"",
+        "route=\"/models\",method=\"POST\",status=\"405\"",
+        "route=\"/models\",method=\"other\",status=\"405\"",
+    ];
+    wait_until(|| {
+        let samples = samples(&host);
+        counted.iter().all(|labels| samples.contains_key(&format!("bipolar_edge_http_requests_total{{{labels}}}")))
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! the module: the interface of WASI 0.3 can be given up on, that of 0.2 is waited for.
 
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SERVICE_KEY};
+use harness::tokens::{ANON_KEY, SERVICE_KEY, WEBHOOK_SECRET};
 use harness::{DEPRESSED, Host, TYPES, state, wait_for, wait_until, without_ids};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -77,21 +77,80 @@ fn recovered_store_is_used_again() {
 }
 
 #[test]
-fn rate_limits_fail_open_with_a_warning() {
-    let limits = ["--variable", "rate_limit_predictions=1/day", "--variable", "rate_limit_default=1/day"];
-    for (start_host, fault) in [
-        (Host::start as fn(&TempDir, &[&str]) -> Host, "errors"),
-        (Host::start_fast, "errors"),
-        (Host::start_fast, "slow=5s"),
+fn limits_are_those_of_one_instance_while_the_store_does_not_count_and_the_log_says_so_once() {
+    let path = format!("/data/predictions/{DEPRESSED}");
+    let limits = ["--variable", "rate_limit_predictions=5/day", "--variable", "rate_limit_default=5/day"];
+    // Another instance answers each request of the portable module, and none knows of another.
+    for (start_host, fault, counting, let_in) in [
+        (Host::start as fn(&TempDir, &[&str]) -> Host, "errors", "off", 60),
+        (Host::start_fast, "errors", "instance", 5),
+        (Host::start_fast, "slow=5s", "instance", 5),
     ] {
         let state = state();
-        let host = start_host(&state, &[&["--store-fault", fault][..], &limits].concat());
-        let start = Instant::now();
-        for _ in 0..10 {
-            assert_eq!(host.predictions(DEPRESSED, "").header("ratelimit-limit"), "", "nobody knows where they stand");
+        let reused = ["--max-instance-reuse-count", "1000", "--max-instance-concurrent-reuse-count", "64"];
+        let host = start_host(&state, &[&["--store-fault", fault][..], &limits, &reused].concat());
+        let answers: Vec<_> = (0..60).map(|_| host.get(&path)).collect();
+        let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), let_in, "{fault}: {statuses:?}");
+        assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+        for answer in answers {
+            let is_let_in = answer.status == 200;
+            assert_eq!(answer.header("ratelimit-limit").is_empty(), is_let_in, "nobody knows how much is left");
         }
-        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
-        wait_until(|| host.log().contains("requests could not be counted and are let through"));
+        assert_eq!(host.get("/health/ready").json()["counting"], counting, "{fault}");
+        wait_until(|| host.log().contains("requests cannot be counted"));
+        let lines = host.log().matches("\"not_limited\"").count();
+        assert_eq!(lines, if let_in == 5 { 1 } else { 60 }, "one an instance");
+    }
+}
+
+/// A store that is far away is slow and not dead: the cache and the limits go on.
+#[test]
+fn store_that_takes_60_ms_is_used_and_counts() {
+    let state = state();
+    let flags = ["--store-fault", "slow=60ms", "--variable", "rate_limit_predictions=5/day"];
+    let reused = ["--max-instance-reuse-count", "1000"];
+    let host = Host::start_fast(&state, &[&flags[..], &reused].concat());
+    let path = format!("/data/predictions/{DEPRESSED}");
+    let answers: Vec<_> = (0..20).map(|_| host.get(&path)).collect();
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 5);
+    assert!(answers.iter().all(|answer| answer.header("ratelimit-limit") == "5"), "the store counts");
+    assert!(answers.iter().any(|answer| answer.header("x-cache") == "HIT"), "the cache answers");
+    assert!(!host.log().contains("not_limited") && !host.log().contains("cache_not_read"), "{}", host.log());
+}
+
+#[test]
+fn full_store_is_said_invalidates_erases_and_limits() {
+    let path = format!("/data/predictions/{DEPRESSED}");
+    for start_host in [Host::start as fn(&TempDir, &[&str]) -> Host, Host::start_fast] {
+        let state = state();
+        let fault = state.path().join("fault");
+        std::fs::write(&fault, "").expect("written");
+        let secret = format!("webhook_secret={WEBHOOK_SECRET}");
+        let faulty = format!("@{}", fault.display());
+        let host = start_host(&state, &["--store-fault", &faulty, "--variable", &secret]);
+        let fill = |is_full: bool| std::fs::write(&fault, if is_full { "full" } else { "" }).expect("written");
+        let condition = || host.get("/health/ready").json()["store"].as_str().map(str::to_owned);
+        // Nothing was written lately, so it is tried.
+        fill(true);
+        assert_eq!(condition().as_deref(), Some("read_only"));
+        assert_eq!(host.predictions(DEPRESSED, "").status, 200);
+        for erases in [true, false] {
+            fill(false);
+            wait_until(|| condition().as_deref() == Some("ok"));
+            host.wait_for_hit(DEPRESSED, "");
+            fill(true);
+            assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "HIT", "what is there is served");
+            if erases {
+                let receipt = host.request("DELETE", &path, &[]);
+                assert_eq!((receipt.status, &receipt.json()["erased"]["predictions"]), (200, &json!(1)));
+            } else {
+                let body = json!({ "table": "check_ins", "record": { "user_id": DEPRESSED } }).to_string();
+                let headers = [("content-type", "application/json"), ("x-webhook-secret", WEBHOOK_SECRET)];
+                assert_eq!(host.send("POST", "/hooks/check-ins", &headers, &body).status, 200);
+            }
+            assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "MISS");
+        }
     }
 }
 
@@ -145,7 +204,10 @@ fn unflushed_metrics_are_flushed_once_the_store_recovers() {
     let host = Host::start_fast(&state, &["--store-fault", &format!("@{}", fault.display())]);
     host.predictions(DEPRESSED, "");
     std::fs::write(&fault, "errors").expect("written");
-    assert_eq!(host.get("/metrics").status, 503);
+    let away = host.get("/metrics");
+    assert_eq!(away.status, 200, "{}", away.body);
+    assert!(away.body.contains("\nbipolar_edge_store_up 0\n"), "{}", away.body);
+    assert!(!away.body.contains("\nbipolar_edge_http_requests_started_total 0"), "that would be a restart");
     for _ in 0..5 {
         host.predictions(DEPRESSED, "");
     }

@@ -9,6 +9,7 @@ mod calls;
 mod faults;
 mod guest;
 mod instances;
+mod load;
 mod manifest;
 mod otel;
 mod platforms;

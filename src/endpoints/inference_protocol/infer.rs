@@ -116,7 +116,7 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
     let EndpointRequest { context, headers, path, body, .. } = request;
     let model = find_model(&path)?;
     let platform = &context.instance.platform;
-    let body = read_bytes(platform, headers, body, MAX_BATCH_BYTES, context.deadline).await?;
+    let body = read_bytes((platform, &context.instance.load), headers, body, MAX_BATCH_BYTES, context.deadline).await?;
     let (json, binary) = body.split_at(json_length(headers, body.len())?);
     let inference = Inference::parse(model, json, binary)?;
     context.timing.lap("request");

@@ -84,7 +84,14 @@ struct Duration {
 
 pub(in crate::endpoints) async fn index<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, body, .. } = request;
-    let body = read_bytes(&context.instance.platform, headers, body, MAX_ITEM_BYTES, context.deadline).await?;
+    let body = read_bytes(
+        (&context.instance.platform, &context.instance.load),
+        headers,
+        body,
+        MAX_ITEM_BYTES,
+        context.deadline,
+    )
+    .await?;
     if !body.is_empty() {
         let parsed: Result<IndexRequest, _> = serde_json::from_slice(&body);
         parsed.map_err(|error| match error.is_data() {

@@ -193,10 +193,6 @@ impl KeyValue for Portable {
         store()?.set(key, value).map_err(store_error)
     }
 
-    async fn exists(&self, key: &str) -> Result<bool, StoreError> {
-        store()?.exists(key).map_err(store_error)
-    }
-
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         store()?.delete(key).map_err(store_error)
     }

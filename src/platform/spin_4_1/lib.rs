@@ -96,10 +96,6 @@ impl KeyValue for Spin {
         store().await?.set(key, value).await.map_err(store_error)
     }
 
-    async fn exists(&self, key: &str) -> Result<bool, StoreError> {
-        store().await?.exists(key).await.map_err(store_error)
-    }
-
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         store().await?.delete(key).await.map_err(store_error)
     }

@@ -375,7 +375,7 @@ pub fn wait_until(mut is_so: impl FnMut() -> bool) {
 }
 
 /// Asks so many times at once, each with its number; returns the answers in that order.
-pub fn at_once(count: usize, ask: impl Fn(usize) -> Response + Sync) -> Vec<Response> {
+pub fn at_once<T: Send>(count: usize, ask: impl Fn(usize) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let ask = &ask;
         let asked: Vec<_> = (0..count).map(|turn| scope.spawn(move || ask(turn))).collect();

@@ -12,6 +12,8 @@ pub(crate) enum Fault {
     Errors,
     /// Every operation takes this long.
     Slow(Duration),
+    /// Nothing can be written, but for deletions.
+    Full,
     /// Writes succeed and are forgotten.
     LosesWrites,
     /// One read in so many ends the instance that reads, as a fault of its own code would.
@@ -25,6 +27,7 @@ impl Fault {
         match text.split_at_checked(1) {
             Some(("@", file)) => return Ok(Fault::FromFile(file.into())),
             _ if text == "errors" => return Ok(Fault::Errors),
+            _ if text == "full" => return Ok(Fault::Full),
             _ if text == "loses-writes" => return Ok(Fault::LosesWrites),
             _ => {}
         }
@@ -33,16 +36,19 @@ impl Fault {
         }
         let traps = text.strip_prefix("traps=").and_then(|reads| reads.parse().ok()).filter(|reads| *reads > 0);
         traps.map(Fault::Traps).ok_or_else(|| {
-            format!("{text:?} is none of errors, slow=<duration>, loses-writes, traps=<reads> and @<file>")
+            format!("{text:?} is none of errors, full, slow=<duration>, loses-writes, traps=<reads> and @<file>")
         })
     }
 }
 
-/// Fate of a write that succeeds.
+/// Fate of a write.
 #[derive(PartialEq)]
 pub(crate) enum Writes {
     Kept,
+    /// It succeeds, and is lost.
     Lost,
+    /// It fails, unless it deletes.
+    Refused,
 }
 
 /// The fault of one store, if it has one.
@@ -73,6 +79,7 @@ impl Faults {
         match self.current()? {
             None | Some(Fault::FromFile(_) | Fault::Traps(_)) => Ok(Writes::Kept),
             Some(Fault::Errors) => Err("the store was told to fail".to_owned()),
+            Some(Fault::Full) => Ok(Writes::Refused),
             Some(Fault::LosesWrites) => Ok(Writes::Lost),
             Some(Fault::Slow(time)) => {
                 tokio::time::sleep(time).await;
@@ -97,6 +104,7 @@ mod tests {
     fn faults_are_read() {
         assert_eq!(Fault::parse("slow=200ms"), Ok(Fault::Slow(Duration::from_millis(200))));
         assert_eq!(Fault::parse("@/tmp/fault"), Ok(Fault::FromFile("/tmp/fault".into())));
+        assert_eq!(Fault::parse("full"), Ok(Fault::Full));
         assert_eq!(Fault::parse("traps=50"), Ok(Fault::Traps(50)));
         assert!(Fault::parse("traps=0").is_err());
         assert!(Fault::parse("broken").is_err());

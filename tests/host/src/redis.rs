@@ -47,6 +47,10 @@ impl Connection {
     async fn query<T: FromRedisValue>(&mut self, command: &Cmd, lost: Option<T>) -> Outcome<T> {
         match (self.shared.redis_faults.apply().await.map_err(v3::Error::Other)?, lost) {
             (Writes::Lost, Some(answer)) => Ok(answer),
+            // As a server without room answers.
+            (Writes::Refused, Some(_)) if !is_deletion(command) => {
+                Err(v3::Error::Other("OOM command not allowed when used memory > 'maxmemory'".to_owned()))
+            }
             _ => command.query_async(&mut self.connection).await.map_err(other),
         }
     }
@@ -74,8 +78,10 @@ impl Connection {
     async fn sadd(&mut self, key: &str, values: &[String]) -> Outcome<u32> {
         let mut command = cmd("SADD");
         command.arg(key).arg(values);
-        if self.shared.redis_faults.apply().await.map_err(v3::Error::Other)? == Writes::Lost {
-            return Ok(0);
+        match self.shared.redis_faults.apply().await.map_err(v3::Error::Other)? {
+            Writes::Kept => {}
+            Writes::Lost => return Ok(0),
+            Writes::Refused => return Err(v3::Error::Other("OOM command not allowed".to_owned())),
         }
         let added = command.query_async(&mut self.connection).await;
         added.map_err(|error| match error.kind() {
@@ -106,6 +112,12 @@ impl Connection {
         flatten(answer, &mut results)?;
         Ok(results)
     }
+}
+
+/// Returns true if a command makes room.
+fn is_deletion(command: &Cmd) -> bool {
+    let name = command.args_iter().next();
+    matches!(name, Some(redis::Arg::Simple(name)) if [&b"DEL"[..], b"SREM"].contains(&&*name.to_ascii_uppercase()))
 }
 
 /// Appends what a server answered: arrays and sets item by item, without a trace of where they began and ended.

@@ -78,7 +78,7 @@ impl Store {
     }
 
     pub(crate) async fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        if self.faults.apply().await? == Writes::Lost {
+        if self.apply_to_write().await? == Writes::Lost {
             return Ok(());
         }
         let _lock = self.admit_write(key, value.len()).await?;
@@ -107,7 +107,7 @@ impl Store {
 
     /// Adds to a decimal number (0 where there is none), atomically; returns the sum.
     pub(crate) async fn increment(&self, key: &str, delta: i64) -> Result<i64> {
-        if self.faults.apply().await? == Writes::Lost {
+        if self.apply_to_write().await? == Writes::Lost {
             return Ok(delta);
         }
         let _lock = self.admit_write(key, 0).await?;
@@ -116,11 +116,19 @@ impl Store {
 
     /// Writes `value` if the key still has `expected`, atomically; tells if it did.
     pub(crate) async fn swap(&self, key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool> {
-        if self.faults.apply().await? == Writes::Lost {
+        if self.apply_to_write().await? == Writes::Lost {
             return Ok(true);
         }
         let _lock = self.admit_write(key, value.len()).await?;
         on_backend!(self, backend => backend.swap(key, expected, value))
+    }
+
+    /// Applies the fault to a write that is no deletion.
+    async fn apply_to_write(&self) -> Result<Writes> {
+        match self.faults.apply().await? {
+            Writes::Refused => Err("the store was told to be full".to_owned()),
+            fate => Ok(fate),
+        }
     }
 
     fn admit_read(&self, key: &str) -> Result<()> {

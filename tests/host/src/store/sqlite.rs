@@ -3,13 +3,16 @@
 //! To commit takes five times as long as to increment. So increments are committed together, every [`FLUSH_INTERVAL`]:
 //! those of the last one are lost if the host is killed. Every other write is in the file when it is answered.
 //!
-//! Spin has neither that nor a write-ahead log, and tells its runtime that each operation may block: another thread
+//! What is deleted is overwritten in the file, and leaves the write-ahead log within [`FLUSH_INTERVAL`] too.
+//!
+//! Spin has none of this, nor a write-ahead log, and tells its runtime that each operation may block: another thread
 //! takes over what else there is to do. A store that is `like_spin` is as slow.
 
 use super::{Result, incremented};
 use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,8 +25,10 @@ pub(crate) struct Sqlite {
     connection: Arc<Mutex<Connection>>,
     label: String,
     like_spin: bool,
-    /// Wakes the thread that commits increments.
+    /// Wakes the thread that commits increments and empties the log.
     flush_request: SyncSender<()>,
+    /// Something was deleted that the write-ahead log may still have.
+    has_deleted: Arc<AtomicBool>,
 }
 
 fn locked(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
@@ -43,11 +48,21 @@ fn commit_or_log(connection: &Mutex<Connection>) {
 }
 
 /// Commits increments [`FLUSH_INTERVAL`] after each request to, until the store is dropped.
-fn run_flushes(connection: &Mutex<Connection>, requests: &Receiver<()>) {
+fn run_flushes(connection: &Mutex<Connection>, requests: &Receiver<()>, has_deleted: &AtomicBool) {
     while requests.recv().is_ok() {
         std::thread::sleep(FLUSH_INTERVAL);
         commit_or_log(connection);
+        if has_deleted.swap(false, Ordering::Relaxed) && !empty_log(connection) {
+            // Another process reads: it is tried again with the next deletion.
+            has_deleted.store(true, Ordering::Relaxed);
+        }
     }
+}
+
+/// Moves the write-ahead log into the file and empties it; returns true if it is empty.
+fn empty_log(connection: &Mutex<Connection>) -> bool {
+    let is_busy = locked(connection).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    is_busy.is_ok_and(|busy| busy == 0)
 }
 
 impl Drop for Sqlite {
@@ -68,7 +83,8 @@ impl Sqlite {
         } else {
             // A write-ahead log that is not synced at every write: a cache may lose its last writes with the power. Its
             // checkpoints come every 16 MiB, and all wait for them.
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4096"
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4096;
+             PRAGMA secure_delete = ON"
         })?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS spin_key_value (
@@ -78,9 +94,10 @@ impl Sqlite {
         let connection = Arc::new(Mutex::new(connection));
         // One request is enough for all increments of a transaction.
         let (flush_request, requests) = sync_channel(1);
-        let own = connection.clone();
-        std::thread::spawn(move || run_flushes(&own, &requests));
-        Ok(Sqlite { connection, label: label.to_owned(), like_spin, flush_request })
+        let has_deleted = Arc::<AtomicBool>::default();
+        let (own, own_deleted) = (connection.clone(), has_deleted.clone());
+        std::thread::spawn(move || run_flushes(&own, &requests, &own_deleted));
+        Ok(Sqlite { connection, label: label.to_owned(), like_spin, flush_request, has_deleted })
     }
 
     /// Works on the connection; a write is not committed where increments are waiting to be.
@@ -125,7 +142,13 @@ impl Sqlite {
             let mut statement =
                 connection.prepare_cached("DELETE FROM spin_key_value WHERE store = ?1 AND key = ?2")?;
             statement.execute(params![self.label, key]).map(drop)
-        })
+        })?;
+        if !self.like_spin {
+            self.has_deleted.store(true, Ordering::Relaxed);
+            // Full if the thread has a request already.
+            let _ = self.flush_request.try_send(());
+        }
+        Ok(())
     }
 
     pub(super) fn keys(&self) -> Result<Vec<String>> {
@@ -175,6 +198,33 @@ impl Sqlite {
 mod tests {
     use super::*;
     use std::time::Instant;
+
+    #[test]
+    fn what_is_deleted_is_in_neither_the_file_nor_the_log() {
+        let folder = std::env::temp_dir().join(format!("edge-host-{}-deleted", std::process::id()));
+        let file = folder.join("store.db");
+        let store = Sqlite::open(&file, "default", false).expect("opens");
+        let text = b"what somebody has said of themselves";
+        let is_kept = || {
+            let files = std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+            let holds = |bytes: Vec<u8>| bytes.windows(text.len()).any(|part| part == text);
+            files.into_iter().any(|file| holds(std::fs::read(file).unwrap_or_default()))
+        };
+        let long = text.repeat(1_000);
+        for number in 0..20 {
+            assert_eq!(store.set(&format!("key {number}"), if number % 2 == 0 { &long } else { text }), Ok(()));
+        }
+        assert!(is_kept());
+        for number in 0..20 {
+            assert_eq!(store.delete(&format!("key {number}")), Ok(()));
+        }
+        let start = Instant::now();
+        while is_kept() {
+            assert!(start.elapsed() < Duration::from_secs(10), "it stays");
+        }
+        drop(store);
+        std::fs::remove_dir_all(&folder).expect("was there");
+    }
 
     #[test]
     fn increments_reach_the_file_in_a_moment_or_with_any_other_write_or_the_end() {

@@ -1,0 +1,59 @@
+//! Memory at the worst: bodies that never end, and the largest batches.
+
+use harness::{DEPRESSED, Host, state, wait_until};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+const MAX_BODY: usize = 4 << 20;
+
+/// Begins a batch of so many bytes.
+fn begin(host: &Host, bytes: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(&host.address).expect("a connection");
+    let head = "POST /data/predictions/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    stream.write_all(format!("{head}content-length: {bytes}\r\n\r\n").as_bytes()).expect("the head is sent");
+    let _ = stream.write_all(&vec![b' '; bytes / 2]);
+    stream
+}
+
+#[test]
+fn stalled_bodies_leave_room_and_what_is_too_much_is_refused() {
+    let state = state();
+    let one_instance = ["--max-instance-reuse-count", "60000", "--max-instance-concurrent-reuse-count", "64"];
+    let host = Host::start_fast(&state, &one_instance);
+    assert_eq!(host.predictions(DEPRESSED, "").status, 200);
+    let mut stalled: Vec<TcpStream> = (0..4).map(|_| begin(&host, MAX_BODY)).collect();
+    wait_until(|| {
+        let mut more = begin(&host, MAX_BODY);
+        more.set_read_timeout(Some(Duration::from_secs(1))).expect("a limit");
+        let mut answer = vec![0; 64 << 10];
+        // Without an answer it has found room, and stalls too.
+        let read = more.read(&mut answer).unwrap_or(0);
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        stalled.push(more);
+        answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1") && answer.contains("problem:overloaded")
+    });
+    let checkins = json!({ "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 7 }] });
+    assert_eq!(host.post("/data/predictions", &checkins).status, 200, "there is room for what is small");
+    assert_eq!(host.predictions(DEPRESSED, "").status, 200);
+    drop(stalled);
+    wait_until(|| host.post("/data/predictions/batch", &json!({ "items": [checkins] })).status == 200);
+}
+
+#[test]
+fn largest_batch_fits_into_an_instance_of_akamai_functions() {
+    let days = (1..=16).map(|day| json!({ "checkin_date": format!("2031-01-{day:02}"), "hoursSlept": 4 + day % 5 }));
+    let item = json!({ "checkins": days.collect::<Vec<_>>(), "limit_checkins": 10, "explain": true });
+    let mut items = vec![item; 93];
+    // The rest of the body is one that is refused.
+    let padding = "x".repeat(MAX_BODY - json!({ "items": items }).to_string().len() - 100);
+    items.push(json!({ "padding": padding }));
+    let batch = json!({ "items": items });
+    let host = Host::with_flags(&["--platform", "akamai-functions"]);
+    let answer = host.post("/data/predictions/batch", &batch);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let answers = answer.json();
+    assert_eq!(answers[92]["per_checkin"].as_array().map(Vec::len), Some(10), "{}", answers[92]);
+    assert_eq!(answers[93]["status"].as_u64(), Some(413), "{}", answers[93]);
+}
