@@ -16,6 +16,9 @@ use std::time::Duration;
 /// A function that is told of a write, or with no value of a deletion.
 type OnWrite = dyn Fn(&str, Option<&[u8]>);
 
+/// A function that answers a request to another server.
+type OnFetch = dyn Fn(&Fetch) -> Result<Fetched, FetchError>;
+
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
     pub(crate) variables: HashMap<&'static str, String>,
@@ -26,6 +29,8 @@ pub(crate) struct Fake {
     pub(crate) full: Rc<Cell<bool>>,
     /// The answer of every other server.
     pub(crate) upstream: String,
+    /// Answers requests to other servers, in its place.
+    pub(crate) on_fetch: Option<Rc<OnFetch>>,
     /// The number of requests to other servers.
     pub(crate) fetches: Rc<Cell<usize>>,
     pub(crate) spawned: Rc<RefCell<Vec<LocalBoxFuture<'static, ()>>>>,
@@ -143,10 +148,13 @@ impl Redis for Fake {
 
 impl OutboundHttp for Fake {
     /// Takes a few turns of whoever else is waiting.
-    async fn fetch(&self, _: &Fetch, _: usize) -> Result<Fetched, FetchError> {
+    async fn fetch(&self, fetch: &Fetch, _: usize) -> Result<Fetched, FetchError> {
         self.fetches.set(self.fetches.get() + 1);
         for _ in 0..5 {
             self.yield_now().await;
+        }
+        if let Some(answer) = &self.on_fetch {
+            return answer(fetch);
         }
         Ok(Fetched { status: 200, body: self.upstream.clone().into_bytes() })
     }

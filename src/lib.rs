@@ -36,6 +36,8 @@ pub mod request;
 mod retention;
 pub mod routes;
 mod sealing;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod supabase;
 pub mod telemetry;

@@ -9,8 +9,30 @@ pub(crate) fn chance(probability: f64) -> bool {
 
 /// Returns a number from 0 to 1, 1 excluded.
 pub(crate) fn uniform() -> f64 {
+    #[cfg(test)]
+    if let Some(number) = SEEDED.get().map(next) {
+        return number;
+    }
     // Of a random UUID's 128 bits six are fixed, which are not among the last 53.
     (Uuid::new_v4().as_u128() as u64 & ((1 << 53) - 1)) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+thread_local! {
+    static SEEDED: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+/// Has a test's numbers follow from a seed.
+#[cfg(test)]
+pub(crate) fn seed(seed: u64) {
+    SEEDED.set(Some(seed));
+}
+
+#[cfg(test)]
+fn next(state: u64) -> f64 {
+    let state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+    SEEDED.set(Some(state));
+    (state >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

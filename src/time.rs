@@ -35,15 +35,22 @@ pub(crate) mod clock {
     thread_local! {
         static AHEAD_MS: Cell<i64> = const { Cell::new(0) };
         static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+        static STOPPED: Cell<Option<(Timestamp, Instant)>> = const { Cell::new(None) };
     }
 
     pub(crate) fn now() -> Timestamp {
-        let milliseconds = Timestamp::now().as_millisecond().saturating_add(AHEAD_MS.get());
+        let base = STOPPED.get().map_or_else(Timestamp::now, |(wall, _)| wall);
+        let milliseconds = base.as_millisecond().saturating_add(AHEAD_MS.get());
         Timestamp::from_millisecond(milliseconds).expect("a time that there is")
     }
 
     pub(crate) fn monotonic_now() -> Instant {
-        Instant::now() + PASSED.get()
+        STOPPED.get().map_or_else(Instant::now, |(_, monotonic)| monotonic) + PASSED.get()
+    }
+
+    /// Stops both clocks: they go on only as a test has them.
+    pub(crate) fn stop() {
+        STOPPED.set(Some((Timestamp::now(), Instant::now())));
     }
 
     /// Sets the wall clock so far ahead of the machine's, or behind it.

@@ -26,7 +26,7 @@ const FLOORS: [(u8, &[&str]); 12] = [
 ];
 
 /// Files that only tests or the build have.
-const NOT_IN_THE_SERVICE: [&str; 3] = ["cache/interleavings", "fake_platform", "fingerprint"];
+const NOT_IN_THE_SERVICE: [&str; 4] = ["cache/interleavings", "fake_platform", "fingerprint", "simulation"];
 
 /// Sources by their module's path, without the ending: `access/token`.
 type Sources = BTreeMap<String, String>;
