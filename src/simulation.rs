@@ -199,7 +199,7 @@ impl Simulation {
         let chosen = self.below(INSTANCES);
         let (world, instance) = (self.world.clone(), self.instances[chosen].clone());
         let is_therapist = self.below(4) == 0;
-        let query = ["", "&window_days=7"][self.below(2)];
+        let query = ["", "&window_days=7", "&explain=true", "&explain=none"][self.below(4)];
         let task = match self.below(40) {
             0 => change(world, instance, person).boxed_local(),
             1 => erase(world, instance, person).boxed_local(),
