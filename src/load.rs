@@ -1,6 +1,6 @@
 //! The work that an instance has in hand, bounded: what is too much is refused, in place of ending the instance with
-//! all that it does. Where each request has an instance of its own there is one request in hand, and the host bounds the
-//! instances.
+//! all that it does. Where each request has an instance of its own there is one request in hand, and the host bounds
+//! the instances.
 
 use std::cell::Cell;
 use std::rc::Rc;
