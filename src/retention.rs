@@ -178,8 +178,8 @@ async fn delete_left_over<P: Platform>(
 /// Invalidates every prediction about a person, and the outcomes of background predictions.
 ///
 /// A store that is full takes no new generation, but lets go of what it has: there all of it is deleted. That makes
-/// room for the generation. Where nothing can be written even then, there is nothing left to be served, and who read the
-/// old generation cannot write either.
+/// room for the generation. Where nothing can be written even then, there is nothing left to be served, and who read
+/// the old generation cannot write either.
 pub(crate) async fn invalidate<P: Platform>(instance: &Instance<P>, person: UserId) -> Result<(), Problem> {
     let Err(failure) = instance.cache.invalidate(person).await else { return Ok(()) };
     let deleted = async {
@@ -204,8 +204,8 @@ async fn write_generation<P: Platform>(instance: &Instance<P>, person: UserId) {
 }
 
 /// Invalidates a person's predictions and deletes everything that the store holds about them; counts of their requests
-/// only if no limit looks at them any more, where the limit `holds`. A request under way may still write an entry, which
-/// nobody is served and which is over in time. Nothing has to be written for it: a store that is full can erase.
+/// only if no limit looks at them any more, where the limit `holds`. A request under way may still write an entry,
+/// which nobody is served and which is over in time. Nothing has to be written for it: a store that is full can erase.
 pub(crate) async fn erase<P: Platform>(
     instance: &Instance<P>,
     person: UserId,

@@ -1,6 +1,6 @@
 //! A simulation of a deployment: instances, the store that they share, the database, callers and the clock, in one
 //! process. One seed decides everything: which task goes on at each step, who asks for what, and when something fails.
-//! What it asserts are promises of SECURITY.md, of whole answers to whole requests.
+//! It asserts promises of SECURITY.md, of whole answers to whole requests.
 //!
 //! A step lets one task go on to its next operation on the store or the database. `SIMULATION_SEED` chooses the seed; a
 //! promise that is broken is told with it.
@@ -65,7 +65,7 @@ impl World {
         assert!(is_kept, "{promise}; SIMULATION_SEED={}", self.seed);
     }
 
-    /// Whether the database shows people to the therapist, and how often that has changed.
+    /// The database shows people to the therapist or not, and how often that has changed.
     fn access(&self) -> (bool, u32) {
         (self.shows.get(), self.toggles.get())
     }

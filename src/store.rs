@@ -5,8 +5,8 @@
 //! the time at which it is over: nothing is read of it afterwards, and `retention.rs` removes it.
 //!
 //! An instance waits for its store by what that usually takes ([`Breaker`]): one that is far away is slow, not dead. A
-//! circuit breaker leaves a store that was too slow alone for a while, so that not every request waits for it. Both that
-//! and the time-outs need an interface that is asynchronous and an instance that is reused: where the platform's
+//! circuit breaker leaves a store that was too slow alone for a while, so that not every request waits for it. Both
+//! that and the time-outs need an interface that is asynchronous and an instance that is reused: where the platform's
 //! is synchronous, a request waits for as long as the host lets it, so there are few calls in its way.
 
 mod layout;
