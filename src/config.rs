@@ -141,7 +141,7 @@ const TIMEOUT_SECONDS: RangeInclusive<f64> = 0.05..=120.0;
 
 /// Every variable with its default, as `spin.toml` has it and the documentation says. Where the default depends on
 /// others it is empty; `crisis_resources` and `supabase_url` have one in the manifest alone.
-pub(crate) const VARIABLES: [(&str, &str); 32] = [
+pub(crate) const VARIABLES: [(&str, &str); 33] = [
     ("auth_mode", ""),
     ("supabase_jwt_secret", ""),
     ("allow_anonymous_users", "false"),

@@ -371,7 +371,7 @@ impl Job {
 
     /// Returns true if there is an outcome about the person to read.
     pub(crate) fn has_result(&self) -> bool {
-        matches!(&self.ended, Some(Ended { outcome: JobOutcome::Done(_), .. }))
+        matches!(&self.ended, Some(Ended { outcome: JobOutcome::Done { .. }, .. }))
     }
 
     /// The job with the rows that its outcome was made from, where they are for its caller alone.
@@ -522,11 +522,11 @@ mod tests {
     #[test]
     fn an_outcome_is_told_for_no_longer_than_its_check_ins_are_recent_enough() {
         with_jobs(async |_, jobs, settings| {
-            let now = Timestamp::now().as_millisecond();
+            let now = now_ms();
             for (usable_until, is_told) in [(None, true), (Some(now + 60_000), true), (Some(now - 1), false)] {
                 let (job, _) = start(jobs, settings, "one", "g").await;
                 jobs.finish(settings, job.clone(), done("{}", usable_until)).await;
-                let found = jobs.find(settings, "one", &job.id).await;
+                let found = jobs.find(settings, "one", &job.public_id).await;
                 assert_eq!(found.err(), if is_told { None } else { Some(Problem::NoSuchJob) });
             }
         });
