@@ -14,11 +14,14 @@ mod label;
 use anyhow::{Context, Result, bail, ensure};
 use card::{Card, Output};
 use features::Language;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use forest::Number;
 use forest::import::{FILE_ENDINGS, Forests, Imported, Options, OwnedForest, listed_endings, read};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use strsim::levenshtein;
 
@@ -188,7 +191,8 @@ impl Model {
              min_days: {}, min_answered: {:?}, max_checkin_age_days: {:?}, output: {output}, \
              medium: {:?}, high: {:?}, critical_risk: {:?}, sensitive: {}, forests: Forests::{precision}(&[{}]), \
              transform: Transform::{:?}, divisor: {:?}, one_versus_rest: {}, calibration: {:?}, display: [{}], trees: {}, \
-             bytes: {}, summary: {:?}, inventory: {:?} }},",
+             bytes: {}, summary: {:?}, \
+             inventory: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{}\")) }},",
             self.name,
             card.version,
             card.title,
@@ -215,7 +219,7 @@ impl Model {
             self.sum(Forests::trees),
             self.sum(Forests::bytes),
             self.inventory(false).to_string(),
-            self.inventory(true).to_string(),
+            self.write_inventory()?,
         )?;
         Ok(())
     }
@@ -223,6 +227,16 @@ impl Model {
     /// Returns the sum of a count over all files.
     fn sum(&self, of: fn(&Forests) -> usize) -> usize {
         self.imported.iter().map(|model| of(&model.forests)).sum()
+    }
+
+    /// Writes the JSON of the model in `GET /models/{name}`, compressed; returns the file's name.
+    fn write_inventory(&self) -> Result<String> {
+        let name = format!("{}.inventory.gz", self.name);
+        let file = std::fs::File::create(Path::new(&std::env::var("OUT_DIR")?).join(&name))?;
+        let mut gzip = GzEncoder::new(file, Compression::best());
+        gzip.write_all(self.inventory(true).to_string().as_bytes())?;
+        gzip.finish()?;
+        Ok(name)
     }
 
     /// Returns the JSON of the model in `GET /models`, or with `whole` in `GET /models/{name}`.

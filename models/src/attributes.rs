@@ -100,8 +100,7 @@ mod tests {
 
     #[test]
     fn the_documentation_has_every_question() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/MODELS.md");
-        let text = std::fs::read_to_string(file).expect("the documentation");
+        let text = include_str!("../../docs/MODELS.md");
         for (name, question) in SourceAttributes::QUESTIONS {
             assert!(text.contains(&format!("| `{name}` | {question} |")), "{name}");
         }

@@ -71,8 +71,8 @@ pub struct Model {
     pub bytes: usize,
     /// JSON for `GET /models`.
     pub summary: &'static str,
-    /// JSON for `GET /models/{name}`.
-    pub inventory: &'static str,
+    /// JSON for `GET /models/{name}`, compressed by gzip: it is seldom asked for.
+    pub inventory: &'static [u8],
 }
 
 /// Words for people in one language.

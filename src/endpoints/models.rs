@@ -2,6 +2,7 @@
 
 use crate::context::EndpointRequest;
 use crate::http::Response;
+use crate::http::response::Asset;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use bipolar_edge_models::{MODELS, Model};
@@ -14,5 +15,5 @@ pub(super) async fn list<P: Platform>(request: EndpointRequest<'_, P>) -> Result
 
 pub(super) async fn get<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let model = Model::find(request.path.get("name")).ok_or(Problem::NoSuchModel)?;
-    Ok(Response::json_text(200, model.inventory).with_model_etag(request.headers))
+    Response::asset(&Asset::of_models("application/json", model.inventory), request.headers)
 }

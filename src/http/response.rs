@@ -268,6 +268,13 @@ pub(crate) struct Asset {
     pub(crate) tag: &'static str,
 }
 
+impl Asset {
+    /// A file about the compiled models.
+    pub(crate) fn of_models(content_type: &'static str, gzip: &'static [u8]) -> Asset {
+        Asset { gzip, content_type, tag: FINGERPRINT }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
