@@ -20,8 +20,8 @@ use jiff::civil::Date;
 use numbers::{Bits, Contribution, Prediction, judge};
 use std::time::Instant;
 
-/// Predicts with every model, in the registry's order. `row` is `None` without check-ins; `max_age` gives the days after
-/// which check-ins are too old for a model. A model whose turn comes after the deadline is out of time.
+/// Predicts with every model, in the registry's order. `row` is `None` without check-ins; `max_age` gives the days
+/// after which check-ins are too old for a model. A model whose turn comes after the deadline is out of time.
 pub(crate) fn predict_all(
     row: Option<(&Row, Coverage)>,
     (today, max_age): (Date, impl Fn(&Model) -> Option<u32>),

@@ -43,7 +43,7 @@ source_attributes! {
     contact: "Where do people write who have questions about it, or saw it do harm?",
     /// Who paid for it: (1)(ii).
     funding: "Who paid for its development and for bringing it into use?",
-    /// What it puts out, and what that is good for: (1)(iii) and (iv).
+    /// The output, and what it is good for: (1)(iii) and (iv).
     output_value: "What does it put out (a prediction, a classification, a recommendation), and what is that good for?",
     /// The intended use: (2)(i).
     intended_use: "What is it to be used for?",

@@ -100,13 +100,13 @@ fn models_trained_in_python_are_served_with_python_s_numbers() {
     a_model_abstains_below_what_its_card_asks_for(&host);
 }
 
-/// A card asks for three days with check-ins, nine in ten of the three inputs, and check-ins of the last two days.
+/// A card asks for three days with check-ins, nine in ten of the five inputs, and check-ins of the last two days.
 fn a_model_abstains_below_what_its_card_asks_for(host: &Host) {
     let card = host.get("/models/thorough").json();
     let demands = ["min_days", "min_answered", "max_checkin_age_days"].map(|name| card[name].clone());
     assert_eq!(demands, [json!(3), json!(0.9), json!(2)]);
     let ask = |dates: &[&str], motivation: Option<u8>, as_of: &str| {
-        let checkin = |date: &&str| json!({ "checkin_date": date, "depressedMood": 3, "hoursSlept": 7, "motivationToStart": motivation });
+        let checkin = |date: &&str| json!({ "checkin_date": date, "depressedMood": 3, "hoursSlept": 7, "medicationAdherence": 1, "motivationToStart": motivation });
         let checkins: Vec<Value> = dates.iter().map(checkin).collect();
         let answer =
             host.post("/data/predictions", &json!({ "checkins": checkins, "types": ["thorough"], "as_of": as_of }));
@@ -116,13 +116,17 @@ fn a_model_abstains_below_what_its_card_asks_for(host: &Host) {
     let (days, today) = (["2026-01-29", "2026-01-30", "2026-01-31"], "2026-02-02");
     assert!(ask(&days, Some(4), today)["probability"].is_number());
     for (prediction, code, detail) in [
-        (ask(&days[1..], Some(4), today), "too_few_days", "The window has check-ins on 2 days, and 3 are needed"),
+        (
+            ask(&days[1..], Some(4), today),
+            "too_few_days",
+            "The window has check-ins on too few days: 2, and 3 are needed.",
+        ),
         (
             ask(&days, None, today),
             "missing_answers",
-            "Not enough answers: 66 % of the inputs are known, 90 % are needed",
+            "Not enough answers: 80 % of the inputs are known, 90 % are needed.",
         ),
-        (ask(&days, Some(4), "2026-02-03"), "stale", "The latest check-in is of 2026-01-31, more than 2 days ago"),
+        (ask(&days, Some(4), "2026-02-03"), "stale", "The latest check-in is of 2026-01-31, more than 2 days ago."),
     ] {
         assert_eq!((&prediction["label"], &prediction["probability"]), (&json!("insufficient_data"), &Value::Null));
         assert_eq!(prediction["reason"], json!({ "code": code, "detail": detail, "missing": [] }));
