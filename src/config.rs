@@ -792,7 +792,7 @@ mod tests {
         assert_eq!(limits(&open_project), [Some(60), Some(120)]);
     }
 
-    /// The manifest and the README say what the code does: the same variables, defaults and ranges.
+    /// The manifest and the documentation say what the code does: the same variables, defaults and ranges.
     #[test]
     fn the_manifest_and_the_documentation_have_these_variables_defaults_and_ranges() {
         let manifest: toml::Table = include_str!("../spin.toml").parse().expect("TOML");
@@ -802,19 +802,19 @@ mod tests {
         assert_eq!(declared.len(), VARIABLES.len());
         let lines: String = VARIABLES.iter().map(|(name, _)| format!("{name}={{{{ {name} }}}}\n")).collect();
         assert_eq!(passed_on[COMBINED].as_str(), Some(lines.as_str()));
-        let readme = include_str!("../README.md");
+        let page = include_str!("../docs/CONFIGURATION.md");
         let row = |name: &str| {
             let mark = format!("`{name}`");
-            let row = readme.lines().find(|line| {
+            let row = page.lines().find(|line| {
                 line.starts_with("| `") && line.split('|').nth(1).is_some_and(|cell| cell.contains(&mark))
             });
-            row.unwrap_or_else(|| panic!("the README has no row for {name}"))
+            row.unwrap_or_else(|| panic!("the page has no row for {name}"))
         };
         for (name, default) in VARIABLES {
             let last = row(name).trim_end_matches(['|', ' ']).rsplit('|').next().expect("a cell");
             if !only_in_the_manifest.contains(&name) {
                 assert_eq!(declared[name]["default"].as_str(), Some(default), "{name}");
-                assert!(default.is_empty() || last.contains(default), "{name}: the README says {last}, not {default}");
+                assert!(default.is_empty() || last.contains(default), "{name}: the page says {last}, not {default}");
             }
         }
         let ranges = [
@@ -833,7 +833,7 @@ mod tests {
         ];
         let manifest = include_str!("../spin.toml");
         for (name, range) in ranges {
-            assert!(row(name).contains(&range), "the README does not say {range} of {name}");
+            assert!(row(name).contains(&range), "the page does not say {range} of {name}");
             let comment = manifest.split_once(&format!("\n{name} = ")).expect("declared").0.rsplit('\n').next();
             // Of the JWT secret the manifest says what it is for.
             if name != "supabase_jwt_secret" {

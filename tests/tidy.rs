@@ -341,3 +341,48 @@ fn the_manifests_differ_in_their_module_and_its_slots_alone() {
     };
     assert_eq!(manifest("spin-4.1.toml"), manifest("spin.toml"));
 }
+
+/// The pages that people read, and what is in them.
+fn pages() -> Vec<(String, String)> {
+    let entries = [".", "docs"].map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    let files = entries.into_iter().flatten().map(|entry| entry.expect("a file").path());
+    let files = files.filter(|file| file.extension().is_some_and(|ending| ending == "md"));
+    files.map(|file| (file.display().to_string(), std::fs::read_to_string(&file).expect("text"))).collect()
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn links_of_pages_lead_somewhere() {
+    let pages = pages();
+    let mut broken = Vec::new();
+    for (file, text) in &pages {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains(' ') || link.is_empty() {
+                continue;
+            }
+            let (path, fragment) = link.split_once('#').map_or((link, None), |(path, fragment)| (path, Some(fragment)));
+            let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+            let target = if path.is_empty() { Path::new(file).to_path_buf() } else { folder.join(path) };
+            let has_heading = fragment.is_none_or(|fragment| {
+                let text = std::fs::read_to_string(&target).unwrap_or_default();
+                text.lines().any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#').trim()) == fragment)
+            });
+            if !target.exists() || !has_heading {
+                broken.push(format!("{file}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(pages.len() > 10, "{} pages", pages.len());
+}
+
+#[test]
+fn front_page_is_short() {
+    let length = std::fs::metadata("README.md").expect("a README").len();
+    assert!(length <= 10_000, "{length} bytes: what is more belongs to a page of docs");
+}

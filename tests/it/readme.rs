@@ -1,4 +1,5 @@
-//! The README's samples, run as they are written but for the address, and the description, linted.
+//! The samples of the README and of the pages in docs, run as they are written but for the address, and the description,
+//! linted.
 
 use harness::http::{read_request, write_json};
 use harness::supabase::{FakeSupabase, Reply};
@@ -11,15 +12,20 @@ use std::process::Command;
 
 const ADDRESS: &str = "127.0.0.1:3000";
 
-fn readme() -> String {
-    std::fs::read_to_string("README.md").expect("a README")
+/// The README, and the pages behind it.
+fn pages() -> String {
+    let docs = std::fs::read_dir("docs").expect("pages").map(|entry| entry.expect("a page").path());
+    let mut files: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    files.push(PathBuf::from("README.md"));
+    files.sort();
+    files.iter().map(|file| std::fs::read_to_string(file).expect("text") + "\n").collect()
 }
 
 /// The sample in a language that has a word in it.
 pub(super) fn sample(language: &str, word: &str) -> String {
-    let readme = readme();
+    let pages = pages();
     let fence = format!("```{language}\n");
-    let blocks = readme.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next());
+    let blocks = pages.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next());
     let mut blocks = blocks.filter(|block| block.contains(word));
     let found = blocks.next().unwrap_or_else(|| panic!("no sample in {language} has {word}")).to_owned();
     assert_eq!(blocks.next(), None, "several samples in {language} have {word}");
@@ -67,11 +73,12 @@ mod needs_curl {
     #[test]
     fn samples_get_a_response() {
         let host = Host::demo();
-        let readme = readme().replace(ADDRESS, &host.address);
+        let pages = pages();
         let mut asked = 0;
-        for block in readme.split("```console\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+        for block in pages.split("```console\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+            let block = block.replace(ADDRESS, &host.address);
             // A sample goes on where a quote is open.
-            let Some(begin) = block.find("$ curl ") else { continue };
+            let Some(begin) = block.find("$ curl ").filter(|_| block.contains(&host.address)) else { continue };
             let mut command = String::new();
             for line in block[begin + 2..].lines() {
                 command.push_str(line);
