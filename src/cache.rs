@@ -274,9 +274,13 @@ impl<P: Platform> PredictionCache<P> {
         let (lease, milliseconds) = (slot.lease_key(), LEASE.as_millis().to_string());
         match self.store.evaluate(TAKE_LEASE, &[&lease], &[milliseconds.as_bytes()]).await.as_deref() {
             Ok([RedisValue::Integer(0)]) => {}
+            Ok(_) => {
+                slot.has_lease.set(true);
+                return None;
+            }
             // A store that fails now is no reason to wait.
-            taken => {
-                slot.has_lease.set(taken.is_ok());
+            Err(failure) => {
+                failure.warn("lease_not_taken", "misses about one person do not share a question to the database");
                 return None;
             }
         }
@@ -284,7 +288,13 @@ impl<P: Platform> PredictionCache<P> {
         while !wait_until.has_passed() {
             self.platform.sleep(LEASE_POLL_INTERVAL).await;
             let keys = [slot.keys[0].as_str(), &slot.keys[1], &lease];
-            let Ok(mut values) = self.store.get_all(&keys).await else { break };
+            let mut values = match self.store.get_all(&keys).await {
+                Ok(values) => values,
+                Err(failure) => {
+                    failure.warn("lease_not_awaited", "a question to the database could not be shared");
+                    break;
+                }
+            };
             let is_leased = values.pop().flatten().is_some();
             if let Lookup::Hit(entry) = self.judge(settings, request, slot.keys.clone(), values) {
                 return Some(entry);

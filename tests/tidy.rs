@@ -370,7 +370,8 @@ fn links_of_pages_lead_somewhere() {
             let target = if path.is_empty() { Path::new(file).to_path_buf() } else { folder.join(path) };
             let has_heading = fragment.is_none_or(|fragment| {
                 let text = std::fs::read_to_string(&target).unwrap_or_default();
-                text.lines().any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#').trim()) == fragment)
+                text.lines()
+                    .any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#').trim()) == fragment)
             });
             if !target.exists() || !has_heading {
                 broken.push(format!("{file}: {link}"));
