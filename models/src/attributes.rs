@@ -65,7 +65,7 @@ source_attributes! {
     representativeness: "Whom do the training data represent, by sex, age, ethnicity and care?",
     /// Why the training data fit the place where it is used: (4)(iv).
     relevance: "Why do the training data fit the setting in which it is used?",
-    /// What was done for it to be fair: (5)(i) and (ii).
+    /// The measures for it to be fair: (5)(i) and (ii).
     fairness: "What was done for its output to be fair, and against bias?",
     /// How the decision threshold and the risk levels were chosen.
     thresholds: "How were the decision threshold and the risk levels chosen, and by whom?",

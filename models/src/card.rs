@@ -65,7 +65,7 @@ pub struct Card {
     /// Words for people by language, `en` and `pt-BR`. What has none is shown by its own name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub display: BTreeMap<String, Display>,
-    /// What whoever uses the predictions must be able to read about the model.
+    /// The answers that whoever uses the predictions must be able to read.
     #[serde(default)]
     pub source_attributes: SourceAttributes,
     /// Data that the model was trained on.
@@ -310,7 +310,7 @@ pub struct Quality {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupQuality {
-    /// What the rows are told apart by.
+    /// The property that the rows are told apart by.
     pub group: String,
     /// The value that they have in common.
     pub value: String,

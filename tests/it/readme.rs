@@ -1,5 +1,5 @@
-//! The samples of the README and of the pages in docs, run as they are written but for the address, and the description,
-//! linted.
+//! The samples of the README and of the pages in docs, run as they are written but for the address; and the
+//! description, linted.
 
 use harness::http::{read_request, write_json};
 use harness::supabase::{FakeSupabase, Reply};

@@ -204,7 +204,8 @@ mod needs_redis {
         both_interfaces_behave(&start(&state, &["--runtime-config-file", &config]));
 
         // The component itself: what one host wrote, another finds.
-        let first = Host::start(&state, &["--runtime-config-file", &config]);
+        let before_the_answer = ["--runtime-config-file", &config, "--variable", "work_after_response=false"];
+        let first = Host::start(&state, &before_the_answer);
         first.predictions(DEPRESSED, "");
         let hit = first.wait_for_hit(DEPRESSED, "");
         drop(first);

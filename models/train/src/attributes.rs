@@ -106,7 +106,7 @@ fn purpose(task: Task) -> Purpose {
     }
 }
 
-/// What the figures in groups say that those of all do not.
+/// The findings in groups that the figures of all do not show.
 fn differences(task: Task) -> &'static str {
     match task {
         Task::RelapseRisk => {

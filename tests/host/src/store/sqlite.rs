@@ -3,7 +3,7 @@
 //! To commit takes five times as long as to increment. So increments are committed together, every [`FLUSH_INTERVAL`]:
 //! those of the last one are lost if the host is killed. Every other write is in the file when it is answered.
 //!
-//! What is deleted is overwritten in the file, and leaves the write-ahead log within [`FLUSH_INTERVAL`] too.
+//! Deleted values are overwritten in the file, and leave the write-ahead log within [`FLUSH_INTERVAL`] too.
 //!
 //! Spin has none of this, nor a write-ahead log, and tells its runtime that each operation may block: another thread
 //! takes over what else there is to do. A store that is `like_spin` is as slow.
