@@ -29,8 +29,7 @@ pub(crate) fn accepts(headers: &HeaderMap, header: &str, names: &[&str], wildcar
     for range in list(headers, header) {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or("");
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-        let is_wanted = weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f64| weight > 0.0));
+        let is_wanted = weight(parts) > 0.0;
         if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             return is_wanted;
         }
@@ -39,6 +38,12 @@ pub(crate) fn accepts(headers: &HeaderMap, header: &str, names: &[&str], wildcar
         }
     }
     by_wildcard
+}
+
+/// The weight among the parameters of a range (RFC 9110, section 12.4.2): 1 if there is none, 0 if it is no number.
+fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> f64 {
+    let weight = parameters.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+    weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0))
 }
 
 /// The language that a caller would rather read (RFC 9110, section 12.5.4): of those that are offered the one with the
@@ -53,8 +58,7 @@ pub(crate) fn accepted_language(headers: &HeaderMap) -> Language {
             let own = language.tag().split('-').next().unwrap_or("");
             own.eq_ignore_ascii_case(primary)
         });
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-        let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+        let weight = weight(parts);
         if let Some(language) = offered.filter(|_| weight > best.1) {
             best = (language, weight);
         }
@@ -67,19 +71,19 @@ pub(crate) const FHIR_JSON: &str = "application/fhir+json";
 
 /// Returns true if the caller asks for FHIR R4 in JSON, and would not rather have plain JSON.
 pub(crate) fn prefers_fhir(headers: &HeaderMap) -> bool {
-    let weight = |wanted: &str| {
+    let weight_of = |wanted: &str| {
         let of_range = |range: &str| {
             let mut parts = range.split(';').map(str::trim);
             let is_wanted = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
-            let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
-            let of = |name: &str| parameters.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-            let is_r4 = of("fhirVersion").is_none_or(|(_, version)| version.trim_matches('"') == "4.0");
-            (is_wanted && is_r4).then(|| of("q").map_or(1.0, |(_, weight)| weight.parse().unwrap_or(0.0)))
+            let mut parameters = parts.clone().filter_map(|part| part.split_once('='));
+            let version = parameters.find(|(name, _)| name.eq_ignore_ascii_case("fhirVersion"));
+            let is_r4 = version.is_none_or(|(_, version)| version.trim_matches('"') == "4.0");
+            (is_wanted && is_r4).then(|| weight(parts))
         };
         list(headers, "accept").filter_map(of_range).fold(0.0, f64::max)
     };
-    let fhir = weight(FHIR_JSON);
-    fhir > 0.0 && fhir >= weight("application/json")
+    let fhir = weight_of(FHIR_JSON);
+    fhir > 0.0 && fhir >= weight_of("application/json")
 }
 
 /// Returns true if a proxy says that the caller spoke TLS to it.
