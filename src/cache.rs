@@ -84,8 +84,6 @@ pub struct Entry {
     pub(crate) usable_until: Option<i64>,
     /// The time at which the predictions were made, RFC 3339.
     pub(crate) generated_at: String,
-    /// The id of all these predictions.
-    pub(crate) decisions: Option<String>,
     /// The explanation that the predictions have.
     pub(crate) explained: Explain,
     /// The number of latest check-ins that were asked for; fewer are here only if there are no more.
@@ -111,8 +109,6 @@ pub(crate) struct PredictionSet {
     pub(crate) latest: PredictionsAt,
     /// At each of the latest check-ins that were asked for.
     pub(crate) per_checkin: Vec<CheckInEntry>,
-    /// The id of them all.
-    pub(crate) decisions: Option<String>,
     /// One of them ran out of time.
     pub(crate) is_cut_short: bool,
     /// The moment at which the latest check-in becomes too old for them; `None` for never. In milliseconds since
@@ -413,7 +409,6 @@ impl Entry {
             expires_at: after(now.as_millisecond(), ttl).min(predictions.usable_until.unwrap_or(i64::MAX)),
             usable_until: predictions.usable_until,
             generated_at: rfc3339_seconds(now),
-            decisions: predictions.decisions,
             explained: options.explain,
             limit_checkins: options.limit_checkins,
             latest: predictions.latest,

@@ -3,10 +3,12 @@
 use crate::access::Caller;
 use crate::config::Settings;
 use crate::deadline::Deadline;
+use crate::http::body::{self, ReadBody};
 use crate::ids::DecisionIds;
 use crate::instance::Instance;
 use crate::platform::Platform;
 use crate::predict::{Explain, Rendering};
+use crate::problem::Problem;
 use crate::routes::PathParameters;
 use crate::store::ReadAlong;
 use crate::telemetry::request_log::RequestInfo;
@@ -40,6 +42,28 @@ impl<P: Platform> RequestContext<P> {
     pub(crate) fn rendering(&self, explain: Explain) -> Rendering<'_> {
         let crisis_resources = &self.settings.crisis_resources;
         Rendering { language: self.language, explain, crisis_resources, today: today() }
+    }
+
+    /// Reads the body of a request that declares JSON: see [`body::read_json`].
+    pub(crate) async fn read_json(
+        &self,
+        headers: &HeaderMap,
+        body: P::Body,
+        limit: usize,
+    ) -> Result<ReadBody, Problem> {
+        let Instance { platform, load, .. } = &*self.instance;
+        body::read_json((platform, load), headers, body, limit, self.deadline).await
+    }
+
+    /// Reads the body of a request: see [`body::read_bytes`].
+    pub(crate) async fn read_bytes(
+        &self,
+        headers: &HeaderMap,
+        body: P::Body,
+        limit: usize,
+    ) -> Result<ReadBody, Problem> {
+        let Instance { platform, load, .. } = &*self.instance;
+        body::read_bytes((platform, load), headers, body, limit, self.deadline).await
     }
 
     /// The context of work that is done after the answer: another span of the same trace, with a deadline of its own.

@@ -87,15 +87,26 @@ impl DecisionIds {
         Uuid::from_u128(last + 1)
     }
 
-    /// Returns the id of all predictions that were made, `None` if there were none.
-    pub(crate) fn of_all(&self) -> Option<Uuid> {
-        self.last.get().map(|last| Uuid::from_u128(last & !Self::NUMBER))
+    /// Returns the id of all predictions that were made for the request of one.
+    pub(crate) fn of_all(one: Uuid) -> Uuid {
+        Uuid::from_u128(one.as_u128() & !Self::NUMBER)
     }
 }
 
 /// Serializes something as the text that it prints.
 pub(crate) fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+/// Serializes something as the text that it prints, if it is there.
+pub(crate) fn as_optional_text<S: Serializer>(
+    value: &Option<impl fmt::Display>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// The id of a request. Always one of this service's own: `x-request-id` is a caller's text, which may be somebody's id
@@ -122,14 +133,13 @@ mod tests {
     #[test]
     fn predictions_of_one_request_have_ids_that_differ_in_their_last_digits() {
         let ids = DecisionIds::default();
-        assert_eq!(ids.of_all(), None);
-        let some = [5, 5, 1].map(|count| ids.take(count).to_string());
-        let of_all = ids.of_all().expect("there are some").to_string();
+        let some = [5, 5, 1].map(|count| ids.take(count));
+        let of_all = DecisionIds::of_all(some[2]).to_string();
+        assert_eq!(DecisionIds::of_all(some[0]).to_string(), of_all);
         let begin = of_all.strip_suffix("0000").expect("a number");
-        assert_eq!(some, ["0001", "0006", "000b"].map(|number| format!("{begin}{number}")));
-        let others = DecisionIds::default();
-        others.take(1);
-        assert_ne!(ids.of_all(), others.of_all());
+        assert_eq!(some.map(|id| id.to_string()), ["0001", "0006", "000b"].map(|number| format!("{begin}{number}")));
+        let other = DecisionIds::default().take(1);
+        assert_ne!(DecisionIds::of_all(other).to_string(), of_all);
         assert!(!ids.take(65_530).to_string().starts_with(begin), "there are not so many left");
     }
 

@@ -12,6 +12,7 @@ use crate::{Instance, answer, random};
 use features::FIELDS;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
+use harness::without_ids;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::cell::{Cell, RefCell};
@@ -60,18 +61,6 @@ struct World {
     invalidated: Cell<usize>,
 }
 
-/// Takes out the ids of decisions: predictions that were made twice have two.
-fn without_ids(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.remove("decision_id");
-            fields.values_mut().for_each(without_ids);
-        }
-        Value::Array(all) => all.iter_mut().for_each(without_ids),
-        _ => {}
-    }
-}
-
 impl World {
     fn assert(&self, is_kept: bool, promise: &str) {
         assert!(is_kept, "{promise}; SIMULATION_SEED={}", self.seed);
@@ -116,12 +105,11 @@ impl World {
         let made_at: Timestamp = body["generated_at"].as_str().expect("a time").parse().expect("a time");
         let is_past = made_at.as_millisecond() <= now_ms() + MAX_CLOCK_SKEW_MS;
         self.assert(is_past, "nothing from the future is served");
-        let mut body = body.clone();
+        let mut body = without_ids(body.clone());
         let fields = body.as_object_mut().expect("an object");
         for differs in ["generated_at", "age_seconds", "warning", "user_id"] {
             fields.remove(differs);
         }
-        without_ids(&mut body);
         let key = (question.to_owned(), version, today().to_string());
         let mut answers = self.answers.borrow_mut();
         let first = answers.entry(key).or_insert_with(|| body.clone());

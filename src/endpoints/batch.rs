@@ -5,7 +5,6 @@ use super::posted_predictions;
 use super::predictions::predict_all;
 use crate::context::{EndpointRequest, RequestContext};
 use crate::http::Response;
-use crate::http::body::read_json;
 use crate::http::problem_response::problem_json;
 use crate::http::response::CacheStatus;
 use crate::json;
@@ -15,8 +14,7 @@ use crate::platform::Platform;
 use crate::problem::{Problem, Text};
 use crate::request::{PostedRequest, json_problem, reject_other_parameters};
 use crate::telemetry::timing::CheckInSource;
-use crate::time::{rfc3339_seconds, today};
-use jiff::Timestamp;
+use crate::time::{now, rfc3339_seconds, today};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -71,14 +69,7 @@ fn bounded_items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<V
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, query, body, .. } = request;
     reject_other_parameters(query)?;
-    let bytes = read_json(
-        (&context.instance.platform, &context.instance.load),
-        headers,
-        body,
-        MAX_BATCH_BYTES,
-        context.deadline,
-    )
-    .await?;
+    let bytes = context.read_json(headers, body, MAX_BATCH_BYTES).await?;
     let batch = parse_batch(&bytes)?;
     let _turn = wait_for_turn(context).await?;
     context.timing.lap("request");
@@ -117,7 +108,7 @@ async fn answer_item<P: Platform>(context: &RequestContext<P>, asked: Result<Pos
         Ok(asked) => {
             let as_of = asked.as_of.unwrap_or_else(today);
             let predictions = predict_all(context, &asked.checkins, &asked.options, as_of).await;
-            let generated_at = rfc3339_seconds(Timestamp::now());
+            let generated_at = rfc3339_seconds(now());
             let body = posted_predictions::response_body(
                 context.rendering(asked.options.explain),
                 &asked,

@@ -3,7 +3,6 @@
 
 use crate::context::EndpointRequest;
 use crate::http::Response;
-use crate::http::body::read_json;
 use crate::ids::UserId;
 use crate::json;
 use crate::limits::MAX_ITEM_BYTES;
@@ -37,14 +36,7 @@ struct Row {
 
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, body, .. } = request;
-    let body = read_json(
-        (&context.instance.platform, &context.instance.load),
-        headers,
-        body,
-        MAX_ITEM_BYTES,
-        context.deadline,
-    )
-    .await?;
+    let body = context.read_json(headers, body, MAX_ITEM_BYTES).await?;
     let people = people(&body)?;
     for person in &people {
         retention::invalidate(&context.instance, *person).await?;

@@ -8,8 +8,7 @@ use crate::problem::Problem;
 use crate::request::PredictionRequest;
 use crate::retention::{Erased, erase};
 use crate::telemetry::log::{self, LogLevel};
-use crate::time::rfc3339_seconds;
-use jiff::Timestamp;
+use crate::time::{now, rfc3339_seconds};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -48,6 +47,6 @@ pub(super) async fn delete<P: Platform>(request: EndpointRequest<'_, P>) -> Resu
         let Erased { predictions, jobs, tokens, counters } = &erased;
         format!("erased {predictions} predictions, {jobs} jobs, {tokens} tokens and {counters} counters of a person")
     });
-    let at = rfc3339_seconds(Timestamp::now());
+    let at = rfc3339_seconds(now());
     Ok(Response::json(200, &Receipt { erased: &erased, at, request_id: id.as_str() }).private())
 }

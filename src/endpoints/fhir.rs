@@ -10,9 +10,10 @@ use crate::cache::Entry;
 use crate::http::Response;
 use crate::http::headers::FHIR_JSON;
 use crate::http::problem_response::OperationOutcome;
-use crate::ids::UserId;
+use crate::ids::{UserId, as_text};
 use crate::predict::{Basis, Body, Explain, PredictionSequence, Rendering};
 use bipolar_edge_models::{Model, Output};
+use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -148,8 +149,10 @@ impl Serialize for QualitativeRisk {
 
 #[derive(Clone, Serialize)]
 struct Period {
-    start: String,
-    end: String,
+    #[serde(serialize_with = "as_text")]
+    start: Date,
+    #[serde(serialize_with = "as_text")]
+    end: Date,
 }
 
 /// The answer with an entry's predictions of the types that are asked for, at the latest check-in and at so many of the
@@ -201,8 +204,7 @@ fn assessment<'a>(person: UserId, model: &Model, answered: &Body<'_>, made_at: &
 
 /// The outcomes that a model speaks of: its event, or each of its classes, that of the label first.
 fn predictions(model: &Model, answered: &Body<'_>) -> Vec<Prediction> {
-    let when_period = answered.as_of.clone().zip(answered.valid_until.clone());
-    let when_period = when_period.map(|(start, end)| Period { start, end });
+    let when_period = answered.as_of.zip(answered.valid_until).map(|(start, end)| Period { start, end });
     let one = |outcome: &str, probability_decimal| Prediction {
         outcome: Text::new(outcome),
         probability_decimal,

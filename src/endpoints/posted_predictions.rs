@@ -5,7 +5,6 @@ use super::predictions::predict_all;
 use crate::cache::PredictionSet;
 use crate::context::EndpointRequest;
 use crate::http::Response;
-use crate::http::body::read_json;
 use crate::http::response::CacheStatus;
 use crate::limits::MAX_ITEM_BYTES;
 use crate::platform::Platform;
@@ -13,26 +12,18 @@ use crate::predict::Rendering;
 use crate::problem::Problem;
 use crate::request::{PostedRequest, reject_other_parameters};
 use crate::telemetry::timing::CheckInSource;
-use crate::time::{rfc3339_seconds, today};
-use jiff::Timestamp;
+use crate::time::{now, rfc3339_seconds, today};
 
 pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, query, body, .. } = request;
     reject_other_parameters(query)?;
-    let bytes = read_json(
-        (&context.instance.platform, &context.instance.load),
-        headers,
-        body,
-        MAX_ITEM_BYTES,
-        context.deadline,
-    )
-    .await?;
+    let bytes = context.read_json(headers, body, MAX_ITEM_BYTES).await?;
     let asked = PostedRequest::parse(&bytes)?;
     context.timing.lap("request");
     context.timing.set_person(asked.user_id);
     context.timing.set_source(CheckInSource::Request);
     let predictions = predict_all(context, &asked.checkins, &asked.options, asked.as_of.unwrap_or_else(today)).await;
-    let generated_at = rfc3339_seconds(Timestamp::now());
+    let generated_at = rfc3339_seconds(now());
     let body = response_body(context.rendering(asked.options.explain), &asked, &predictions, &generated_at);
     Ok(Response::json(200, &body).with_cache_status(CacheStatus::Bypass).in_language(context.language))
 }

@@ -235,7 +235,7 @@ async fn find<P: Platform>(context: &RequestContext<P>, request: &PredictionRequ
 
 /// An entry that was made before, as it is answered now.
 fn kept(timing: &Timing, entry: Entry) -> Entry {
-    timing.set_decisions(entry.decisions.clone());
+    timing.set_decisions(entry.latest.decisions());
     entry
 }
 
@@ -368,9 +368,8 @@ pub(super) async fn predict_all<P: Platform>(
             at: predict_at(&checkins[index..], Basis::CheckIn),
         });
     }
-    let decisions = context.decisions.of_all().map(|id| id.to_string());
-    context.timing.set_decisions(decisions.clone());
-    PredictionSet { latest, per_checkin, decisions, ..set }
+    context.timing.set_decisions(latest.decisions());
+    PredictionSet { latest, per_checkin, ..set }
 }
 
 fn record<P: Platform>(context: &RequestContext<P>, row: Option<&Row>, predictions: &PredictionsAt) {

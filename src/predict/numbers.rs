@@ -1,6 +1,6 @@
 //! Predictions as numbers, and what they mean to their models: this is what the cache keeps.
 
-use crate::ids::as_text;
+use crate::ids::{DecisionIds, as_text};
 use bipolar_edge_models::{INSUFFICIENT_DATA_LABEL, MODELS, Model, Output, RiskLevel, TIMEOUT_LABEL};
 use features::{Coverage, FEATURES};
 use jiff::Span;
@@ -148,6 +148,11 @@ impl PredictionsAt {
     /// The id of each prediction.
     pub(crate) fn decision_ids(&self) -> impl Iterator<Item = Uuid> {
         (0..).map(|index| Uuid::from_u128(self.decision.as_u128().wrapping_add(index)))
+    }
+
+    /// The id of all predictions that were made with these.
+    pub(crate) fn decisions(&self) -> Uuid {
+        DecisionIds::of_all(self.decision)
     }
 
     /// The prediction of a type.

@@ -4,7 +4,7 @@ use super::explanation::explain_in_words;
 use super::numbers::{
     Basis, Bits, Contribution, Explain, Judgement, Outcome, Prediction, PredictionsAt, UNKNOWN_LEVEL, judge,
 };
-use crate::ids::as_text;
+use crate::ids::{as_optional_text, as_text};
 use crate::time::age_days;
 use bipolar_edge_models::{Model, Output, RiskLevel};
 use features::{Clauses, FEATURES, Language, feature_label};
@@ -77,8 +77,10 @@ pub(crate) struct Body<'a> {
     display: Display,
     details: Details<'a>,
     model_version: &'static str,
-    pub(crate) as_of: Option<String>,
-    pub(crate) valid_until: Option<String>,
+    #[serde(serialize_with = "as_optional_text")]
+    pub(crate) as_of: Option<Date>,
+    #[serde(serialize_with = "as_optional_text")]
+    pub(crate) valid_until: Option<Date>,
     data: Data,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<Reason>,
@@ -243,8 +245,8 @@ impl PredictionSequence<'_> {
             display: prediction.display(model, language),
             details: predicted.map_or(Details::None, |(probabilities, _)| Details::Predicted(model, probabilities)),
             model_version: model.version,
-            as_of: self.at.as_of().map(|date| date.to_string()),
-            valid_until: self.at.valid_until(model).map(|date| date.to_string()),
+            as_of: self.at.as_of(),
+            valid_until: self.at.valid_until(model),
             data: Data {
                 checkins: coverage.map_or(0, |coverage| coverage.checkins),
                 days_covered: coverage.map_or(0, |coverage| coverage.days),

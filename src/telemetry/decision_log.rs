@@ -8,13 +8,13 @@
 use super::log;
 use crate::access::Caller;
 use crate::config::Settings;
-use crate::ids::UserId;
-use crate::ids::as_text;
+use crate::ids::{UserId, as_optional_text, as_text};
 use crate::platform::Platform;
 use crate::predict::PredictionsAt;
 use crate::store::Store;
 use bipolar_edge_models::{FINGERPRINT, Model};
 use features::Row;
+use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -41,8 +41,8 @@ struct Decision<'a> {
     source: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inputs: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    as_of: Option<String>,
+    #[serde(serialize_with = "as_optional_text", skip_serializing_if = "Option::is_none")]
+    as_of: Option<Date>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ pub(crate) fn record<P: Platform>(
         let decision = Decision {
             user: user.as_deref(),
             inputs: inputs.as_deref(),
-            as_of: predictions.as_of().map(|as_of| as_of.to_string()),
+            as_of: predictions.as_of(),
             label: Some(label),
             probability: prediction.probability(model),
             reason: prediction.reason_code(),

@@ -5,6 +5,7 @@ use crate::ids::UserId;
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// A part of a request: its name, when it began after the request did, and how long it took.
 pub(crate) type Part = (&'static str, Duration, Duration);
@@ -41,7 +42,7 @@ pub(crate) struct Timing {
     /// The person who asks.
     caller: Cell<Option<UserId>>,
     /// The id of the predictions that are answered.
-    decisions: RefCell<Option<String>>,
+    decisions: Cell<Option<Uuid>>,
 }
 
 impl Timing {
@@ -61,7 +62,7 @@ impl Timing {
             source: Cell::default(),
             person: Cell::new(person),
             caller: Cell::default(),
-            decisions: RefCell::default(),
+            decisions: Cell::default(),
         }
     }
 
@@ -108,13 +109,13 @@ impl Timing {
         [self.person.get(), self.caller.get()]
     }
 
-    pub(crate) fn set_decisions(&self, id: Option<String>) {
-        self.decisions.replace(id);
+    pub(crate) fn set_decisions(&self, id: Uuid) {
+        self.decisions.set(Some(id));
     }
 
     /// The id of the predictions that are answered, made now or before.
     pub(crate) fn decisions(&self) -> Option<String> {
-        self.decisions.borrow().clone()
+        self.decisions.get().map(|id| id.to_string())
     }
 
     /// Adds the time that a model took.

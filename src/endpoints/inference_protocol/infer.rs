@@ -5,8 +5,7 @@ use super::outputs::{OutputKind, Parameters, RequestedOutput, SelectedOutput, se
 use super::tensor::{Input, rows};
 use crate::context::EndpointRequest;
 use crate::http::Response;
-use crate::http::body::read_bytes;
-use crate::ids::as_text;
+use crate::ids::{DecisionIds, as_text};
 use crate::json::is_key_twice;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::platform::Platform;
@@ -116,7 +115,7 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
     let EndpointRequest { context, headers, path, body, .. } = request;
     let model = find_model(&path)?;
     let platform = &context.instance.platform;
-    let body = read_bytes((platform, &context.instance.load), headers, body, MAX_BATCH_BYTES, context.deadline).await?;
+    let body = context.read_bytes(headers, body, MAX_BATCH_BYTES).await?;
     let (json, binary) = body.split_at(json_length(headers, body.len())?);
     let inference = Inference::parse(model, json, binary)?;
     context.timing.lap("request");
@@ -136,7 +135,7 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
     metrics::observe(&INFERENCE_REQUESTS, &[model.name], start.elapsed());
     context.timing.lap("inference");
     let decision_id = context.decisions.take(1);
-    context.timing.set_decisions(context.decisions.of_all().map(|id| id.to_string()));
+    context.timing.set_decisions(DecisionIds::of_all(decision_id));
     let (instance, asked) = (&context.instance, (inference.count(model), inference.rows.as_slice()));
     record_rows((&context.settings, &instance.store), &context.caller, (model, decision_id), asked);
     Ok(response(model, &inference, &tensors, decision_id))

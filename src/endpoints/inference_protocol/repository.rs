@@ -6,7 +6,6 @@ use super::metadata::PLATFORM;
 use super::outputs::OutputKind;
 use crate::context::{EndpointRequest, RequestContext};
 use crate::http::Response;
-use crate::http::body::read_bytes;
 use crate::limits::MAX_ITEM_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -84,14 +83,7 @@ struct Duration {
 
 pub(in crate::endpoints) async fn index<P: Platform>(request: EndpointRequest<'_, P>) -> Result<Response, Problem> {
     let EndpointRequest { context, headers, body, .. } = request;
-    let body = read_bytes(
-        (&context.instance.platform, &context.instance.load),
-        headers,
-        body,
-        MAX_ITEM_BYTES,
-        context.deadline,
-    )
-    .await?;
+    let body = context.read_bytes(headers, body, MAX_ITEM_BYTES).await?;
     if !body.is_empty() {
         let parsed: Result<IndexRequest, _> = serde_json::from_slice(&body);
         parsed.map_err(|error| match error.is_data() {
