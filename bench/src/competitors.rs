@@ -108,9 +108,9 @@ impl Programs {
             Some(OldStackPrograms { python: python::environment("bench/old-stack", &OLD_STACK)?, models })
         };
         build::all(&toolchain, &["hello", "hello-fast"])?;
-        let host = Host::set_up(options.on)?;
+        let host = Host::set_up(options)?;
         let native = if options.short {
-            build::native("native", "building the native server")?
+            build::native("native")?
         } else {
             let release = ["build", "--locked", "--release", "--package", "native"];
             step::run("building the native server", cargo().args(release))?;

@@ -20,10 +20,9 @@ pub(crate) fn build(toolchain: &Toolchain, folder: &Path, models: &[Model]) -> R
     let (registry, target) = (folder.join("registry"), folder.join("inference"));
     let _ = std::fs::remove_dir_all(&registry);
     std::fs::create_dir_all(&registry)?;
-    let root = std::env::current_dir()?;
-    let features = features(&root)?;
+    let features = features()?;
     for Model { name, file, rounds } in models {
-        let mut add = model_tools::command(&root);
+        let mut add = model_tools::command()?;
         add.arg("add").arg(file).args(["--name", name, "--features", &features]);
         if let Some(rounds) = rounds {
             add.args(["--rounds", &rounds.to_string()]);
@@ -43,8 +42,8 @@ pub(crate) fn build(toolchain: &Toolchain, folder: &Path, models: &[Model]) -> R
 }
 
 /// Returns the names of the service's features, with commas between them.
-fn features(root: &Path) -> Result<String> {
-    let mut command = model_tools::command(root);
+fn features() -> Result<String> {
+    let mut command = model_tools::command()?;
     let output = command.args(["features", "--checkins", "src/checkins/demo.csv"]).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "`cargo xtask model features` failed ({})", output.status);
     let table = String::from_utf8(output.stdout)?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use xtask::benchmark::On;
+use xtask::benchmark::Options;
 use xtask::toolchain::{Toolchain, check_rust};
 use xtask::{build, step};
 
@@ -56,7 +56,7 @@ pub(crate) fn run() -> Result<()> {
     let toolchain = Toolchain::set_up()?;
     let (folder, python) = forest::models()?;
     build::module(&toolchain, build::PORTABLE, &[])?;
-    let host = Host::set_up(On::Own)?;
+    let host = Host::set_up(Options::default())?;
     let file = folder.join("lightgbm_large.txt");
     let models = TREES.map(|trees| Model { name: model_name(trees), file: file.clone(), rounds: Some(trees) });
     let with_trees = component::build(&toolchain, &folder, &models)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use xtask::build::{self, target, wasm};
 use xtask::python;
-use xtask::step::{self, cargo, native_cargo, output};
+use xtask::step::{self, cargo, output};
 use xtask::toolchain::{Toolchain, check_rust};
 
 /// The Python libraries that it is compared with. llvmlite 0.43 is the last that lleaves 1.3 works with.
@@ -42,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
     step::run("building the benchmark for Wasm", toolchain.cargo_build()?.args(["--package", "forest-bench"]))?;
     let release = ["build", "--locked", "--release", "--package", "forest-bench"];
     step::run("building the benchmark natively", cargo().args(release))?;
-    let mut runner = native_cargo();
+    let mut runner = cargo();
     runner.args(["build", "--locked", "--profile", "native", "--bin", "run-in-wasm"]);
     runner.args(["--features", "forest-bench/runner"]).args(build::native_packages());
     step::run("building the program that runs it in Wasm", &mut runner)?;

@@ -10,7 +10,7 @@ use harness::process::{Launch, Output, free_port, poll};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use xtask::benchmark::On;
+use xtask::benchmark::Options;
 use xtask::python;
 use xtask::toolchain::{Toolchain, check_rust};
 
@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
     let toolchain = Toolchain::set_up()?;
     let (folder, _) = forest::models()?;
     let python = python::environment("bench/mlserver", &MLSERVER)?;
-    let host = Host::set_up(On::Own)?;
+    let host = Host::set_up(Options::default())?;
     let models = MODELS.map(|(name, file, _)| Model { name: name.to_owned(), file: folder.join(file), rounds: None });
     let manifest = component::build(&toolchain, &folder, &models)?;
     let rows = rows(&folder.join("rows.csv"))?;

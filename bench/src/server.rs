@@ -6,7 +6,7 @@ use harness::process::{Launch, Output, Process};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
-use xtask::benchmark::On;
+use xtask::benchmark::{On, Options};
 use xtask::{build, spin};
 
 /// The manifest of this service as a component of WASI 0.2, which every platform runs.
@@ -24,10 +24,11 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Builds the project's own host, or errors if Spin is not there.
-    pub(crate) fn set_up(on: On) -> Result<Host> {
+    /// Builds the project's own host, quickly where nothing is measured, or errors if Spin is not there.
+    pub(crate) fn set_up(Options { on, short }: Options) -> Result<Host> {
         match on {
-            On::Own => Ok(Host::Own(build::host()?)),
+            On::Own if short => Ok(Host::Own(build::native(build::HOST)?)),
+            On::Own => Ok(Host::Own(build::measured_host()?)),
             On::Spin => {
                 let (major, minor) = spin::MIN_RELEASE;
                 ensure!(

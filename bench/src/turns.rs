@@ -20,7 +20,7 @@ pub(crate) fn set_up(options: Options) -> Result<Host> {
     check_rust()?;
     // Together, as the tests build them: one alone has libraries with other features, and is built again.
     build::all(&Toolchain::set_up()?, &[])?;
-    let host = Host::set_up(options.on)?;
+    let host = Host::set_up(options)?;
     println!("==> measuring: leave the machine alone for a minute");
     println!("{}; {}\n", machine(), host.name());
     Ok(host)

@@ -79,6 +79,9 @@ pub(crate) enum Command {
         /// How long.
         #[arg(default_value_t = 600, value_parser = value_parser!(u32).range(20..))]
         seconds: u32,
+        /// Has the host be as strict as a platform: fermyon-cloud, akamai-functions or a Spin, as spin-3.6.
+        #[arg(long)]
+        platform: Option<String>,
     },
     /// Sends requests that /openapi.json allows, and others that it forbids, with schemathesis.
     Contract {

@@ -36,7 +36,7 @@ pub enum On {
 }
 
 /// Options of benchmarks that serve components.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Options {
     /// The host that components are measured on.
     #[arg(long, value_enum, default_value_t)]

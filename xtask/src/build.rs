@@ -1,7 +1,8 @@
 //! `cargo xtask build`: the Wasm modules; and the programs that run on this machine.
 
 use crate::platforms::{module_interfaces, table};
-use crate::step;
+use crate::progress::{self, Build};
+use crate::step::cargo;
 use crate::toolchain::{TARGET, Toolchain, check_rust};
 use anyhow::{Context, Result};
 use platforms::Platform;
@@ -16,7 +17,7 @@ pub const MODULES: [(&str, &str); 2] = [PORTABLE, FAST];
 /// The component that has the models alone, by package and file.
 pub const PREDICTOR: (&str, &str) = ("bipolar-edge-predictor", "bipolar_edge_predictor.wasm");
 /// The other packages that are for Wasm alone: what tests and benchmarks run beside the modules.
-pub const GUESTS: [&str; 5] = ["guest", "guest02", "hello", "hello-fast", "predictor-guest"];
+pub(crate) const GUESTS: [&str; 5] = ["guest", "guest02", "hello", "hello-fast", "predictor-guest"];
 
 /// Builds all modules, and also the one that exports telemetry if asked to; prints on which platforms each runs.
 pub fn run(otel: bool) -> Result<()> {
@@ -49,9 +50,10 @@ pub fn module_from(manifest: &Path) -> Result<()> {
 /// Builds the module that hands spans and counts to the host; returns the file, which later builds leave alone. It is
 /// for a Spin of one's own, and may be larger than the others.
 pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
-    let mut build = toolchain.cargo_build()?;
-    build.args(["--package", FAST.0, "--features", "otel"]);
-    step::run("building the Wasm module that exports telemetry", &mut build)?;
+    let mut command = toolchain.cargo_build()?;
+    command.args(["--package", FAST.0, "--features", "otel"]);
+    let tree = vec!["--edges", "normal,build", "--target", TARGET, "--package", FAST.0, "--features", "otel"];
+    progress::run(vec![Build { what: "building the Wasm module that exports telemetry", command, tree }])?;
     let folder = target().join("otel");
     std::fs::create_dir_all(&folder)?;
     let file = folder.join(FAST.1);
@@ -63,8 +65,17 @@ pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
 
 /// Builds a module together with other Wasm packages, and prints its size and its models' sizes.
 pub fn module(toolchain: &Toolchain, module: (&str, &str), others: &[&str]) -> Result<()> {
-    packages(toolchain, &[&[module.0], others].concat())?;
+    progress::run(vec![packages(toolchain, &[&[module.0], others].concat())?])?;
+    print_models();
     print_size(&wasm_folder(&target()).join(module.1))
+}
+
+/// Builds a module and a program that runs on this machine, at the same time; returns the program's path.
+pub fn module_and_native(toolchain: &Toolchain, module: (&str, &str), package: &str) -> Result<PathBuf> {
+    progress::run(vec![packages(toolchain, &[module.0])?, program(package, NATIVE)])?;
+    print_models();
+    print_size(&wasm_folder(&target()).join(module.1))?;
+    Ok(target().join(NATIVE).join(package))
 }
 
 /// Returns the module that a manifest names.
@@ -76,7 +87,9 @@ pub fn module_of(manifest: &Path) -> Result<(&'static str, &'static str)> {
 
 /// Builds every module that serves and the predictor, together with other Wasm packages, and prints their sizes.
 pub fn all(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
-    packages(toolchain, &[&MODULES.map(|(package, _)| package)[..], &[PREDICTOR.0], others].concat())?;
+    let all = [&MODULES.map(|(package, _)| package)[..], &[PREDICTOR.0], others].concat();
+    progress::run(vec![packages(toolchain, &all)?])?;
+    print_models();
     for (_, file) in MODULES {
         print_size(&wasm_folder(&target()).join(file))?;
     }
@@ -85,17 +98,24 @@ pub fn all(toolchain: &Toolchain, others: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Builds Wasm packages, all at once, and prints the sizes of the models in them.
-fn packages(toolchain: &Toolchain, packages: &[&str]) -> Result<()> {
-    let mut build = toolchain.cargo_build()?;
-    let sizes = std::path::absolute(target().join("model-sizes.txt"))?;
-    build.env("BIPOLAR_EDGE_SIZES", &sizes).args(packages.iter().flat_map(|package| ["--package", package]));
-    step::run("building Wasm modules", &mut build)?;
-    // Written when the models are compiled, and still right when they were not.
-    for line in std::fs::read_to_string(&sizes).unwrap_or_default().lines() {
+/// The sizes of the models in the modules: written when they are compiled, and still right when they were not.
+fn model_sizes() -> PathBuf {
+    target().join("model-sizes.txt")
+}
+
+/// Returns the build of Wasm packages, all at once.
+fn packages<'a>(toolchain: &Toolchain, packages: &[&'a str]) -> Result<Build<'a>> {
+    let packages: Vec<&str> = packages.iter().flat_map(|package| ["--package", package]).collect();
+    let mut command = toolchain.cargo_build()?;
+    command.env("BIPOLAR_EDGE_SIZES", std::path::absolute(model_sizes())?).args(&packages);
+    let tree = [&["--edges", "normal,build", "--target", TARGET], &packages[..]].concat();
+    Ok(Build { what: "building Wasm modules", command, tree })
+}
+
+fn print_models() {
+    for line in std::fs::read_to_string(model_sizes()).unwrap_or_default().lines() {
         println!("    model {line} bytes");
     }
-    Ok(())
 }
 
 /// Prints the size of a module that serves, and the platforms that do not take one so large. It has the models that are
@@ -121,18 +141,38 @@ fn size(file: &Path) -> Result<u64> {
     Ok(std::fs::metadata(file).with_context(|| format!("{} was not built", file.display()))?.len())
 }
 
-/// Builds the project's own host; returns its path.
-pub fn host() -> Result<PathBuf> {
-    native("edge-host", "building the host (the first time takes minutes: it contains Wasmtime)")
+/// The project's own host.
+pub const HOST: &str = "edge-host";
+
+/// The profile of programs that run on this machine: quickly built.
+const NATIVE: &str = "native";
+/// The profile of the host where it is measured: well optimised.
+const MEASURED: &str = "measured";
+
+/// Builds a program that runs on this machine; returns its path.
+pub fn native(package: &str) -> Result<PathBuf> {
+    progress::run(vec![program(package, NATIVE)])?;
+    Ok(target().join(NATIVE).join(package))
 }
 
-/// Builds a program that runs on this machine; returns its path. The whole workspace takes part, so that libraries have
-/// the features that tests build them with and are built once for both.
-pub fn native(package: &str, what: &str) -> Result<PathBuf> {
-    let mut build = step::native_cargo();
-    build.args(["build", "--locked", "--profile", "native", "--bin", package]).args(native_packages());
-    step::run(what, &mut build)?;
-    Ok(target().join("native").join(package))
+/// Builds a program that runs on this machine, as one that prints what its caller reads; returns its path.
+pub fn native_quietly(package: &str) -> Result<PathBuf> {
+    progress::run_quietly(program(package, NATIVE))?;
+    Ok(target().join(NATIVE).join(package))
+}
+
+/// Builds the project's own host as it is measured; returns its path.
+pub fn measured_host() -> Result<PathBuf> {
+    progress::run(vec![program(HOST, MEASURED)])?;
+    Ok(target().join(MEASURED).join(HOST))
+}
+
+/// Returns the build of a program that runs on this machine, with a profile. The whole workspace takes part, so that libraries have the
+/// features that tests build them with and are built once for both.
+fn program<'a>(package: &'a str, profile: &str) -> Build<'a> {
+    let mut command = cargo();
+    command.args(["build", "--locked", "--profile", profile, "--bin", package]).args(native_packages());
+    Build { what: package, command, tree: vec!["--edges", "normal,build", "--package", package] }
 }
 
 /// Returns arguments that select every package which is not for Wasm alone. All of them, also where one is asked for:

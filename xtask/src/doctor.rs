@@ -59,7 +59,7 @@ fn for_serving() -> [Finding; 4] {
         Finding {
             name: "the Wasm target",
             found: Toolchain::find().map(|toolchain| match toolchain {
-                Toolchain::Own => format!("{TARGET}, rustup's"),
+                Toolchain::Own { .. } => format!("{TARGET}, rustup's"),
                 Toolchain::Debian { .. } => format!("{TARGET}, Debian's"),
             }),
             needed_by: "everything",

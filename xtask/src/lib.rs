@@ -5,6 +5,7 @@ pub mod build;
 pub mod model_tools;
 pub mod platforms;
 pub mod programs;
+pub mod progress;
 pub mod python;
 pub mod spin;
 pub mod step;

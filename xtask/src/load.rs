@@ -64,7 +64,7 @@ fn start(on_spin: bool) -> Result<Process> {
         // The defaults, whatever runtime configuration stands in the repository.
         let config = folder.join("runtime-config.toml");
         std::fs::write(&config, "")?;
-        Launch::own_host(build::host()?).runtime_config(config)
+        Launch::own_host(build::native(build::HOST)?).runtime_config(config)
     };
     let state = folder.join("state");
     launch.manifest("spin.toml").state_dir(state).quiet().start()

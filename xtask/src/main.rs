@@ -18,7 +18,7 @@ use anyhow::Result;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
-use xtask::{build, programs, python, spin, step, toolchain};
+use xtask::{build, programs, progress, python, spin, step, toolchain};
 
 fn main() -> ExitCode {
     xtask::exit_code(run())
@@ -43,7 +43,7 @@ fn run() -> Result<ExitCode> {
         Command::Load { on } => load::run(on)?,
         // Clap has read them, and the other program reads them again.
         Command::Bench { .. } => run_bench::run(&std::env::args_os().skip(2).collect::<Vec<_>>())?,
-        Command::Soak { seconds } => long_tests::soak(seconds)?,
+        Command::Soak { seconds, platform } => long_tests::soak(seconds, platform.as_deref())?,
         Command::Contract { examples } => long_tests::contract(examples)?,
         Command::Fuzz { hours, target } => fuzz::run(hours, target.as_deref())?,
         Command::Simulate => run_bench::run(&["simulate".into()])?,

@@ -13,7 +13,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     let root = std::env::current_dir()?;
     let from = std::env::var_os("PWD").map_or_else(|| root.clone(), PathBuf::from);
     let registry = std::env::var_os("BIPOLAR_EDGE_REGISTRY").unwrap_or_else(|| root.join("models").into());
-    let mut command = model_tools::command(&root);
+    let mut command = model_tools::command()?;
     command.args(args).env("BIPOLAR_EDGE_REGISTRY", registry).current_dir(from);
     let status = command.status().context("cannot run cargo")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))

@@ -1,15 +1,11 @@
 //! The model tools, a program of their own so that this one stays small.
 
-use crate::step;
-use std::path::Path;
+use crate::build;
+use anyhow::Result;
 use std::process::Command;
 
-/// Returns the command that runs the model tools, to which their arguments are added. It may run in any folder.
-pub fn command(root: &Path) -> Command {
-    let mut command = step::cargo();
-    command
-        .args(["run", "--locked", "--quiet", "--profile", "native", "--package", "model-tools", "--manifest-path"])
-        .arg(root.join("Cargo.toml"))
-        .arg("--");
-    command
+/// Builds the model tools, and says nothing of it unless it takes a while: what they print may go into a file. Returns
+/// the command that runs them, to which their arguments are added. It may run in any folder.
+pub fn command() -> Result<Command> {
+    Ok(Command::new(std::path::absolute(build::native_quietly("model-tools")?)?))
 }

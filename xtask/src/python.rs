@@ -19,14 +19,37 @@ pub fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
     if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
+    let uv = uv()?;
+    let mut make = Command::new(&uv);
+    make.args(["venv", "--quiet", "--clear", "--python", "python3"]).arg(&folder);
+    step::run("making a Python environment", &mut make)?;
+    let mut install = Command::new(&uv);
+    install.args(["pip", "install", "--quiet", "--python"]).arg(&python).args(packages);
+    step::run(&format!("installing {} from PyPI", packages.join(", ")), &mut install)?;
+    std::fs::write(installed, wanted)?;
+    Ok(python)
+}
+
+/// Installs packages in a sixth of the time that pip takes for it on a core.
+const UV: &str = "uv==0.13.9";
+
+/// Returns uv, from the path or from PyPI.
+fn uv() -> Result<PathBuf> {
+    if on_path("uv") {
+        return Ok("uv".into());
+    }
+    let folder = std::path::absolute(target().join("uv"))?;
+    let uv = folder.join("bin/uv");
+    if uv.is_file() {
+        return Ok(uv);
+    }
     if !is_installed() && is_root() && on_path("apt-get") {
         apt_get(&["python3-venv"], "")?;
     }
     ensure!(is_installed(), "python3 with venv is needed: sudo apt-get install -y python3-venv");
-    step::run("making a Python environment", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]).args(packages);
-    step::run(&format!("installing {} from PyPI", packages.join(", ")), &mut install)?;
-    std::fs::write(installed, wanted)?;
-    Ok(python)
+    step::run("making an environment for uv", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut install = Command::new(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", UV]);
+    step::run(&format!("installing {UV} from PyPI"), &mut install)?;
+    Ok(uv)
 }

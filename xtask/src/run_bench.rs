@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// Builds and runs the package `bench` with a benchmark's name and options.
 pub(crate) fn run(args: &[OsString]) -> Result<()> {
-    let mut command = Command::new(build::native("bench", "building the benchmarks")?);
+    let mut command = Command::new(build::native("bench")?);
     let status = command.args(args).status().context("cannot run the benchmarks")?;
     ensure!(status.success(), "{} failed ({status})", step::command_line(&command));
     Ok(())

@@ -1,6 +1,6 @@
 //! The steps of a command: each is announced, timed, and named when it fails.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use std::ffi::OsStr;
 use std::process::Command;
 use std::time::Instant;
@@ -15,29 +15,50 @@ pub fn run(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// What programs say when this machine lacks something, and what to do about it.
+const REMEDIES: [(&[&str], &str); 2] = [
+    (
+        &["No space left on device", "os error 28", "os error 112"],
+        "the disk is full: a first build takes 5 GB, and CARGO_TARGET_DIR can name a folder on another disk",
+    ),
+    (
+        &["failed to download", "download of", "Could not resolve host", "Couldn't connect", "failed to fetch"],
+        "crates.io cannot be reached, and a first build downloads libraries: connect this machine, or set HTTPS_PROXY",
+    ),
+];
+
+/// Adds to an error what to do about what a program said.
+pub fn with_remedy(error: Error, said: &str) -> Error {
+    let remedy = REMEDIES.iter().find(|(signs, _)| signs.iter().any(|sign| said.contains(sign)));
+    match remedy {
+        Some((_, remedy)) => error.context(*remedy),
+        None => error,
+    }
+}
+
 /// Returns what a program prints, without blanks around it, or `None` if it cannot be run or fails.
 pub fn output(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The variable that names the compiler of the workspace's own packages.
-pub const WORKSPACE_WRAPPER: &str = "RUSTC_WORKSPACE_WRAPPER";
+/// Compiles what is ours and lints it on the way.
+pub const CLIPPY: &str = "clippy-driver";
 
-/// Returns the cargo that runs this program, with the usual compiler and without the variable that names this package.
-/// Some build scripts run again when that variable changes, and half of the host would be built anew whenever `cargo`
-/// and `cargo xtask` are used by turns.
+/// Returns the cargo that runs this program, without the variable that names this package: some build scripts run again
+/// when that variable changes, and half of the host would be built anew whenever `cargo` and `cargo xtask` are used by
+/// turns.
 pub fn cargo() -> Command {
-    let mut cargo = native_cargo();
-    cargo.env_remove(WORKSPACE_WRAPPER);
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.env_remove("CARGO_MANIFEST_DIR");
     cargo
 }
 
-/// Returns that cargo with the compiler that this program was told of, so that programs which `cargo xtask test` has
-/// linted and compiled are not compiled again.
-pub fn native_cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.env_remove("CARGO_MANIFEST_DIR");
+/// Has a cargo, and every cargo that its programs run, compile the packages of the workspace with clippy, as `cargo
+/// clippy` does it. That checks every library first, Wasmtime too, for the tests to compile them then: it took a quarter
+/// of a run.
+pub fn linting(mut cargo: Command) -> Command {
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", CLIPPY).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     cargo
 }
 

@@ -1,15 +1,18 @@
 //! `cargo xtask test`: every check and every test.
 
-use crate::build::{self, FAST, PORTABLE, PREDICTOR, target};
+use crate::build::{self, target};
 use crate::load;
 use crate::npm;
 use crate::programs::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, Program, REDIS};
+use crate::progress::{self, Build};
 use crate::python;
 use crate::spin;
-use crate::step::{self, apt_get, cargo, is_root, on_path};
-use crate::toolchain::{TARGET, Toolchain, check_rust};
-use anyhow::{Result, anyhow, ensure};
+use crate::step::{self, CLIPPY, apt_get, cargo, is_root, linting, on_path};
+use crate::toolchain::{Toolchain, check_rust};
+use anyhow::{Context, Result, anyhow, ensure};
+use std::fs::File;
 use std::num::NonZero;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -69,7 +72,7 @@ fn module(need: &str) -> String {
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     check_rust()?;
-    let toolchain = Toolchain::set_up()?;
+    let toolchain = Toolchain::set_up()?.with_lints();
     let missing = prepare(&toolchain)?;
 
     let mut tests = tests();
@@ -110,15 +113,15 @@ fn prepare(toolchain: &Toolchain) -> Result<Vec<(&'static str, &'static str)>> {
     std::thread::scope(|scope| {
         let needs = scope.spawn(set_up_needs);
         let modules = scope.spawn(|| {
-            lint_modules(toolchain)?;
             build::module_with_otel(toolchain)?;
             build::all(toolchain, &["guest", "guest02", "predictor-guest"])?;
             lend_libraries()
         });
-        let native = lint().and_then(|()| {
-            let mut build = linting(cargo());
-            build.args(["build", "--locked", "--profile", "native", "--all-targets"]).args(build::native_packages());
-            step::run("clippy, and building the tests and the host", &mut build)
+        let native = check_format().and_then(|()| {
+            let mut command = linting(cargo());
+            command.args(["build", "--locked", "--profile", "native", "--all-targets"]).args(build::native_packages());
+            let tree = [&["--edges", "normal,build,dev"], &build::native_packages()[..]].concat();
+            progress::run(vec![Build { what: "clippy, and building the tests and the host", command, tree }])
         });
         native?;
         let joined = |_| anyhow!("a step ended with a panic");
@@ -187,27 +190,10 @@ fn set_up_needs() -> Result<Vec<(&'static str, &'static str)>> {
     Ok(unmet)
 }
 
-/// Checks the format. Clippy comes with the tests: see [`tests`].
-fn lint() -> Result<()> {
+/// Checks the format. Clippy comes with the builds.
+fn check_format() -> Result<()> {
     ensure!(on_path(CLIPPY), "there is no {CLIPPY}: rustup component add clippy");
     step::run("checking the format", cargo().args(["fmt", "--all", "--check"]))
-}
-
-/// Runs clippy on the Wasm modules.
-fn lint_modules(toolchain: &Toolchain) -> Result<()> {
-    if !toolchain.has_clippy() {
-        println!(
-            "    the code that only the Wasm module has is compiled and not linted: Debian's compiler has no clippy"
-        );
-        return Ok(());
-    }
-    let packages = [PORTABLE.0, FAST.0, PREDICTOR.0].into_iter().chain(build::GUESTS);
-    let mut clippy = cargo();
-    clippy.args(["clippy", "--locked", "--release", "--target", TARGET]);
-    clippy.args(packages.flat_map(|package| ["--package", package]));
-    // All that the module for Spin 4.1 has without the feature is in it with it too.
-    clippy.args(["--features", &format!("{}/otel", FAST.0), "--", "-D", "warnings"]);
-    step::run("clippy on the Wasm modules", &mut clippy)
 }
 
 /// Tests that build modules with models of their own do so in a folder of their own, and begin with the libraries that
@@ -222,22 +208,33 @@ fn lend_libraries() -> Result<()> {
     for folder in ["release", "wasm32-wasip2/release"] {
         let to = copied.join(folder);
         std::fs::create_dir_all(&to)?;
-        // With times, by which cargo knows what is new.
-        let mut copy = Command::new("cp");
-        copy.arg("-a").arg(target().join(folder).join(".")).arg(&to);
-        step::run(&format!("copying {folder} for tests that build modules of their own"), &mut copy)?;
+        println!("==> copying {folder} for tests that build modules of their own");
+        copy(&target().join(folder), &to).with_context(|| format!("cannot copy {folder}"))?;
     }
     std::fs::rename(copied, own)?;
     Ok(())
 }
 
-/// Compiles what is ours and lints it on the way.
-const CLIPPY: &str = "clippy-driver";
+/// Copies what is in a folder, with times, by which cargo knows what is new.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&to)?;
+            copy(&from, &to)?;
+        } else {
+            std::fs::copy(&from, &to)?;
+            File::options().write(true).open(&to)?.set_modified(entry.metadata()?.modified()?)?;
+        }
+    }
+    Ok(())
+}
+
 /// Where they build; the tests name it too.
 const OWN_MODELS: &str = "bring-your-own";
 
-/// All tests, run by nextest where it is installed, and linted as they are compiled. `cargo clippy` would check every
-/// library first, Wasmtime too, for the tests to compile them then: that took a quarter of a run.
+/// All tests, run by nextest where it is installed, and linted as they are compiled.
 fn tests() -> Command {
     let mut command = linting(cargo());
     // Most wait for servers of theirs half of the time.
@@ -250,12 +247,6 @@ fn tests() -> Command {
     }
     command.arg("--locked");
     command
-}
-
-/// A cargo that has clippy compile the packages of the workspace, as `cargo clippy` does it.
-fn linting(mut cargo: Command) -> Command {
-    cargo.env(step::WORKSPACE_WRAPPER, CLIPPY).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
-    cargo
 }
 
 #[cfg(test)]

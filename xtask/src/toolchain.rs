@@ -1,6 +1,6 @@
 //! The compiler for Wasm: rustup's where rustup reaches its server, else Debian's packages.
 
-use crate::step::{self, apt_get, cargo, on_path, output};
+use crate::step::{self, apt_get, cargo, linting, on_path, output};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,10 @@ pub const MIN_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 #[derive(Clone, Debug)]
 pub enum Toolchain {
     /// The toolchain that cargo uses, with the target in it.
-    Own,
+    Own {
+        /// Whether clippy compiles what is ours.
+        lints: bool,
+    },
     /// Debian's compiler and standard library sources, with the linker that came with ours.
     Debian {
         /// The folder of our own toolchain's linkers.
@@ -68,7 +71,7 @@ impl Toolchain {
     pub fn find() -> Option<Toolchain> {
         let libraries = output("rustc", &["--print", "target-libdir", "--target", TARGET])?;
         if Path::new(&libraries).is_dir() {
-            return Some(Toolchain::Own);
+            return Some(Toolchain::Own { lints: false });
         }
         let version = output(DEBIAN_RUSTC, &["--version"])?;
         let sources = Path::new(&output(DEBIAN_RUSTC, &["--print", "sysroot"])?).join("lib/rustlib/src/rust/library");
@@ -85,6 +88,9 @@ impl Toolchain {
     pub fn cargo_build(&self) -> Result<Command> {
         let mut build = cargo();
         build.args(["build", "--release", "--locked", "--target", TARGET]);
+        if let Toolchain::Own { lints: true } = self {
+            build = linting(build);
+        }
         if let Toolchain::Debian { linkers } = self {
             // The standard library is built from source with a compiler that did not come with this cargo: stable
             // compilers allow that only when told.
@@ -102,9 +108,15 @@ impl Toolchain {
         Ok(build)
     }
 
-    /// Returns whether clippy can check the code that only the Wasm module has.
-    pub fn has_clippy(&self) -> bool {
-        matches!(self, Toolchain::Own)
+    /// Has clippy compile what is ours, if it is there for this compiler.
+    pub fn with_lints(self) -> Toolchain {
+        match self {
+            Toolchain::Own { .. } => Toolchain::Own { lints: true },
+            Toolchain::Debian { .. } => {
+                println!("    what only the Wasm modules have is not linted: Debian's compiler has no clippy");
+                self
+            }
+        }
     }
 }
 

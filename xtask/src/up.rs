@@ -4,9 +4,12 @@ use crate::build;
 use crate::programs::POSTGRESQL;
 use crate::spin;
 use crate::toolchain::{Toolchain, check_rust};
-use anyhow::{Context, Result};
+#[cfg(not(unix))]
+use anyhow::ensure;
+use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::process::CommandExt;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,11 +24,12 @@ pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
         all => (supabase_demo, all),
     };
     let module = build::module_of(&manifest(flags))?;
-    build::module(&Toolchain::set_up()?, module, &[])?;
-    let server = server(module)?;
+    let address = address(flags);
+    check_port(&address)?;
+    let server = build(&Toolchain::set_up()?, module)?;
     let mut serve = if supabase_demo {
         POSTGRESQL.set_up()?;
-        let mut serve = Command::new(build::native("demo-project", "building the stand-in for Supabase")?);
+        let mut serve = Command::new(build::native("demo-project")?);
         serve.arg(&server);
         serve
     } else {
@@ -34,13 +38,41 @@ pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
     serve.args(flags);
     println!("==> serving; stop with Ctrl-C");
     // The stand-in for Supabase says itself what to ask; and of a port that the system chooses only the server knows.
-    let address = address(flags);
     if !supabase_demo && !address.ends_with(":0") {
-        println!("    open http://{address}, or");
-        println!("    try: curl http://{address}/data/predictions/33333333-3333-4333-8333-333333333333");
+        println!("    1. open http://{address}: five predictions about a demo person, and why");
+        println!("    2. curl http://{address}/data/predictions/33333333-3333-4333-8333-333333333333");
+        println!("    3. open http://{address}/docs: every endpoint, with a form to try it");
     }
-    // In place of this process, so that signals reach the server itself.
-    Err(serve.exec()).context("cannot start the server")
+    become_server(serve)
+}
+
+/// Runs the server in place of this process, so that signals reach the server itself.
+#[cfg(unix)]
+fn become_server(mut serve: Command) -> Result<()> {
+    Err(std::os::unix::process::CommandExt::exec(&mut serve)).context("cannot start the server")
+}
+
+/// Runs the server. The console gives both processes its signals.
+#[cfg(not(unix))]
+fn become_server(mut serve: Command) -> Result<()> {
+    let status = serve.status().context("cannot start the server")?;
+    ensure!(status.success(), "the server failed ({status})");
+    Ok(())
+}
+
+/// Errors if nothing can listen on an address, so that nobody waits for a build to learn it. A name is left to the
+/// server.
+fn check_port(address: &str) -> Result<()> {
+    let Ok(parsed) = address.parse::<SocketAddr>() else { return Ok(()) };
+    match TcpListener::bind(parsed) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
+            "port {} is taken by another program: cargo xtask up -- --listen {}",
+            parsed.port(),
+            SocketAddr::new(parsed.ip(), parsed.port().checked_add(1).unwrap_or(3000))
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {address}")),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Returns the manifest that the server's flags name.
@@ -63,15 +95,17 @@ fn value<'a>(flags: &'a [OsString], names: &[&str]) -> Option<&'a OsStr> {
     })
 }
 
-/// Returns the program that serves a module: Spin if it is installed, otherwise the project's own host, which is built.
-pub(crate) fn server(module: (&str, &str)) -> Result<PathBuf> {
+/// Builds a module; returns the program that serves it: Spin if it is installed, otherwise the project's own host, which
+/// is built too.
+pub(crate) fn build(toolchain: &Toolchain, module: (&str, &str)) -> Result<PathBuf> {
     let release = if module == build::FAST { spin::FAST_RELEASE } else { spin::MIN_RELEASE };
     if spin::is_installed(release) {
+        build::module(toolchain, module, &[])?;
         return Ok("spin".into());
     }
     let (major, minor) = release;
-    println!("    `spin` {major}.{minor} or later is not on the path: serving on the project's own host");
-    build::host()
+    println!("    `spin` {major}.{minor} or later is not on the path: the project's own host serves");
+    build::module_and_native(toolchain, module, build::HOST)
 }
 
 /// Returns the command that serves with a program of [`server`]. Both take the same flags.

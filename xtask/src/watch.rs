@@ -22,8 +22,7 @@ pub(crate) fn run(flags: &[OsString]) -> Result<()> {
     // Taken before the build: a later change is not in it.
     let mut built = Snapshot::take();
     let module = build::module_of(&up::manifest(flags))?;
-    build::module(&toolchain, module, &[])?;
-    let server = up::server(module)?;
+    let server = up::build(&toolchain, module)?;
     let mut running = serve(&server, flags)?;
     println!("==> watching {}; stop with Ctrl-C", WATCHED.join(", "));
     loop {
