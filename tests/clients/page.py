@@ -1,6 +1,6 @@
-"""Drives the pages in Debian's Chromium, as a person would: `page.py ADDRESS FOLDER [TOKEN]`.
+"""Drives the pages in Debian's Chromium, as a person would: `page.py ADDRESS FOLDER [TOKEN [stale]]`.
 
-Without a token the service shows its demo people. Screenshots go into the folder. Anything that the browser complains of, any request to
+Without a token the service shows its demo people; `stale` says that the latest check-in is of long ago. Screenshots go into the folder. Anything that the browser complains of, any request to
 another host, and any serious finding of axe ends it.
 """
 
@@ -194,7 +194,18 @@ def use(browser) -> None:
         page.locator("#model").select_option(model.get_attribute("value"))
         expect(page.locator("#card dd").first).to_have_text(f"{model.get_attribute('value')}_v1")
         assert page.locator("#card figure circle").count() >= 3
+    # With all that it says of its use and limits, each under a name in words, and its figures by group.
+    limits = page.locator("#card details").filter(has_text="What it is for")
+    limits.locator("summary").click()
+    expect(limits.locator("dd").first).to_contain_text("In development, demonstrations and tests")
+    names = page.evaluate("fetch('/models/sleep_disturbance_risk').then((answer) => answer.json()).then((model) => Object.keys(model.source_attributes).filter((key) => !ATTRIBUTES[key]))")
+    assert not names, f"without a name in words: {names}"
+    expect(limits.locator("dt")).to_have_count(page.evaluate("Object.keys(ATTRIBUTES).length"))
+    by_group = page.locator("#card details").filter(has=page.get_by_text("By group", exact=True))
+    by_group.locator("summary").click()
+    expect(by_group.locator("tbody tr").first).to_contain_text("mood state")
     accessible(page, "after use")
+    fits(page, "after use")
 
     # In the other language no word of the first is left.
     page.get_by_role("button", name="Português").click()
@@ -285,10 +296,34 @@ def signed_in(browser, token: str) -> None:
     page.close()
 
 
+def stale(browser, token: str) -> None:
+    """A check-in of long ago is said to be one before anything else, and nothing is predicted from it."""
+    for locale, name, ask, ago, too_long in [
+        ("en-GB", "Access token", "Show", "days ago", "That is too long ago to say how things are now."),
+        ("pt-BR", "Token de acesso", "Mostrar", "há ", "Faz tempo demais para dizer como as coisas estão agora."),
+    ]:
+        page = browser.new_page(locale=locale, viewport=PHONE)
+        page.goto(BASE)
+        page.get_by_label(name).fill(token)
+        page.get_by_role("button", name=ask).click()
+        expect(page.locator("#latest .stale")).to_have_text(too_long)
+        first = page.locator("main").inner_text().strip().splitlines()[0]
+        assert ago in first and too_long in first, first
+        expect(page.locator("#tips li").first).to_contain_text("check-in")
+        page.locator('.views a[href="#clinician"]').click()
+        expect(page.locator(CARD)).to_have_count(TYPES)
+        assert "%" not in page.locator("#cards").inner_text(), page.locator("#cards").inner_text()
+        accessible(page, f"stale-{locale}")
+        screenshot(page, f"stale-{locale}")
+        page.close()
+
+
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     print(f"Chromium {browser.version}")
-    if TOKEN:
+    if TOKEN[1:] == ["stale"]:
+        stale(browser, TOKEN[0])
+    elif TOKEN:
         signed_in(browser, TOKEN[0])
     else:
         looks(browser)

@@ -336,9 +336,27 @@ async function showModel() {
     const labels = quality.confusion_labels.map((label) => model.display?.[language]?.labels[label] ?? label.replaceAll("_", " "));
     const confusion = tableOf(make("table"), ["", ...labels], quality.confusion.map((row, at) => [labels[at], ...row.map((count) => number(count, 0))]), say("confusion"));
     parts.push(make("div", { class: "columns" }, make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("measure") }, compared, confusion),
-      calibration(quality.calibration ?? [])));
+      calibration(quality.calibration ?? [])), groups(quality.groups ?? []));
   }
-  place.replaceChildren(...parts);
+  place.replaceChildren(...parts, attributes(model.source_attributes ?? {}));
+}
+
+function groups(all) {
+  if (!all.length) return "";
+  const head = ["group", "rows", "observed", "predicted", "auroc", "brier", "calibrationError"].map((key) => say(key));
+  // Not every kind of model has every measure.
+  const known = (measure, words) => (measure == null ? "–" : words(measure));
+  const rows = all.map((one) => [`${one.group}: ${one.value}`, number(one.rows, 0), ...[one.observed, one.predicted].map((share) => known(share, percent)),
+    ...[one.auroc, one.brier, one.calibration_error].map((measure) => known(measure, (value) => number(value, 3)))]);
+  return make("details", {}, make("summary", {}, say("groups")), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("groups") }, tableOf(make("table"), head, rows)));
+}
+
+// The card's own sentences, which are in English. What a newer card says besides is shown by its own name.
+function attributes(own) {
+  const keys = [...Object.keys(ATTRIBUTES), ...Object.keys(own).filter((key) => !Object.hasOwn(ATTRIBUTES, key))].filter((key) => own[key]);
+  if (!keys.length) return "";
+  const list = keys.map((key) => [make("dt", {}, pick(ATTRIBUTES[key] ?? [key.replaceAll("_", " "), key.replaceAll("_", " ")])), make("dd", { lang: "en" }, own[key])]);
+  return make("details", {}, make("summary", {}, say("attributes")), make("dl", {}, list));
 }
 
 function calibration(bins) {

@@ -35,6 +35,7 @@ const WORDS = {
     confusion: "Rows by what was so (down) and what was predicted (across)",
     version: "Version", library: "Made with", trees: "Trees", nodes: "Nodes", training: "Training data", licence: "Licence", features: "Features",
     warnings: "Warnings", signIn: "Sign in with a token to see the models.", noQuality: "Its card has no measured quality.",
+    groups: "By group", group: "Group", attributes: "What it is for, and its limits",
     request: "The request", requestHelp: "This is what the page asked; every endpoint can be tried in the", docs: "API description", answer: "The answer",
     took: "Answered in {0} ms, of which the service took {1} ms; cache: {2}.", header: "Header", value: "Value",
     failed: "The service could not be reached.", demo: "{0} (demo)",
@@ -72,6 +73,7 @@ const WORDS = {
     confusion: "Linhas pelo que ocorreu (linhas) e pelo que foi previsto (colunas)",
     version: "Versão", library: "Feito com", trees: "Árvores", nodes: "Nós", training: "Dados de treino", licence: "Licença", features: "Variáveis",
     warnings: "Avisos", signIn: "Entre com um token para ver os modelos.", noQuality: "A ficha não tem qualidade medida.",
+    groups: "Por grupo", group: "Grupo", attributes: "Para que serve, e seus limites",
     request: "A requisição", requestHelp: "Isto é o que a página perguntou; cada endpoint pode ser experimentado na", docs: "descrição da API", answer: "A resposta",
     took: "Respondido em {0} ms, dos quais {1} ms no serviço; cache: {2}.", header: "Cabeçalho", value: "Valor",
     failed: "Não foi possível falar com o serviço.", demo: "{0} (demonstração)",
@@ -82,6 +84,21 @@ const WORDS = {
 const STATES = {
   euthymia: ["euthymia", "eutimia"], mania: ["mania", "mania"], depression: ["depression", "depressão"], mixed: ["mixed state", "estado misto"],
   "no check-ins": ["no check-ins", "sem check-ins"],
+};
+
+// What a card says of its model beside figures, in the order of reading: [English, Portuguese].
+const ATTRIBUTES = {
+  intended_use: ["Intended use", "Uso previsto"], intended_population: ["Intended population", "População prevista"],
+  intended_users: ["Intended users", "Usuários previstos"], decision_role: ["Role in decisions", "Papel nas decisões"],
+  out_of_scope: ["Out of scope", "Fora do escopo"], known_limits: ["Known limits", "Limites conhecidos"],
+  output_value: ["What it answers", "O que responde"], thresholds: ["How thresholds were chosen", "Como os limiares foram escolhidos"],
+  training_criteria: ["Who it was trained on", "Com quem foi treinado"], demographic_inputs: ["Demographic inputs", "Entradas demográficas"],
+  representativeness: ["Whom the training data represent", "Quem os dados de treino representam"],
+  relevance: ["Relevance of the training data", "Relevância dos dados de treino"], fairness: ["Fairness", "Equidade"],
+  external_validation: ["External validation", "Validação externa"], group_validation: ["Validation by group", "Validação por grupo"],
+  outcome_evaluation: ["Evaluation of outcomes", "Avaliação dos desfechos"], monitoring: ["Monitoring", "Monitoramento"],
+  maintenance: ["Maintenance", "Manutenção"], developer: ["Developer", "Desenvolvedor"], contact: ["Contact", "Contato"],
+  funding: ["Funding", "Financiamento"],
 };
 
 let language = "en";
