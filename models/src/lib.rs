@@ -3,6 +3,17 @@
 //! `models/<name>/card.toml` and the model file beside it are read, checked and laid out by this crate's build
 //! script. At run time a model is a few references into the module's data: loading costs nothing, and there is
 //! nothing left to parse that could fail.
+//!
+//! ```
+//! use bipolar_edge_models::Model;
+//!
+//! let model = Model::find("relapse_risk").expect("a shipped model");
+//! // A number a feature, in the model's own order; NaN is a missing one.
+//! let inputs = vec![f64::NAN; model.features.len()];
+//! let probability = model.probabilities(&inputs).expect("the row fits")[0];
+//! assert!((0.0..=1.0).contains(&probability));
+//! println!("{}: {probability:.3}, {}", model.title, model.risk_level(probability).as_str());
+//! ```
 
 #[cfg(feature = "card")]
 pub mod attributes;

@@ -23,6 +23,8 @@
 //! # Ok::<(), &str>(())
 //! ```
 
+#![deny(missing_docs)]
+
 #[cfg(feature = "import")]
 pub mod import;
 pub mod json;
@@ -35,3 +37,8 @@ mod walk;
 pub use layout::{Forest, Linear, Link, MAX_FEATURES, Node, Parts, Reading};
 pub use number::Number;
 pub use transform::Transform;
+
+/// The README's sample, which is run with the others.
+#[cfg(all(doctest, feature = "import"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

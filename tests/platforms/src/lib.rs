@@ -2,6 +2,15 @@
 //!
 //! `cargo xtask build` says with it where a module runs, and `edge-host --platform` offers and enforces the same.
 //!
+//! ```
+//! use platforms::Platform;
+//!
+//! let cloud = Platform::named("fermyon-cloud")?;
+//! assert!(cloud.offers("fermyon:spin/key-value@2.0.0"));
+//! assert!(!cloud.offers("wasi:keyvalue/atomics@0.2.0-draft2"));
+//! # Ok::<(), String>(())
+//! ```
+//!
 //! **Architecture invariant:** this crate compares names of interfaces, and knows nothing of Wasm files and Wasmtime.
 
 use serde::Deserialize;
