@@ -294,7 +294,7 @@ impl Drop for Host {
 }
 
 /// Returns the platform that the project's own host is to be as strict as, if there is one.
-fn platform() -> Option<String> {
+pub fn platform() -> Option<String> {
     std::env::var("BIPOLAR_EDGE_PLATFORM").ok().filter(|platform| !platform.is_empty())
 }
 
