@@ -17,7 +17,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -171,8 +170,7 @@ impl Launch {
     /// Starts in a process group of its own, so that whatever the server starts is killed with it. A Ctrl-C for our own
     /// group does not reach it then.
     pub fn own_group(mut self) -> Launch {
-        self.command.process_group(0);
-        self.leads_group = true;
+        self.leads_group = lead_group(&mut self.command);
         self
     }
 
@@ -232,6 +230,18 @@ impl Launch {
         .with_context(|| format!("{:?} did not start", self.command.get_program()))?;
         Ok(process)
     }
+}
+
+/// Has a command start a process group, and returns whether it will.
+#[cfg(unix)]
+fn lead_group(command: &mut Command) -> bool {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    true
+}
+
+#[cfg(not(unix))]
+fn lead_group(_: &mut Command) -> bool {
+    false
 }
 
 fn stdio(output: &Output) -> Result<Stdio> {

@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Time that requests in flight, and the work they left over, may go on after a signal to stop.
@@ -43,12 +42,10 @@ pub(crate) async fn serve(args: Args) -> Result<()> {
 
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     println!("Serving {component} on http://{}", listener.local_addr()?);
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let connections = GracefulShutdown::new();
     tokio::select! {
         () = accept(&listener, &connections, &server, !args.like_spin) => {}
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        asked = asked_to_stop() => asked?,
     }
     drop(listener);
     let finished = async {
@@ -62,6 +59,24 @@ pub(crate) async fn serve(args: Args) -> Result<()> {
     }
     activity.stopping.store(true, Ordering::SeqCst);
     Ok(())
+}
+
+/// Waits for Ctrl-C, or a request to terminate.
+#[cfg(unix)]
+async fn asked_to_stop() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+async fn asked_to_stop() -> Result<()> {
+    Ok(tokio::signal::ctrl_c().await?)
 }
 
 /// An application that is being served.
