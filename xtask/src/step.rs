@@ -23,7 +23,7 @@ const REMEDIES: [(&[&str], &str); 2] = [
     ),
     (
         &["failed to download", "download of", "Could not resolve host", "Couldn't connect", "failed to fetch"],
-        "crates.io cannot be reached, and a first build downloads libraries: connect this machine, or set HTTPS_PROXY",
+        "crates.io cannot be reached, and a first build downloads libraries: connect this machine to the network, or set HTTPS_PROXY",
     ),
 ];
 
