@@ -167,8 +167,8 @@ pub fn measured_host() -> Result<PathBuf> {
     Ok(target().join(MEASURED).join(HOST))
 }
 
-/// Returns the build of a program that runs on this machine, with a profile. The whole workspace takes part, so that libraries have the
-/// features that tests build them with and are built once for both.
+/// Returns the build of a program that runs on this machine, with a profile. The whole workspace takes part, so that
+/// libraries have the features that tests build them with and are built once for both.
 fn program<'a>(package: &'a str, profile: &str) -> Build<'a> {
     let mut command = cargo();
     command.args(["build", "--locked", "--profile", profile, "--bin", package]).args(native_packages());
