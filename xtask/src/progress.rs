@@ -113,7 +113,7 @@ fn lines<T>(stream: Option<impl Read>, mut with: impl FnMut(&str) -> T) {
     }
 }
 
-/// What a build says.
+/// A message of a build.
 #[derive(Debug, PartialEq)]
 enum Event {
     /// It begins with a crate.
