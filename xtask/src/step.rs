@@ -15,7 +15,7 @@ pub fn run(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What programs say when this machine lacks something, and what to do about it.
+/// Words of programs when this machine lacks something, and what to do about it.
 const REMEDIES: [(&[&str], &str); 2] = [
     (
         &["No space left on device", "os error 28", "os error 112"],
