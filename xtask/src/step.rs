@@ -54,8 +54,8 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// Has a cargo, and every cargo that its programs run, compile the packages of the workspace with clippy. `cargo clippy`
-/// checks every library first, Wasmtime too, for the tests to compile them then: it took a quarter of a run.
+/// Has a cargo, and every cargo that its programs run, compile the packages of the workspace with clippy. `cargo
+/// clippy` checks every library first, Wasmtime too, for the tests to compile them then: it took a quarter of a run.
 pub fn linting(mut cargo: Command) -> Command {
     cargo.env("RUSTC_WORKSPACE_WRAPPER", CLIPPY).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     cargo

@@ -16,7 +16,7 @@ pub const MIN_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 pub enum Toolchain {
     /// The toolchain that cargo uses, with the target in it.
     Own {
-        /// Whether clippy compiles what is ours.
+        /// True if clippy compiles what is ours.
         lints: bool,
     },
     /// Debian's compiler and standard library sources, with the linker that came with ours.
