@@ -95,8 +95,7 @@ fn value<'a>(flags: &'a [OsString], names: &[&str]) -> Option<&'a OsStr> {
     })
 }
 
-/// Builds a module; returns the program that serves it: Spin if it is installed, otherwise the project's own host, which
-/// is built too.
+/// Builds a module; returns the program that serves it: Spin if it is installed, else our own host, built too.
 pub(crate) fn build(toolchain: &Toolchain, module: (&str, &str)) -> Result<PathBuf> {
     let release = if module == build::FAST { spin::FAST_RELEASE } else { spin::MIN_RELEASE };
     if spin::is_installed(release) {
