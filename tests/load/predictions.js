@@ -5,6 +5,7 @@
 //   DURATION  how long the height lasts, 30s
 //   USERS     ids separated by commas; the demo people by default
 //   TOKEN     an access token or, as KEY, an API key, where the service wants one
+//   ANY_TIME  set where the machine has other work: however long answers take, they pass
 
 import http from 'k6/http';
 import { check } from 'k6';
@@ -33,15 +34,11 @@ export const options = {
     { duration: __ENV.DURATION || '30s', target: VUS },
     { duration: '2s', target: 0 },
   ],
-  thresholds: {
-    checks: ['rate==1'],
-    http_req_failed: ['rate==0'],
-    cache_hits: ['rate>0.8'],
+  thresholds: Object.assign(
+    { checks: ['rate==1'], http_req_failed: ['rate==0'], cache_hits: ['rate>0.8'] },
     // Generous: a threshold is for what is broken, the table for what is slow.
-    hit_duration: ['p(95)<100'],
-    miss_duration: ['p(95)<250'],
-    post_duration: ['p(95)<250'],
-  },
+    __ENV.ANY_TIME ? {} : { hit_duration: ['p(95)<100'], miss_duration: ['p(95)<250'], post_duration: ['p(95)<250'] },
+  ),
   summaryTrendStats: ['avg', 'med', 'p(95)', 'p(99)', 'max', 'count'],
 };
 
