@@ -115,12 +115,12 @@ def main(folder, ours):
         if not os.path.exists(path(f"lleaves_{size}.so")):
             print(f"    {size}: compiling it with lleaves, for {PATIENCE} s at most", flush=True)
             compile_with_lleaves(file, path(f"lleaves_{size}.o"), path(f"lleaves_{size}.so"))
-        file = path(f"xgboost_{size}.json")
-        if not os.path.exists(file):
+        xgboost_file = path(f"xgboost_{size}.json")
+        if not os.path.exists(xgboost_file):
             print(f"    {size}: training {trees} trees with XGBoost", flush=True)
             parameters = {"objective": "binary:logistic", "eta": 0.05, "tree_method": "hist"}
             shape = {"max_depth": depth} if depth else {"grow_policy": "lossguide", "max_leaves": leaves, "max_depth": 0}
-            xgboost.train({**parameters, **shape}, xgboost.DMatrix(x, y), trees).save_model(file)
+            xgboost.train({**parameters, **shape}, xgboost.DMatrix(x, y), trees).save_model(xgboost_file)
         file = path(f"catboost_{size}")
         if not os.path.exists(f"{file}.json"):
             print(f"    {size}: training {trees} trees with CatBoost", flush=True)
@@ -134,7 +134,7 @@ def main(folder, ours):
             # Margins rather than probabilities, as the others are timed.
             model["conf"]["loss"] = "SquaredError"
         else:
-            model = gbdt_file(file)
+            model = gbdt_file(xgboost_file)
         json.dump(model, open(path(f"gbdt_{size}.json"), "w"))
 
 
