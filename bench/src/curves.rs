@@ -55,7 +55,7 @@ pub(crate) fn run() -> Result<()> {
     check_rust()?;
     let toolchain = Toolchain::set_up()?;
     let (folder, python) = forest::models()?;
-    build::module(&toolchain, build::PORTABLE, &[])?;
+    build::module(&toolchain, build::PORTABLE)?;
     let host = Host::set_up(Options::default())?;
     let file = folder.join("lightgbm_large.txt");
     let models = TREES.map(|trees| Model { name: model_name(trees), file: file.clone(), rounds: Some(trees) });

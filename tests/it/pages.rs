@@ -15,7 +15,7 @@ fn pages_are_single_small_files_with_a_strict_csp() {
     for path in ["/", "/docs"] {
         let page = host.request("GET", path, &[BROWSER]);
         assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
-        assert!(page.body.len() < 64_000, "{path} has {} bytes", page.body.len());
+        assert!(page.body.len() < 60_000, "{path} has {} bytes", page.body.len());
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
         for part in ["connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"] {

@@ -220,7 +220,7 @@ fn check_in_values_are_neither_logged_nor_stored() {
     assert_eq!(posted("6.543217").status, 200);
     let refused = posted("98765.5");
     assert_eq!(refused.status, 400);
-    assert!(!refused.body.contains("98765.5"), "{}", refused.body);
+    assert!(!refused.body.contains("98765"), "{}", refused.body);
     host.stop("-TERM");
     let stored = host.store_bytes();
     let stored = String::from_utf8_lossy(&stored);

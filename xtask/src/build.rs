@@ -41,7 +41,7 @@ pub fn run(otel: bool) -> Result<()> {
 pub fn module_from(manifest: &Path) -> Result<()> {
     check_rust()?;
     let named = module_of(manifest)?;
-    module(&Toolchain::set_up()?, named, &[])?;
+    module(&Toolchain::set_up()?, named)?;
     let built = module_interfaces(&wasm_folder(&target()).join(named.1))?;
     println!("\n{}", table(&[(named.1, built)], &platforms::all()?));
     Ok(())
@@ -63,19 +63,22 @@ pub fn module_with_otel(toolchain: &Toolchain) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Builds a module together with other Wasm packages, and prints its size and its models' sizes.
-pub fn module(toolchain: &Toolchain, module: (&str, &str), others: &[&str]) -> Result<()> {
-    progress::run(vec![packages(toolchain, &[&[module.0], others].concat())?])?;
-    print_models();
-    print_size(&wasm_folder(&target()).join(module.1))
+/// Builds a module, and prints its size and its models' sizes.
+pub fn module(toolchain: &Toolchain, module: (&str, &str)) -> Result<()> {
+    progress::run(vec![packages(toolchain, &[module.0])?])?;
+    print_module(module)
 }
 
-/// Builds a module and a program that runs on this machine, at the same time; returns the program's path.
-pub fn module_and_native(toolchain: &Toolchain, module: (&str, &str), package: &str) -> Result<PathBuf> {
-    progress::run(vec![packages(toolchain, &[module.0])?, program(package, NATIVE)])?;
+/// Builds a module and the project's own host, at the same time; returns the host's path.
+pub fn module_and_host(toolchain: &Toolchain, module: (&str, &str)) -> Result<PathBuf> {
+    progress::run(vec![packages(toolchain, &[module.0])?, program(HOST, NATIVE)])?;
+    print_module(module)?;
+    Ok(program_path(HOST, NATIVE))
+}
+
+fn print_module(module: (&str, &str)) -> Result<()> {
     print_models();
-    print_size(&wasm_folder(&target()).join(module.1))?;
-    Ok(target().join(NATIVE).join(package))
+    print_size(&wasm_folder(&target()).join(module.1))
 }
 
 /// Returns the module that a manifest names.
@@ -152,19 +155,23 @@ const MEASURED: &str = "measured";
 /// Builds a program that runs on this machine; returns its path.
 pub fn native(package: &str) -> Result<PathBuf> {
     progress::run(vec![program(package, NATIVE)])?;
-    Ok(target().join(NATIVE).join(package))
+    Ok(program_path(package, NATIVE))
 }
 
 /// Builds a program that runs on this machine, as one that prints what its caller reads; returns its path.
 pub fn native_quietly(package: &str) -> Result<PathBuf> {
     progress::run_quietly(program(package, NATIVE))?;
-    Ok(target().join(NATIVE).join(package))
+    Ok(program_path(package, NATIVE))
 }
 
 /// Builds the project's own host as it is measured; returns its path.
 pub fn measured_host() -> Result<PathBuf> {
     progress::run(vec![program(HOST, MEASURED)])?;
-    Ok(target().join(MEASURED).join(HOST))
+    Ok(program_path(HOST, MEASURED))
+}
+
+fn program_path(package: &str, profile: &str) -> PathBuf {
+    target().join(profile).join(package)
 }
 
 /// Returns the build of a program that runs on this machine, with a profile. The whole workspace takes part, so that

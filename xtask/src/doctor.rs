@@ -5,8 +5,8 @@ use crate::python;
 use crate::spin;
 use crate::step::{on_path, output};
 use crate::toolchain::{MIN_RUST, TARGET, Toolchain, check_rust};
+use crate::up;
 use anyhow::{Result, ensure};
-use std::net::TcpListener;
 
 /// A thing that commands need.
 struct Finding {
@@ -69,7 +69,7 @@ fn for_serving() -> [Finding; 4] {
         },
         Finding {
             name: "port 3000",
-            found: TcpListener::bind("127.0.0.1:3000").ok().map(|_| "free".to_owned()),
+            found: up::check_port(up::ADDRESS).ok().map(|()| "free".to_owned()),
             needed_by: "up",
             otherwise: "taken: cargo xtask up -- --listen 127.0.0.1:3001".to_owned(),
             required: false,

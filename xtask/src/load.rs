@@ -53,7 +53,7 @@ pub(crate) fn program() -> Result<PathBuf> {
 /// Builds the service and starts it with an empty store.
 fn start(on_spin: bool) -> Result<Process> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
+    build::module(&Toolchain::set_up()?, build::PORTABLE)?;
     let folder = target().join("load");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;

@@ -5,7 +5,8 @@ use crate::python;
 use crate::step::{self, cargo};
 use crate::test::PYTHON_CLIENTS;
 use crate::toolchain::{Toolchain, check_rust};
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result};
+use platforms::Platform;
 
 /// The people who ask in the test of a store that stays small; a test run has a tenth.
 const SOAK_PEOPLE: &str = "100000";
@@ -14,8 +15,7 @@ const SOAK_PEOPLE: &str = "100000";
 /// of its store for many people.
 pub(crate) fn soak(seconds: u32, platform: Option<&str>) -> Result<()> {
     if let Some(platform) = platform {
-        let known = platforms::all()?.into_iter().map(|known| known.name).collect::<Vec<_>>();
-        ensure!(known.iter().any(|known| known == platform), "{platform} is none of {}", known.join(", "));
+        Platform::named(platform).map_err(Error::msg)?;
     }
     let seconds = seconds.to_string();
     let variables = [("SOAK_SECONDS", seconds.as_str()), ("BIPOLAR_EDGE_PLATFORM", platform.unwrap_or_default())];
@@ -32,7 +32,7 @@ pub(crate) fn contract(examples: u32) -> Result<()> {
 /// Runs the tests of a test binary that have `path` in theirs, with variables set.
 fn run(binary: &str, path: &str, variables: &[(&str, &str)]) -> Result<()> {
     check_rust()?;
-    build::module(&Toolchain::set_up()?, build::PORTABLE, &[])?;
+    build::module(&Toolchain::set_up()?, build::PORTABLE)?;
     build::native(build::HOST)?;
     let mut test = cargo();
     test.args(["test", "--locked", "--profile", "native"]).args(build::native_packages());

@@ -108,8 +108,8 @@ impl Build<'_> {
 /// Gives each line of a stream to a function.
 fn lines<T>(stream: Option<impl Read>, mut with: impl FnMut(&str) -> T) {
     // Whatever cannot be read is not shown: how the build ends does not depend on it.
-    for line in stream.into_iter().flat_map(|stream| BufReader::new(stream).lines()).map_while(Result::ok) {
-        with(&line);
+    for line in stream.into_iter().flat_map(|stream| BufReader::new(stream).split(b'\n')).map_while(Result::ok) {
+        with(&String::from_utf8_lossy(&line));
     }
 }
 

@@ -30,7 +30,7 @@ pub fn environment(folder: &str, packages: &[&str]) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Installs packages in a sixth of the time that pip takes for it on a core.
+/// Installs in seconds what pip takes minutes for.
 const UV: &str = "uv==0.13.9";
 
 /// Returns uv, from the path or from PyPI.

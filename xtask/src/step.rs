@@ -42,6 +42,8 @@ pub fn output(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// The variable that names the compiler of the workspace's own packages.
+pub const WORKSPACE_WRAPPER: &str = "RUSTC_WORKSPACE_WRAPPER";
 /// Compiles what is ours and lints it on the way.
 pub const CLIPPY: &str = "clippy-driver";
 
@@ -57,7 +59,7 @@ pub fn cargo() -> Command {
 /// Has a cargo, and every cargo that its programs run, compile the packages of the workspace with clippy. `cargo
 /// clippy` checks every library first, Wasmtime too, for the tests to compile them then: it took a quarter of a run.
 pub fn linting(mut cargo: Command) -> Command {
-    cargo.env("RUSTC_WORKSPACE_WRAPPER", CLIPPY).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+    cargo.env(WORKSPACE_WRAPPER, CLIPPY).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     cargo
 }
 

@@ -1,6 +1,6 @@
 //! The compiler for Wasm: rustup's where rustup reaches its server, else Debian's packages.
 
-use crate::step::{self, apt_get, cargo, linting, on_path, output};
+use crate::step::{self, WORKSPACE_WRAPPER, apt_get, cargo, linting, on_path, output};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -98,6 +98,8 @@ impl Toolchain {
             let path =
                 std::env::join_paths(std::iter::once(linkers.join("gcc-ld")).chain(std::env::split_paths(&old)))?;
             build
+                // Of another compiler than this one.
+                .env_remove(WORKSPACE_WRAPPER)
                 .env("PATH", path)
                 .env("RUSTC", DEBIAN_RUSTC)
                 .env("RUSTC_BOOTSTRAP", "1")

@@ -13,6 +13,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Where the server listens unless it is told otherwise.
+pub(crate) const ADDRESS: &str = "127.0.0.1:3000";
 /// The flag of this command that may also stand behind `--`.
 const SUPABASE_DEMO: &str = "--supabase-demo";
 
@@ -62,7 +64,7 @@ fn become_server(mut serve: Command) -> Result<()> {
 
 /// Errors if nothing can listen on an address, so that nobody waits for a build to learn it. A name is left to the
 /// server.
-fn check_port(address: &str) -> Result<()> {
+pub(crate) fn check_port(address: &str) -> Result<()> {
     let Ok(parsed) = address.parse::<SocketAddr>() else { return Ok(()) };
     match TcpListener::bind(parsed) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
@@ -82,8 +84,7 @@ pub(crate) fn manifest(flags: &[OsString]) -> PathBuf {
 
 /// Returns the address that the server's flags make it listen on.
 fn address(flags: &[OsString]) -> String {
-    value(flags, &["--listen"])
-        .map_or_else(|| "127.0.0.1:3000".to_owned(), |address| address.to_string_lossy().into_owned())
+    value(flags, &["--listen"]).map_or_else(|| ADDRESS.to_owned(), |address| address.to_string_lossy().into_owned())
 }
 
 /// Returns the value of a flag by one of its names: `--name value` or `--name=value`.
@@ -99,15 +100,15 @@ fn value<'a>(flags: &'a [OsString], names: &[&str]) -> Option<&'a OsStr> {
 pub(crate) fn build(toolchain: &Toolchain, module: (&str, &str)) -> Result<PathBuf> {
     let release = if module == build::FAST { spin::FAST_RELEASE } else { spin::MIN_RELEASE };
     if spin::is_installed(release) {
-        build::module(toolchain, module, &[])?;
+        build::module(toolchain, module)?;
         return Ok("spin".into());
     }
     let (major, minor) = release;
     println!("    `spin` {major}.{minor} or later is not on the path: the project's own host serves");
-    build::module_and_native(toolchain, module, build::HOST)
+    build::module_and_host(toolchain, module)
 }
 
-/// Returns the command that serves with a program of [`server`]. Both take the same flags.
+/// Returns the command that serves with a program of [`build`]. Both take the same flags.
 pub(crate) fn command(server: &Path) -> Command {
     let mut command = Command::new(server);
     if server == Path::new("spin") {

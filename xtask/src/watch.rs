@@ -37,7 +37,7 @@ pub(crate) fn run(flags: &[OsString]) -> Result<()> {
         }
         built = latest;
         println!("==> something was changed");
-        match build::module(&toolchain, module, &[]) {
+        match build::module(&toolchain, module) {
             Ok(()) => {
                 stop(&mut running);
                 running = serve(&server, flags)?;

@@ -25,7 +25,7 @@ function properties(schema) {
   if (!own.length) return make("p", {}, type(schema));
   const rows = own.map(([name, property]) => [make("code", {}, name), (schema.required ?? []).includes(name) ? "yes" : "",
     make("div", {}, type(property), property.properties ? properties(property) : null), property.description ?? ""]);
-  return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Fields" }, tableOf(make("table"), ["field", "required", "type", "meaning"], rows));
+  return scrolled("Fields", tableOf(make("table"), ["field", "required", "type", "meaning"], rows));
 }
 
 function content(of) {
@@ -40,7 +40,7 @@ function operation(path, method, described) {
   const parts = [make("p", {}, described.description ?? described.summary), attempt(path, method, described)];
   const parameters = (described.parameters ?? []).map(resolve);
   if (parameters.length) {
-    parts.push(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Parameters" }, tableOf(make("table"), ["parameter", "in", "type", "meaning"],
+    parts.push(scrolled("Parameters", tableOf(make("table"), ["parameter", "in", "type", "meaning"],
       parameters.map((one) => [make("code", {}, one.name), one.in + (one.required ? ", required" : ""), make("div", {}, type(one.schema)), one.description ?? ""]))));
   }
   const body = resolve(described.requestBody);

@@ -12,6 +12,9 @@ function fill(element, attributes, children) {
 }
 const make = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+const disclosure = (summary, ...children) => make("details", {}, make("summary", {}, summary), children);
+// Something wide, which the keyboard scrolls too.
+const scrolled = (label, ...children) => make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, children);
 
 function tableOf(table, head, rows, caption) {
   table.replaceChildren(

@@ -225,7 +225,7 @@ function card(prediction) {
       details.decision_threshold == null ? share : `${share}, ${say("threshold")} ${percent(details.decision_threshold)}`)),
     make("p", { class: "observed" }, make("span", {}, `${say("observed")}: `), happened),
     make("p", { class: "why" }, prediction.explanation ?? ""),
-    make("details", {}, make("summary", {}, say("contributions")), prediction.disclaimer ? make("p", {}, prediction.disclaimer) : null,
+    disclosure(say("contributions"), prediction.disclaimer ? make("p", {}, prediction.disclaimer) : null,
       make("p", { class: "facts" }, facts.join(" · ")), bars, impacts(prediction.contributions ?? [])));
 }
 
@@ -335,7 +335,7 @@ async function showModel() {
       say("quality", number(quality.people, 0), number(quality.rows, 0)));
     const labels = quality.confusion_labels.map((label) => model.display?.[language]?.labels[label] ?? label.replaceAll("_", " "));
     const confusion = tableOf(make("table"), ["", ...labels], quality.confusion.map((row, at) => [labels[at], ...row.map((count) => number(count, 0))]), say("confusion"));
-    parts.push(make("div", { class: "columns" }, make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("measure") }, compared, confusion),
+    parts.push(make("div", { class: "columns" }, scrolled(say("measure"), compared, confusion),
       calibration(quality.calibration ?? [])), groups(quality.groups ?? []));
   }
   place.replaceChildren(...parts, attributes(model.source_attributes ?? {}));
@@ -348,15 +348,15 @@ function groups(all) {
   const known = (measure, words) => (measure == null ? "–" : words(measure));
   const rows = all.map((one) => [`${one.group}: ${one.value}`, number(one.rows, 0), ...[one.observed, one.predicted].map((share) => known(share, percent)),
     ...[one.auroc, one.brier, one.calibration_error].map((measure) => known(measure, (value) => number(value, 3)))]);
-  return make("details", {}, make("summary", {}, say("groups")), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("groups") }, tableOf(make("table"), head, rows)));
+  return disclosure(say("groups"), scrolled(say("groups"), tableOf(make("table"), head, rows)));
 }
 
-// The card's own sentences, which are in English. What a newer card says besides is shown by its own name.
+// The card's own sentences, which are in English.
 function attributes(own) {
-  const keys = [...Object.keys(ATTRIBUTES), ...Object.keys(own).filter((key) => !Object.hasOwn(ATTRIBUTES, key))].filter((key) => own[key]);
-  if (!keys.length) return "";
-  const list = keys.map((key) => [make("dt", {}, pick(ATTRIBUTES[key] ?? [key.replaceAll("_", " "), key.replaceAll("_", " ")])), make("dd", { lang: "en" }, own[key])]);
-  return make("details", {}, make("summary", {}, say("attributes")), make("dl", {}, list));
+  const said = Object.entries(ATTRIBUTES).filter(([key]) => own[key]);
+  if (!said.length) return "";
+  const list = said.map(([key, names]) => [make("dt", {}, pick(names)), make("dd", { lang: "en" }, own[key])]);
+  return disclosure(say("attributes"), make("dl", {}, list));
 }
 
 function calibration(bins) {
@@ -370,7 +370,7 @@ function calibration(bins) {
   return make("figure", {}, make("figcaption", {}, say("calibration")),
     draw("svg", { viewBox: "0 0 200 210", width: 300, role: "img", "aria-label": say("calibration") }, axes,
       draw("line", { class: "axis", x1: at(0), y1: 220 - at(0), x2: at(1), y2: 220 - at(1) }), dots),
-    make("details", {}, make("summary", {}, say("table")), tableOf(make("table"), [say("predicted"), say("observed"), say("rows")],
+    disclosure(say("table"), tableOf(make("table"), [say("predicted"), say("observed"), say("rows")],
       bins.map((bin) => [percent(bin.predicted), percent(bin.observed), number(bin.rows, 0)]))));
 }
 
