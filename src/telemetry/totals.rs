@@ -87,7 +87,6 @@ impl<P: Platform> Totals<P> {
             // Nothing is worth waiting for: the line of this request leaves with its answer.
             log::flush();
             if !settings.as_ref().is_some_and(|settings| self.is_counted(settings)) {
-                metrics::take_delta();
                 return;
             }
         }
