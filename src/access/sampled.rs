@@ -2,11 +2,11 @@
 //! may lag. Nothing here does IO; the caller reads a slot before the answer and writes it after.
 //!
 //! The store has [`SLOTS`] keys, the slots. A caller's hash chooses the slot, whose value is a [`Table`] of callers
-//! with the estimated number of their requests in this window and in the last; [`judge`] decides by them.
+//! with the estimated number of their requests in this window and in the last; `judge` decides by them.
 //!
 //! **Sampling.** Writes are dear, so not every request is counted. With a limit of L requests a window, a caller whose
 //! estimate is below L/4 is counted with a probability of 1/k1, as k1 requests; from there on with 1/k2, as k2. See
-//! [`Sampling`]: up to L = 1,023 every request is counted from L/4 on. To count is to write the whole slot, so writers
+//! `Sampling`: up to L = 1,023 every request is counted from L/4 on. To count is to write the whole slot, so writers
 //! at the same time lose each other's updates. That only undercounts: it errs in the callers' favour, as do a lagging
 //! read, a lost write, an unreadable table and a write that the budget does not allow.
 //!
@@ -24,7 +24,7 @@
 //! exp(-256 * (1.375 ln 1.375 - 0.375)) < 1.1e-7 a window. Probabilities that depend on what was counted before, and
 //! writes that are lost, only lower the sum, so the bound holds for them as well.
 //!
-//! **Budget.** [`Pace`] holds the writes of a slot to its share of the writes that the application may make. A flood is
+//! **Budget.** `Pace` holds the writes of a slot to its share of the writes that the application may make. A flood is
 //! noticed only as fast as that allows: L/2 certain requests need L/2 writes, or an instance that has seen them itself
 //! ([`OwnCounts`]).
 

@@ -87,6 +87,8 @@ impl<P: Platform> Totals<P> {
             // Nothing is worth waiting for: the line of this request leaves with its answer.
             log::flush();
             if !settings.as_ref().is_some_and(|settings| self.is_counted(settings)) {
+                // Work after the answer decides for itself: what was not counted must not have a second chance.
+                metrics::take_delta();
                 return;
             }
         }

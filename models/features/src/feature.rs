@@ -101,7 +101,7 @@ const FEATURE_COUNT: usize = FIRST_OTHER + OTHERS.len();
 /// One value a feature, in the order of [`FEATURES`]; NaN is missing.
 pub type Row = [f32; FEATURE_COUNT];
 
-/// Every feature: first the latest check-in's fields by their own names, then [`HISTORY`] three by three, then
+/// Every feature: first the latest check-in's fields by their own names, then `HISTORY` three by three, then
 /// the rest.
 pub const FEATURES: [Feature; FEATURE_COUNT] = {
     let mut all = [OTHERS[0]; FEATURE_COUNT];
