@@ -69,7 +69,7 @@ fn words() -> String {
         };
         let words = Language::ALL.map(|language| {
             let own = field.words(language);
-            [own.label, own.subject, own.low, own.high]
+            [own.label, own.low, own.high]
         });
         (field.name.to_owned(), serde_json::json!({ "unit": unit, "words": words }))
     });

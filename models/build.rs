@@ -181,12 +181,10 @@ impl Model {
                 "Output::Risk {{ event: {event:?}, no_event: {no_event:?}, decision_threshold: {decision_threshold:?}, horizon_days: {horizon_days} }}"
             ),
         };
-        let answers = card.source_attributes.answers();
-        let answer = |name: &str| answers.get(name).copied().flatten().unwrap_or_default();
         let places = |names: &[String]| names.iter().map(|name| place(name)).collect::<Result<Vec<usize>>>();
         writeln!(
             out,
-            "Model {{ name: {:?}, version: {:?}, title: {:?}, intended_use: {:?}, out_of_scope: {:?}, warnings: &{:?}, draft: {}, \
+            "Model {{ name: {:?}, version: {:?}, title: {:?}, warnings: &{:?}, draft: {}, \
              features: &{:?}, places: &{:?}, critical: &{:?}, \
              min_days: {}, min_answered: {:?}, max_checkin_age_days: {:?}, output: {output}, \
              medium: {:?}, high: {:?}, critical_risk: {:?}, sensitive: {}, forests: Forests::{precision}(&[{}]), \
@@ -196,8 +194,6 @@ impl Model {
             self.name,
             card.version,
             card.title,
-            answer("intended_use"),
-            answer("out_of_scope"),
             card.all_warnings(),
             card.draft,
             card.features,

@@ -8,7 +8,7 @@ mod numbers;
 mod rendering;
 
 pub(crate) use numbers::{Basis, Explain, Outcome, PredictionsAt, UNKNOWN_LEVEL};
-pub(crate) use rendering::{Body, Display, PredictionSequence, Rendering};
+pub(crate) use rendering::{Body, PredictionSequence, Rendering};
 
 use crate::deadline::Deadline;
 use crate::ids::DecisionIds;
@@ -65,7 +65,8 @@ fn predict(model: &'static Model, row: Option<(&Row, Coverage)>, inputs: &[f64],
         return Outcome::Insufficient { missing: missing.into_iter().filter_map(feature_index).collect() };
     }
     if known_share(inputs) < model.min_answered {
-        return Outcome::TooFewAnswers;
+        let missing = model.places().iter().zip(inputs).filter(|(_, input)| input.is_nan());
+        return Outcome::TooFewAnswers { missing: missing.map(|(place, _)| *place).collect() };
     }
     // `inputs` is as long as the model asks for, so there always is a probability.
     let Some(probabilities) = model.probabilities(inputs) else { return nothing };

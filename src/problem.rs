@@ -168,7 +168,7 @@ impl SourceFailure {
             ],
             SourceFailure::Denied => [
                 "The host does not allow this component to call the database.",
-                "O hospedeiro não permite que este componente chame o banco de dados.",
+                "O ambiente de hospedagem não permite que este componente chame o banco de dados.",
             ],
             SourceFailure::Failing => ["The database is out of order.", "O banco de dados está fora de serviço."],
         };
@@ -291,7 +291,7 @@ impl ProblemKind {
             ProblemKind::RequestTimeout => {
                 facts(408, "request-timeout", ["Request timeout", "Tempo da requisição esgotado"])
             }
-            ProblemKind::IncompleteBody => facts(400, "broken-off", ["Broken off", "Interrompida"]),
+            ProblemKind::IncompleteBody => facts(400, "broken-off", ["Broken off", "Requisição interrompida"]),
             ProblemKind::UrlTooLong => facts(414, "url-too-long", ["URI too long", "URI longa demais"]),
             ProblemKind::HeadersTooLarge => {
                 facts(431, "headers-too-large", ["Request header fields too large", "Cabeçalhos grandes demais"])
@@ -421,19 +421,19 @@ impl Problem {
             Problem::NoSuchModel => ["GET /models lists the models.", "GET /models lista os modelos."],
             Problem::NoSuchJob => [
                 "No background prediction of this id was started by this caller, or it has expired.",
-                "Nenhuma previsão em segundo plano com este id foi iniciada por quem pergunta, ou ela expirou.",
+                "Nenhuma previsão em segundo plano com este id foi iniciada por quem fez a requisição, ou ela expirou.",
             ],
             Problem::JobLost => [
-                "The prediction was not made in time, or what made it has ended: ask again.",
-                "A previsão não foi feita a tempo, ou quem a fazia terminou: pergunte de novo.",
+                "The prediction was not made in time, or what made it has ended: try again.",
+                "A previsão não foi feita a tempo, ou quem a fazia terminou: tente novamente.",
             ],
             Problem::JobOutdated => [
-                "The check-ins, or what this caller may see of them, have changed since it was made: ask again.",
-                "Os check-ins, ou o que quem pergunta pode ver deles, mudaram desde então: pergunte de novo.",
+                "The check-ins, or what this caller may see of them, have changed since it was made: try again.",
+                "Os check-ins, ou o que quem fez a requisição pode ver deles, mudaram desde então: tente novamente.",
             ],
             Problem::Overloaded => [
-                "There is too much to do at the moment: the header retry-after says when to ask again.",
-                "Há coisas demais a fazer no momento: o cabeçalho retry-after diz quando perguntar de novo.",
+                "There is too much to do at the moment: the header retry-after says when to try again.",
+                "O serviço está sobrecarregado no momento: o cabeçalho retry-after diz quando tentar novamente.",
             ],
             Problem::MethodNotAllowed { .. } => {
                 ["The allow header names the methods of this path.", "O cabeçalho allow diz os métodos deste caminho."]
@@ -454,8 +454,8 @@ impl Problem {
                 ["The body ended before it was complete.", "O corpo terminou antes de estar completo."]
             }
             Problem::StoreUnavailable => [
-                "The store did not answer, and without it this cannot be done: ask again.",
-                "O armazenamento não respondeu, e sem ele isto não pode ser feito: pergunte de novo.",
+                "The store did not answer, and without it this cannot be done: try again.",
+                "O armazenamento não respondeu, e sem ele isto não pode ser feito: tente novamente.",
             ],
             Problem::OutOfTime => [
                 "There was no time for all of these rows: ask for fewer at a time.",
@@ -470,19 +470,19 @@ impl Problem {
         match self {
             Problem::NoToken => [
                 "The header authorization must hold the caller's own token: Bearer, a space and the token.",
-                "O cabeçalho authorization deve ter o token de quem pergunta: Bearer, um espaço e o token.",
+                "O cabeçalho authorization deve ter o token de quem fez a requisição: Bearer, um espaço e o token.",
             ],
             Problem::BadToken => [
                 "The token is not an access token of this deployment's project.",
                 "O token não é um token de acesso do projeto desta instalação.",
             ],
             Problem::ExpiredToken => [
-                "The token has expired: refresh the session and ask again.",
-                "O token expirou: renove a sessão e pergunte de novo.",
+                "The token has expired: refresh the session and try again.",
+                "O token expirou: renove a sessão e tente novamente.",
             ],
             Problem::AnonymousUser => [
                 "Whoever signed in anonymously may not ask: sign in with an account.",
-                "Quem entrou anonimamente não pode perguntar: entre com uma conta.",
+                "Quem entrou anonimamente não pode consultar: entre com uma conta.",
             ],
             Problem::NoApiKey => [
                 "The header x-api-key must hold one of this deployment's API keys.",
@@ -494,27 +494,27 @@ impl Problem {
             ],
             Problem::ForOperations => [
                 "This is for operations: operations_token opens it, the project's service role, or an API key.",
-                "Isto é para a operação: abre com operations_token, o papel de serviço do projeto ou uma chave de API.",
+                "Isto é para a operação: abre com operations_token, a service role do projeto ou uma chave de API.",
             ],
             Problem::UnknownKey { .. } => [
-                "The token names a key that the project did not publish a moment ago: retry-after says when to ask again.",
-                "O token nomeia uma chave que o projeto não publicava há pouco: retry-after diz quando perguntar de novo.",
+                "The token names a key that the project did not publish a moment ago: retry-after says when to try again.",
+                "O token nomeia uma chave que o projeto não publicava há pouco: retry-after diz quando tentar novamente.",
             ],
             Problem::KeysUnavailable => [
-                "The keys that tokens are checked with could not be had from the project: ask again.",
-                "Não foi possível obter do projeto as chaves que verificam os tokens: pergunte de novo.",
+                "The keys that tokens are checked with could not be had from the project: try again.",
+                "Não foi possível obter do projeto as chaves que verificam os tokens: tente novamente.",
             ],
             Problem::TooManyRequests(_) => [
-                "The header retry-after says in how many seconds to ask again.",
-                "O cabeçalho retry-after diz em quantos segundos perguntar de novo.",
+                "The header retry-after says in how many seconds to try again.",
+                "O cabeçalho retry-after diz em quantos segundos tentar novamente.",
             ],
             Problem::BadWebhookSecret => [
                 "The header x-webhook-secret must hold the secret of this deployment.",
                 "O cabeçalho x-webhook-secret deve ter o segredo desta instalação.",
             ],
             _ => [
-                "This service is at fault: ask again, and report it if it stays so.",
-                "A falha é deste serviço: pergunte de novo e, se continuar, relate-a.",
+                "This service is at fault: try again, and report it if it stays so.",
+                "O erro é deste serviço: tente novamente e, se persistir, informe-nos.",
             ],
         }
     }
@@ -532,13 +532,20 @@ impl Problem {
 
 fn too_large(limit: usize, language: Language) -> String {
     match (limit, language) {
-        (MAX_ITEM_BYTES, Language::English) => format!("The body, or an item of a batch, may have {}.", Bytes(limit)),
-        (MAX_ITEM_BYTES, Language::Portuguese) => format!("O corpo, ou um item de um lote, pode ter {}.", Bytes(limit)),
+        (MAX_ITEM_BYTES, Language::English) => {
+            format!("The body, or an item of a batch, may have at most {}.", Bytes(limit))
+        }
+        (MAX_ITEM_BYTES, Language::Portuguese) => {
+            format!("O corpo, ou um item de um lote, pode ter no máximo {}.", Bytes(limit))
+        }
         (_, Language::English) => {
-            format!("The body of a batch, or of an inference request, may have {}.", Bytes(MAX_BATCH_BYTES))
+            format!("The body of a batch, or of an inference request, may have at most {}.", Bytes(MAX_BATCH_BYTES))
         }
         (_, Language::Portuguese) => {
-            format!("O corpo de um lote, ou de uma requisição de inferência, pode ter {}.", Bytes(MAX_BATCH_BYTES))
+            format!(
+                "O corpo de um lote, ou de uma requisição de inferência, pode ter no máximo {}.",
+                Bytes(MAX_BATCH_BYTES)
+            )
         }
     }
 }
@@ -546,16 +553,16 @@ fn too_large(limit: usize, language: Language) -> String {
 fn token_too_long(language: Language) -> String {
     let bytes = Bytes(MAX_TOKEN_BYTES);
     match language {
-        Language::English => format!("A token may have {bytes}."),
-        Language::Portuguese => format!("Um token pode ter {bytes}."),
+        Language::English => format!("A token may have at most {bytes}."),
+        Language::Portuguese => format!("Um token pode ter no máximo {bytes}."),
     }
 }
 
 fn url_too_long(language: Language) -> String {
     let bytes = Bytes(MAX_URL_BYTES);
     match language {
-        Language::English => format!("The path with its query may have {bytes}."),
-        Language::Portuguese => format!("O caminho com sua consulta pode ter {bytes}."),
+        Language::English => format!("The path with its query may have at most {bytes}."),
+        Language::Portuguese => format!("O caminho com sua consulta pode ter no máximo {bytes}."),
     }
 }
 
@@ -575,14 +582,14 @@ mod tests {
     fn texts_give_limits_as_people_read_them() {
         assert_eq!(
             Problem::TooLarge { limit: MAX_ITEM_BYTES }.detail(Language::English),
-            "The body, or an item of a batch, may have 256 KiB."
+            "The body, or an item of a batch, may have at most 256 KiB."
         );
         assert_eq!(
             Problem::TooLarge { limit: MAX_BATCH_BYTES }.detail(Language::English),
-            "The body of a batch, or of an inference request, may have 4 MiB."
+            "The body of a batch, or of an inference request, may have at most 4 MiB."
         );
-        assert_eq!(Problem::TokenTooLong.detail(Language::English), "A token may have 8 KiB.");
-        assert_eq!(Problem::UrlTooLong.detail(Language::English), "The path with its query may have 4 KiB.");
+        assert_eq!(Problem::TokenTooLong.detail(Language::English), "A token may have at most 8 KiB.");
+        assert_eq!(Problem::UrlTooLong.detail(Language::English), "The path with its query may have at most 4 KiB.");
         assert_eq!(
             Problem::HeadersTooLarge.detail(Language::English),
             "A request may have 100 headers of 32 KiB in all."
@@ -591,5 +598,61 @@ mod tests {
         assert_eq!(oversized.detail(Language::English), "The database answered more than 1 MiB.");
         assert_eq!(oversized.kind().urn(), "urn:bipolar-edge:problem:source-oversized");
         assert_eq!((oversized.status(), oversized.title(Language::English)), (502, "Check-ins not available"));
+    }
+
+    #[test]
+    fn every_problem_is_said_in_both_languages() {
+        let status = RateLimitStatus { limit: 1, remaining: 0, reset: 1 };
+        for problem in [
+            Problem::Invalid(Vec::new()),
+            Problem::NoSuchRoute,
+            Problem::NoSuchModel,
+            Problem::NoSuchJob,
+            Problem::JobLost,
+            Problem::JobOutdated,
+            Problem::MethodNotAllowed { allow: String::new() },
+            Problem::TooLarge { limit: MAX_ITEM_BYTES },
+            Problem::TooLarge { limit: MAX_BATCH_BYTES },
+            Problem::UnsupportedMediaType,
+            Problem::UnsupportedContentEncoding,
+            Problem::RequestTimeout,
+            Problem::IncompleteBody,
+            Problem::UrlTooLong,
+            Problem::HeadersTooLarge,
+            Problem::NoToken,
+            Problem::BadToken,
+            Problem::ExpiredToken,
+            Problem::TokenTooLong,
+            Problem::AnonymousUser,
+            Problem::NoApiKey,
+            Problem::Forbidden,
+            Problem::ForOperations,
+            Problem::UnknownKey { retry_after: 1 },
+            Problem::KeysUnavailable,
+            Problem::TooManyRequests(status),
+            Problem::OutOfTime,
+            Problem::Source(SourceFailure::Refused),
+            Problem::Source(SourceFailure::NoTable),
+            Problem::Source(SourceFailure::Malformed),
+            Problem::Source(SourceFailure::Oversized),
+            Problem::Source(SourceFailure::Slow),
+            Problem::Source(SourceFailure::Unreachable),
+            Problem::Source(SourceFailure::Tls),
+            Problem::Source(SourceFailure::Denied),
+            Problem::Source(SourceFailure::Failing),
+            Problem::BadWebhookSecret,
+            Problem::StoreUnavailable,
+            Problem::Overloaded,
+            Problem::Internal,
+        ] {
+            let [english, portuguese] = Language::ALL
+                .map(|language| [problem.title(language).to_owned(), problem.detail(language).into_owned()]);
+            for (english, portuguese) in english.iter().zip(&portuguese) {
+                assert!(
+                    !english.is_empty() && !portuguese.is_empty() && english != portuguese,
+                    "{problem:?}: {english}"
+                );
+            }
+        }
     }
 }

@@ -81,6 +81,11 @@ pub(crate) fn today() -> Date {
     day_of(now_ms())
 }
 
+/// The last day that it is anywhere now: somebody's today may be UTC's tomorrow (UTC+14 is the earliest zone).
+pub(crate) fn last_day_today() -> Date {
+    today().tomorrow().unwrap_or(Date::MAX)
+}
+
 /// The days from one date to another.
 pub(crate) fn days_between(from: Date, to: Date) -> i64 {
     to.duration_since(from).as_hours() / 24

@@ -40,10 +40,6 @@ pub struct Model {
     pub version: &'static str,
     /// One line for people.
     pub title: &'static str,
-    /// The intended use, empty in a draft that does not say.
-    pub intended_use: &'static str,
-    /// Tasks, situations and people that it must not be used for, empty in a draft that does not say.
-    pub out_of_scope: &'static str,
     /// Warnings that everyone who uses the model must know.
     pub warnings: &'static [&'static str],
     /// The card is a draft: the model is being tried out.

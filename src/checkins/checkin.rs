@@ -112,8 +112,8 @@ pub(crate) fn one_a_day(mut parsed: Vec<(usize, ParsedCheckIn)>) -> (Vec<CheckIn
 pub(crate) enum Warning {
     /// Of two of a day the later one counts; each is told by its index.
     SameDay { dropped: usize, kept: usize, day: Date },
-    /// So many are later than the day that the question is asked as of.
-    AfterAsOf { later: usize },
+    /// So many are later than the last day that counts: `as_of`, or the last that it is anywhere now.
+    TooLate { later: usize, last_day: Date },
 }
 
 impl Warning {
@@ -123,13 +123,13 @@ impl Warning {
                 "checkins[{dropped}] and checkins[{kept}] are of the same day, {day}: the later one, checkins[{kept}], counts"
             ),
             (Warning::SameDay { dropped, kept, day }, Language::Portuguese) => format!(
-                "checkins[{dropped}] e checkins[{kept}] são do mesmo dia, {day}: conta o posterior, checkins[{kept}]"
+                "checkins[{dropped}] e checkins[{kept}] são do mesmo dia, {day}: vale o mais recente, checkins[{kept}]"
             ),
-            (Warning::AfterAsOf { later }, Language::English) => {
-                format!("{later} of the check-ins are later than as_of, and were left out")
+            (Warning::TooLate { later, last_day }, Language::English) => {
+                format!("{later} of the check-ins are later than {last_day}, and were left out")
             }
-            (Warning::AfterAsOf { later }, Language::Portuguese) => {
-                format!("{later} dos check-ins são posteriores a as_of e foram deixados de fora")
+            (Warning::TooLate { later, last_day }, Language::Portuguese) => {
+                format!("{later} dos check-ins são posteriores a {last_day} e foram deixados de fora")
             }
         }
     }

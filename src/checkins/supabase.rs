@@ -12,6 +12,7 @@ use crate::supabase::{Credential, Project};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, UPSTREAM};
 use crate::telemetry::trace::Trace;
+use crate::time::last_day_today;
 use features::CheckIn;
 use serde_json::Value;
 use std::rc::Rc;
@@ -47,7 +48,12 @@ pub(super) async fn fetch<P: Platform>(
 fn request(project: &Project, query: &SharedQuery, api_key: &str, trace: Option<&Trace>) -> Fetch {
     let SharedQuery { user_id, rows, authorization, .. } = query;
     let origin = &project.origin;
-    let url = format!("{origin}/rest/v1/check_ins?select=*&user_id=eq.{user_id}&order=checkin_date.desc&limit={rows}");
+    let last_day = last_day_today();
+    // A day to come would stay the latest, and never be too old.
+    let url = format!(
+        "{origin}/rest/v1/check_ins?select=*&user_id=eq.{user_id}&checkin_date=lte.{last_day}&order=checkin_date.desc\
+         &limit={rows}"
+    );
     let mut headers = vec![
         ("accept", "application/json".to_owned()),
         ("apikey", api_key.to_owned()),
@@ -95,10 +101,10 @@ impl From<FetchError> for SourceFailure {
 }
 
 /// Parses the check-ins of an answer, or returns `None` if it is no array of this person's rows. An answer out of
-/// range, and a row without a date, are missing, and counted in the log.
+/// range, and a row without a date or of a day to come, are missing, and counted in the log.
 pub fn parse_rows(body: &[u8], user_id: UserId) -> Option<Vec<CheckIn>> {
     let rows: Vec<Value> = serde_json::from_slice(body).ok()?;
-    let person = user_id.to_string();
+    let (person, last_day) = (user_id.to_string(), last_day_today());
     let (mut parsed, mut faults) = (Vec::new(), 0);
     for (index, row) in rows.iter().enumerate() {
         let owner = row.as_object()?.get("user_id")?.as_str()?;
@@ -107,13 +113,15 @@ pub fn parse_rows(body: &[u8], user_id: UserId) -> Option<Vec<CheckIn>> {
             return None;
         }
         let (checkin, row_faults) = checkin::parse_row(row);
-        faults += row_faults;
+        let is_to_come = checkin.as_ref().is_some_and(|checkin| checkin.checkin.date > last_day);
+        faults += row_faults + usize::from(is_to_come);
+        let checkin = checkin.filter(|_| !is_to_come);
         parsed.extend(checkin.map(|checkin| (index, checkin)));
     }
     if faults > 0 {
         log::repeated_warning(
             "check_ins_wrong",
-            "answers of the database were taken for missing: out of range, ill-typed or without a date",
+            "answers of the database were taken for missing: out of range, ill-typed, without a date or of a day to come",
             faults,
         );
     }
@@ -137,7 +145,7 @@ mod tests {
     fn requests_of_one_instance_share_a_request_where_nothing_parts_them() {
         let project =
             Project { origin: "https://project.invalid".to_owned(), anon_key: "anon".to_owned(), service_key: None };
-        let row = format!(r#"[{{"user_id":"{PERSON}","id":"1","checkin_date":"2031-01-01","hoursSlept":7}}]"#);
+        let row = format!(r#"[{{"user_id":"{PERSON}","id":"1","checkin_date":"2026-01-01","hoursSlept":7}}]"#);
         let token = |text: &str| Token::parse(&format!("Bearer {text}")).expect("a token");
         let (one, other) = (token("one"), token("other"));
         let fetches = |questions: &[(u8, Option<&str>, &Token)]| {

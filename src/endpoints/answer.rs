@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 /// Says why an answer is stale, by [`Language`].
 const STALE: [&str; Language::ALL.len()] = [
     "The database cannot be reached: these predictions were made before, from the check-ins of then.",
-    "Não foi possível alcançar o banco de dados: estas previsões foram feitas antes, com os check-ins de então.",
+    "Não foi possível alcançar o banco de dados: estas previsões foram feitas antes, com os check-ins daquele momento.",
 ];
 
 /// The body of an answer.

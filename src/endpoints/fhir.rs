@@ -13,6 +13,7 @@ use crate::http::problem_response::OperationOutcome;
 use crate::ids::{UserId, as_text};
 use crate::predict::{Basis, Body, Explain, PredictionSequence, Rendering};
 use bipolar_edge_models::{Model, Output};
+use features::Language;
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -20,6 +21,8 @@ use uuid::Uuid;
 /// The system of identifiers that are URIs.
 const URI: &str = "urn:ietf:rfc:3986";
 const RISK_PROBABILITY: &str = "http://terminology.hl7.org/CodeSystem/risk-probability";
+/// The system of the names of prediction types and of labels.
+const NAMES: &str = "urn:bipolar-edge:name";
 const DATA_ABSENT_REASON: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
 
 /// A question about a person.
@@ -63,7 +66,7 @@ struct RiskAssessment<'a> {
     identifier: [Identifier; 1],
     status: &'static str,
     method: Text,
-    code: Text,
+    code: Concept,
     subject: Subject,
     occurrence_date_time: &'a str,
     performer: Performer,
@@ -83,10 +86,23 @@ impl Identifier {
     }
 }
 
-/// A concept or an annotation in words.
+/// An annotation, or a concept that has no code.
 #[derive(Serialize)]
 struct Text {
     text: String,
+}
+
+/// A concept: the name that answers give it in every language, and the words for it in that of the answer.
+struct Concept {
+    name: String,
+    text: String,
+}
+
+impl Serialize for Concept {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Concept { name, text } = self;
+        serde_json::json!({ "coding": [{ "system": NAMES, "code": name }], "text": text }).serialize(serializer)
+    }
 }
 
 impl Text {
@@ -112,7 +128,8 @@ struct Performer {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Prediction {
-    outcome: Text,
+    outcome: Concept,
+    /// In percent, as the definition of RiskAssessment has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     probability_decimal: Option<f64>,
     #[serde(rename = "_probabilityDecimal", skip_serializing_if = "Option::is_none")]
@@ -134,15 +151,15 @@ impl Serialize for AbsentReason {
     }
 }
 
-/// A risk level.
-struct QualitativeRisk(&'static str);
+/// A risk level, and the words for it.
+struct QualitativeRisk(&'static str, &'static str);
 
 impl Serialize for QualitativeRisk {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let level = self.0;
+        let QualitativeRisk(level, words) = *self;
         // The code system has nothing above high but what is certain.
         let code = if level == "critical" { "high" } else { level };
-        serde_json::json!({ "coding": [{ "system": RISK_PROBABILITY, "code": code }], "text": level })
+        serde_json::json!({ "coding": [{ "system": RISK_PROBABILITY, "code": code }], "text": words })
             .serialize(serializer)
     }
 }
@@ -170,7 +187,12 @@ pub(super) fn response(
         let sequence = PredictionSequence { at, types: asked.types, basis, rendering };
         entries.extend(sequence.bodies().map(|(model, answered)| BundleEntry {
             full_url: format!("urn:uuid:{}", answered.decision_id),
-            resource: Resource::Assessment(Box::new(assessment(asked.person, model, &answered, &entry.generated_at))),
+            resource: Resource::Assessment(Box::new(assessment(
+                (asked.person, rendering.language),
+                model,
+                &answered,
+                &entry.generated_at,
+            ))),
         }));
     }
     entries.extend(warning.map(|warning| BundleEntry {
@@ -182,7 +204,12 @@ pub(super) fn response(
     Response::json(200, &bundle).with_content_type(FHIR_JSON)
 }
 
-fn assessment<'a>(person: UserId, model: &Model, answered: &Body<'_>, made_at: &'a str) -> RiskAssessment<'a> {
+fn assessment<'a>(
+    (person, language): (UserId, Language),
+    model: &Model,
+    answered: &Body<'_>,
+    made_at: &'a str,
+) -> RiskAssessment<'a> {
     let id = answered.decision_id.to_string();
     let status = if answered.probability.is_some() { "final" } else { "cancelled" };
     let resources = answered.resources.unwrap_or_default().iter().map(String::as_str);
@@ -192,22 +219,25 @@ fn assessment<'a>(person: UserId, model: &Model, answered: &Body<'_>, made_at: &
         identifier: [Identifier::of_uuid(&id)],
         id,
         status,
-        method: Text::new(format!("{} ({})", model.title, model.version)),
-        code: Text::new(model.name),
+        method: Text::new(format!("{} ({})", model.display_name(language), model.version)),
+        code: Concept { name: model.name.to_owned(), text: answered.display.prediction_type.to_owned() },
         subject: Subject { kind: "Patient", identifier: Identifier::of_uuid(person) },
         occurrence_date_time: made_at,
         performer: Performer { kind: "Device", display: format!("bipolar-edge {}", env!("CARGO_PKG_VERSION")) },
-        prediction: predictions(model, answered),
+        prediction: predictions(model, language, answered),
         note: help.chain(model.warnings.iter().copied()).map(Text::new).collect(),
     }
 }
 
 /// The outcomes that a model speaks of: its event, or each of its classes, that of the label first.
-fn predictions(model: &Model, answered: &Body<'_>) -> Vec<Prediction> {
+fn predictions(model: &Model, language: Language, answered: &Body<'_>) -> Vec<Prediction> {
     let when_period = answered.as_of.zip(answered.valid_until).map(|(start, end)| Period { start, end });
-    let one = |outcome: &str, probability_decimal| Prediction {
-        outcome: Text::new(outcome),
-        probability_decimal,
+    let one = |outcome: &str, probability: Option<f64>| Prediction {
+        outcome: Concept {
+            name: outcome.to_owned(),
+            text: format!("{}: {}", model.display_name(language), model.display_label(outcome, language)),
+        },
+        probability_decimal: probability.map(percent),
         probability_absent: None,
         qualitative_risk: None,
         when_period: when_period.clone(),
@@ -223,7 +253,7 @@ fn predictions(model: &Model, answered: &Body<'_>) -> Vec<Prediction> {
     match model.output {
         Output::Risk { event, .. } => {
             // A label may be that nothing is to be expected: the probability is always the event's.
-            let qualitative_risk = Some(QualitativeRisk(answered.risk_level));
+            let qualitative_risk = Some(QualitativeRisk(answered.risk_level, answered.display.risk_level));
             vec![Prediction { qualitative_risk, rationale, ..one(event, answered.probability) }]
         }
         Output::Classes { .. } => {
@@ -236,4 +266,9 @@ fn predictions(model: &Model, answered: &Body<'_>) -> Vec<Prediction> {
             classes.into_iter().map(of_class).collect()
         }
     }
+}
+
+/// Returns a probability in percent, to a millionth of one: it has no more digits that say anything.
+fn percent(probability: f64) -> f64 {
+    (probability * 1e8).round() / 1e6
 }

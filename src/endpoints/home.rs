@@ -22,7 +22,7 @@ const PAGE: Asset = Asset {
 };
 
 #[derive(Serialize)]
-struct Home {
+struct Home<'a> {
     service: &'static str,
     version: &'static str,
     notice: &'static str,
@@ -30,6 +30,8 @@ struct Home {
     openapi: &'static str,
     models: Vec<&'static str>,
     demo_people: Vec<DemoPerson>,
+    /// Shown before anything is known of a person.
+    crisis_resources: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -59,6 +61,7 @@ fn describe(settings: &Settings) -> Response {
         openapi: "/openapi.json",
         models: MODELS.iter().map(|model| model.version).collect(),
         demo_people: people.collect(),
+        crisis_resources: &settings.crisis_resources,
     };
     Response::json(200, &home)
 }

@@ -22,7 +22,7 @@ use crate::telemetry::decision_log::{self, Question};
 use crate::telemetry::request_log::{FinishedJob, finish_job};
 use crate::telemetry::timing::{CheckInSource, Timing};
 use crate::telemetry::{log, metrics};
-use crate::time::{DAY_MS, start_of, today};
+use crate::time::{DAY_MS, age_days, start_of, today};
 use bipolar_edge_models::Model;
 use features::{CheckIn, Language, Row};
 use http::header::{LOCATION, RETRY_AFTER};
@@ -334,14 +334,19 @@ pub(super) async fn predict_all<P: Platform>(
     today: Date,
 ) -> PredictionSet {
     let mut set = PredictionSet::default();
+    let latest = checkins.first().map(|checkin| checkin.date);
     let mut predict_at = |checkins: &[CheckIn], basis| {
         let window = options.window.get();
         let row = features::row(checkins, window).zip(features::coverage(checkins, window));
         context.timing.lap("features");
         let covered = row.as_ref().map(|(row, coverage)| (row, *coverage));
-        // Predictions at earlier check-ins are about their own days.
+        // Predictions at earlier check-ins are about their own days, and there are none where there is none now.
         let is_latest = matches!(basis, Basis::LatestCheckIn);
-        let max_age = |model: &Model| if is_latest { context.settings.max_checkin_age(model) } else { None };
+        let is_too_old = |max_days: &u32| latest.is_none_or(|day| age_days(day, today) > i64::from(*max_days));
+        let max_age = |model: &Model| {
+            let max_days = context.settings.max_checkin_age(model);
+            if is_latest { max_days } else { max_days.filter(is_too_old) }
+        };
         let RequestContext { deadline, decisions, .. } = context;
         let predictions = predict::predict_all(covered, (today, max_age), options.explain, *deadline, decisions);
         record(context, row.as_ref().map(|(row, _)| row), &predictions);
@@ -375,7 +380,7 @@ pub(super) async fn predict_all<P: Platform>(
 fn record<P: Platform>(context: &RequestContext<P>, row: Option<&Row>, predictions: &PredictionsAt) {
     let RequestContext { instance, settings, caller, timing, .. } = context;
     let source = timing.source().map(CheckInSource::name);
-    let question = Question { caller, person: timing.person(), source };
+    let question = Question { caller, person: timing.person(), source, language: context.language };
     decision_log::record((settings, &instance.store), &question, row, predictions);
 }
 

@@ -1,7 +1,7 @@
 //! Compressed bodies (RFC 9110, section 8.4): gzip and deflate in requests, gzip in answers.
 
 use super::headers::accepts;
-use crate::problem::Problem;
+use crate::problem::{Problem, Text};
 use flate2::Compression;
 use flate2::bufread::{GzDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::write::GzEncoder;
@@ -27,7 +27,10 @@ pub fn decompress(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Ve
         // A body may have several members, one after the other (RFC 1952, section 2.2).
         "gzip" | "x-gzip" => (MultiGzDecoder::new(body.as_slice()).take(max).read_to_end(&mut bytes), 0),
         "deflate" if !is_zlib(&body) => {
-            let message = "is not in the zlib format, which content-encoding deflate is (RFC 9110, section 8.4.1.2)";
+            let message = Text::new(
+                "is not in the zlib format, which content-encoding deflate is (RFC 9110, section 8.4.1.2)",
+                "não está no formato zlib, que é o que content-encoding deflate significa (RFC 9110, seção 8.4.1.2)",
+            );
             return Err(Problem::invalid("body", message));
         }
         "deflate" => {
@@ -39,7 +42,11 @@ pub fn decompress(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Ve
     match read {
         Ok(length) if length > limit => Err(Problem::TooLarge { limit }),
         Ok(_) if rest == 0 => Ok(bytes),
-        _ => Err(Problem::invalid("body", "is not what its content-encoding says")),
+        _ => {
+            let message =
+                Text::new("is not what its content-encoding says", "não é o que o seu content-encoding declara");
+            Err(Problem::invalid("body", message))
+        }
     }
 }
 

@@ -64,7 +64,7 @@ impl CacheStatus {
 
 /// The answer where a body cannot be serialized: a map with keys that are no strings, or a failing `Serialize`; neither
 /// is in this crate. A test holds it to the rendering of [`Problem::Internal`].
-const INTERNAL_ERROR: &str = r#"{"type":"urn:bipolar-edge:problem:internal-error","title":"Internal error","status":500,"detail":"This service is at fault: ask again, and report it if it stays so."}"#;
+const INTERNAL_ERROR: &str = r#"{"type":"urn:bipolar-edge:problem:internal-error","title":"Internal error","status":500,"detail":"This service is at fault: try again, and report it if it stays so."}"#;
 
 /// The warning on every answer of a deployment that shows people's check-ins to anyone.
 const UNPROTECTED: &str = "199 bipolar-edge \"auth_mode is off: predictions about people are open to whoever asks\"";

@@ -34,8 +34,8 @@ const OF_CLASS: [Directions; Language::ALL.len()] = [
         lowers: [", which speaks most against “*”", ", which speaks against “*”", ", which speaks against it too"],
     },
     Directions {
-        raises: [", o que mais indica “*”", ", o que indica “*”", ", o que também o indica"],
-        lowers: [", o que mais fala contra “*”", ", o que fala contra “*”", ", o que também fala contra isso"],
+        raises: [", o que mais indica “*”", ", o que indica “*”", ", o que também aponta para isso"],
+        lowers: [", o que mais pesa contra “*”", ", o que pesa contra “*”", ", o que também pesa contra isso"],
     },
 ];
 
@@ -97,7 +97,7 @@ pub(super) fn explain_in_words(
 mod tests {
     use super::*;
     use bipolar_edge_models::MODELS;
-    use features::feature_index;
+    use features::{MadeAt, feature_index};
 
     fn model(is_risk: bool) -> &'static Model {
         let kind = |model: &&Model| matches!(model.output, Output::Risk { .. }) == is_risk;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn clauses(language: Language) -> Clauses {
-        Clauses { language, days: 3, is_latest: true }
+        Clauses { language, days: 3, made_at: MadeAt::Today }
     }
 
     fn said(is_risk: bool, contributions: &[Contribution]) -> [String; 2] {
@@ -142,7 +142,7 @@ mod tests {
                  averaged 3.3 of 10, which speaks for it too; medication was taken at the latest check-in, which speaks \
                  against “depression”.",
                 "O humor deprimido teve média de 6,3 de 10 nos últimos 3 dias, o que mais indica “depressão”; a energia \
-                 teve média de 3,3 de 10, o que também o indica; a medicação foi tomada no último check-in, o que fala \
+                 teve média de 3,3 de 10, o que também aponta para isso; a medicação foi tomada no último check-in, o que pesa \
                  contra “depressão”."
             ]
         );

@@ -49,7 +49,7 @@ pub(crate) enum Outcome {
     /// The window has check-ins on fewer days than the model asks for.
     TooFewDays,
     /// A smaller share of the model's inputs is known than it asks for.
-    TooFewAnswers,
+    TooFewAnswers { missing: Vec<usize> },
     /// The model's turn came after the deadline.
     OutOfTime,
 }
@@ -155,11 +155,6 @@ impl PredictionsAt {
         DecisionIds::of_all(self.decision)
     }
 
-    /// The prediction of a type.
-    pub(crate) fn of_type(&self, name: &str) -> Option<(&'static Model, &Prediction)> {
-        self.iter().find(|(model, _)| model.name == name)
-    }
-
     pub(crate) fn is_cut_short(&self) -> bool {
         self.predictions.iter().any(|prediction| matches!(prediction.outcome, Outcome::OutOfTime))
     }
@@ -172,8 +167,10 @@ impl PredictionsAt {
                 probabilities.len() == model.output_count()
                     && contributions.iter().all(|contribution| contribution.place < FEATURES.len())
             }
-            Outcome::Insufficient { missing } => missing.iter().all(|place| *place < FEATURES.len()),
-            Outcome::Stale { .. } | Outcome::TooFewDays | Outcome::TooFewAnswers | Outcome::OutOfTime => true,
+            Outcome::Insufficient { missing } | Outcome::TooFewAnswers { missing } => {
+                missing.iter().all(|place| *place < FEATURES.len())
+            }
+            Outcome::Stale { .. } | Outcome::TooFewDays | Outcome::OutOfTime => true,
         };
         self.predictions.len() == MODELS.len() && self.iter().all(fits)
     }
@@ -191,9 +188,10 @@ impl Prediction {
     pub(crate) fn label(&self, model: &Model) -> &'static str {
         match &self.outcome {
             Outcome::Predicted { probabilities, .. } => judge(model, probabilities).label,
-            Outcome::Insufficient { .. } | Outcome::Stale { .. } | Outcome::TooFewDays | Outcome::TooFewAnswers => {
-                INSUFFICIENT_DATA_LABEL
-            }
+            Outcome::Insufficient { .. }
+            | Outcome::Stale { .. }
+            | Outcome::TooFewDays
+            | Outcome::TooFewAnswers { .. } => INSUFFICIENT_DATA_LABEL,
             Outcome::OutOfTime => TIMEOUT_LABEL,
         }
     }
@@ -209,7 +207,7 @@ impl Prediction {
         Some(match &self.outcome {
             Outcome::Predicted { .. } => return None,
             Outcome::Insufficient { missing } if missing.is_empty() => "no_checkins",
-            Outcome::Insufficient { .. } | Outcome::TooFewAnswers => "missing_answers",
+            Outcome::Insufficient { .. } | Outcome::TooFewAnswers { .. } => "missing_answers",
             Outcome::Stale { .. } => "stale",
             Outcome::TooFewDays => "too_few_days",
             Outcome::OutOfTime => "out_of_time",

@@ -7,7 +7,7 @@ use super::numbers::{
 use crate::ids::{as_optional_text, as_text};
 use crate::time::age_days;
 use bipolar_edge_models::{Model, Output, RiskLevel};
-use features::{Clauses, FEATURES, Language, feature_label};
+use features::{Clauses, FEATURES, Language, MadeAt, answer_label, day_in_words};
 use jiff::civil::Date;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -20,20 +20,18 @@ const MIN_OBSERVED_ROWS: u32 = 30;
 type Texts = [&'static str; Language::ALL.len()];
 
 const DISCLAIMER: Texts = [
-    "This is a statistical estimate from a model trained on a synthetic cohort, not a diagnosis. If you or someone else \
-     may be in danger, contact one of these services now.",
-    "Esta é uma estimativa estatística de um modelo treinado com uma população sintética, não um diagnóstico. Se você ou \
-     outra pessoa pode estar em perigo, procure um destes serviços agora.",
+    "This is a statistical estimate, not a diagnosis. If you or someone else may be in danger, contact one of these \
+     services now.",
+    "Esta é uma estimativa estatística, não um diagnóstico. Se você ou outra pessoa estiver em perigo, procure um destes \
+     serviços agora.",
 ];
 const INSUFFICIENT_DATA: Texts = ["not enough data", "dados insuficientes"];
 const TIMEOUT: Texts = ["out of time", "tempo esgotado"];
 const UNKNOWN: Texts = ["unknown", "desconhecido"];
-const NO_CHECKINS: Texts = ["There are no check-ins to predict from.", "Não há check-ins de que prever."];
+const NO_CHECKINS: Texts = ["There are no check-ins to predict from.", "Não há check-ins para fazer uma previsão."];
 const MISSING_ANSWERS: Texts = ["Not enough answers. Missing: ", "Faltam respostas: "];
-const OUT_OF_TIME: Texts = [
-    "There was no time left for this prediction: ask again.",
-    "Não sobrou tempo para esta previsão: pergunte de novo.",
-];
+const OUT_OF_TIME: Texts =
+    ["There was no time left for this prediction: try again.", "Não houve tempo para esta previsão: tente novamente."];
 
 /// The facts beside the numbers that answers are rendered with.
 #[derive(Clone, Copy)]
@@ -72,9 +70,9 @@ pub(crate) struct Body<'a> {
     pub(crate) decision_id: Uuid,
     pub(crate) label: &'static str,
     pub(crate) probability: Option<f64>,
-    observed: Option<Observed>,
+    pub(crate) observed: Option<Observed>,
     pub(crate) risk_level: &'static str,
-    display: Display,
+    pub(crate) display: Display,
     details: Details<'a>,
     model_version: &'static str,
     #[serde(serialize_with = "as_optional_text")]
@@ -100,7 +98,7 @@ pub(crate) struct Body<'a> {
 
 /// How often it was so where such a probability was predicted.
 #[derive(Serialize)]
-struct Observed {
+pub(crate) struct Observed {
     rate: f64,
     n: u32,
 }
@@ -109,9 +107,9 @@ struct Observed {
 #[derive(Serialize)]
 pub(crate) struct Display {
     #[serde(rename = "type")]
-    prediction_type: &'static str,
+    pub(crate) prediction_type: &'static str,
     label: &'static str,
-    risk_level: &'static str,
+    pub(crate) risk_level: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     classes: Option<ClassNames>,
 }
@@ -257,7 +255,7 @@ impl PredictionSequence<'_> {
             explanation: predicted.zip(judged.as_ref()).filter(|_| explain > Explain::None).map(
                 |((_, contributions), judged)| {
                     let days = coverage.map_or(0, |coverage| coverage.days);
-                    let clauses = Clauses { language, days, is_latest: matches!(self.basis, Basis::LatestCheckIn) };
+                    let clauses = Clauses { language, days, made_at: self.made_at() };
                     explain_in_words(model, judged.label, contributions, &clauses)
                 },
             ),
@@ -272,6 +270,17 @@ impl PredictionSequence<'_> {
             sensitive: model.sensitive.then_some(true),
             disclaimer: model.sensitive.then_some(DISCLAIMER[language as usize]),
             resources: model.sensitive.then_some(crisis_resources),
+        }
+    }
+}
+
+impl PredictionSequence<'_> {
+    /// The check-in that the features are of, as sentences tell it.
+    fn made_at(&self) -> MadeAt {
+        match (self.basis, self.at.as_of()) {
+            (Basis::CheckIn, _) => MadeAt::Earlier,
+            (Basis::LatestCheckIn, Some(as_of)) if age_days(as_of, self.rendering.today) > 0 => MadeAt::Latest,
+            (Basis::LatestCheckIn, _) => MadeAt::Today,
         }
     }
 }
@@ -320,15 +329,18 @@ impl PredictionSequence<'_> {
             Outcome::Insufficient { missing: places } if places.is_empty() => plain(NO_CHECKINS),
             Outcome::Insufficient { missing: places } => {
                 missing.extend(places.iter().map(|place| feature_name(*place)));
-                let labels: Vec<String> = places.iter().map(|place| feature_label(*place, language)).collect();
+                let mut labels: Vec<String> = Vec::new();
+                for label in places.iter().map(|place| answer_label(*place, language)) {
+                    // Several statistics are of one answer.
+                    if !labels.contains(&label) {
+                        labels.push(label);
+                    }
+                }
                 format!("{}{}.", MISSING_ANSWERS[language as usize], labels.join("; "))
             }
             Outcome::Stale { max_days } => {
-                let as_of = self.at.as_of().map_or_else(String::new, |as_of| as_of.to_string());
-                match language {
-                    Language::English => format!("The latest check-in is of {as_of}, more than {max_days} days ago."),
-                    Language::Portuguese => format!("O último check-in é de {as_of}, há mais de {max_days} dias."),
-                }
+                let as_of = self.at.as_of().map_or_else(String::new, |as_of| day_in_words(as_of, language));
+                stale(&as_of, *max_days, language)
             }
             Outcome::TooFewDays => {
                 let (days, least) = (coverage.map_or(0, |coverage| coverage.checkins), model.min_days);
@@ -341,20 +353,36 @@ impl PredictionSequence<'_> {
                     }
                 }
             }
-            Outcome::TooFewAnswers => {
-                let (share, least) = (prediction.answered, 100.0 * model.min_answered);
-                match language {
-                    Language::English => {
-                        format!("Not enough answers: {share} % of the inputs are known, {least:.0} % are needed.")
-                    }
-                    Language::Portuguese => {
-                        format!("Faltam respostas: {share} % dos dados são conhecidos, e {least:.0} % são necessários.")
-                    }
-                }
+            Outcome::TooFewAnswers { missing: places } => {
+                missing.extend(places.iter().map(|place| feature_name(*place)));
+                too_few_answers(prediction.answered, 100.0 * model.min_answered, language)
             }
             Outcome::OutOfTime => plain(OUT_OF_TIME),
         };
         Some(Reason { code: prediction.reason_code()?, detail, missing })
+    }
+}
+
+fn stale(as_of: &str, max_days: u32, language: Language) -> String {
+    let is_one = max_days == 1;
+    match language {
+        Language::English => {
+            let days = if is_one { "day" } else { "days" };
+            format!("The latest check-in is of {as_of}, more than {max_days} {days} ago.")
+        }
+        Language::Portuguese => {
+            let days = if is_one { "dia" } else { "dias" };
+            format!("O último check-in é de {as_of}, há mais de {max_days} {days}.")
+        }
+    }
+}
+
+fn too_few_answers(share: u8, least: f64, language: Language) -> String {
+    match language {
+        Language::English => format!("Not enough answers: {share}% of the inputs are known, {least:.0}% are needed."),
+        Language::Portuguese => {
+            format!("Faltam respostas: só {share}% das informações foram preenchidas; são necessários {least:.0}%.")
+        }
     }
 }
 
@@ -397,18 +425,28 @@ mod tests {
         let no_checkins =
             json!({ "code": "no_checkins", "detail": "There are no check-ins to predict from.", "missing": [] });
         assert_eq!(none["reason"], no_checkins);
-        let missing = ["depressedMood_mean", "energyLevel"];
+        let missing = ["depressedMood_mean", "energyLevel", "energyLevel_trend"];
         let some =
             || Outcome::Insufficient { missing: missing.iter().filter_map(|name| feature_index(name)).collect() };
         for (language, detail) in Language::ALL.into_iter().zip([
-            "Not enough answers. Missing: depressed mood, mean; energy.",
-            "Faltam respostas: humor deprimido, média; energia.",
+            "Not enough answers. Missing: depressed mood; energy.",
+            "Faltam respostas: humor deprimido; energia.",
         ]) {
             let expected = json!({ "code": "missing_answers", "detail": detail, "missing": missing });
             assert_eq!(first(some(), language)["reason"], expected);
         }
-        let stale = first(Outcome::Stale { max_days: 7 }, Language::Portuguese);
-        assert_eq!(stale["reason"]["detail"], "O último check-in é de , há mais de 7 dias.");
+        let few = first(Outcome::TooFewAnswers { missing: vec![0] }, Language::English);
+        assert_eq!(few["reason"]["missing"], json!([FEATURES[0].name]));
+        let days = ["31 January 2026", "31 de janeiro de 2026"];
+        let said = |max_days| Language::ALL.map(|language| stale(days[language as usize], max_days, language));
+        assert_eq!(
+            said(1),
+            [
+                "The latest check-in is of 31 January 2026, more than 1 day ago.",
+                "O último check-in é de 31 de janeiro de 2026, há mais de 1 dia."
+            ]
+        );
+        assert!(said(7)[0].contains("7 days") && said(7)[1].contains("7 dias"));
         assert_eq!(
             (&none["probability"], &none["as_of"], &none["observed"]),
             (&Value::Null, &Value::Null, &Value::Null)

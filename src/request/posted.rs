@@ -6,6 +6,7 @@ use crate::checkins::checkin::{self, ParsedCheckIn, Warning};
 use crate::ids::{UserId, WindowDays};
 use crate::json;
 use crate::problem::{Problem, Text};
+use crate::time::last_day_today;
 use bipolar_edge_models::Model;
 use features::CheckIn;
 use jiff::civil::Date;
@@ -79,13 +80,12 @@ impl PostedRequest {
         }
         check_one_person(user_id, &parsed, &mut errors);
         let (mut checkins, mut warnings) = checkin::one_a_day(parsed);
-        if let Some(as_of) = as_of {
-            let all = checkins.len();
-            checkins.retain(|checkin| checkin.date <= as_of);
-            match all - checkins.len() {
-                0 => {}
-                later => warnings.push(Warning::AfterAsOf { later }),
-            }
+        let last_day = as_of.unwrap_or_else(last_day_today);
+        let all = checkins.len();
+        checkins.retain(|checkin| checkin.date <= last_day);
+        match all - checkins.len() {
+            0 => {}
+            later => warnings.push(Warning::TooLate { later, last_day }),
         }
         errors.none_or(PostedRequest { checkins, options, user_id, as_of, warnings })
     }
@@ -98,7 +98,7 @@ pub(crate) fn json_problem(error: &serde_json::Error) -> Problem {
         _ if json::is_key_twice(error) => {
             let (line, column) = (error.line(), error.column());
             let english = format!("has a key twice in one object: line {line}, column {column}");
-            Text::new(english, format!("tem uma chave duas vezes em um objeto: linha {line}, coluna {column}"))
+            Text::new(english, format!("tem uma chave repetida no mesmo objeto: linha {line}, coluna {column}"))
         }
         serde_json::error::Category::Eof => Text::new("ends too early to be JSON", "termina cedo demais para ser JSON"),
         _ => {
@@ -157,7 +157,7 @@ fn check_one_person(user_id: Option<UserId>, parsed: &[(usize, ParsedCheckIn)], 
     for (index, checkin) in parsed {
         let Some(own) = checkin.user_id.as_ref().map(|id| id.to_ascii_lowercase()) else { continue };
         if *first.get_or_insert_with(|| own.clone()) != own {
-            let message = Text::new("is of another person than the others", "é de outra pessoa que não a dos demais");
+            let message = Text::new("is of another person than the others", "é de uma pessoa diferente da dos demais");
             errors.add(&format!("checkins[{index}].user_id"), message);
         }
     }

@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::predict::PredictionsAt;
 use crate::store::Store;
 use bipolar_edge_models::{FINGERPRINT, Model};
-use features::Row;
+use features::{Language, Row};
 use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub(crate) struct Question<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) person: Option<UserId>,
     pub(crate) source: Option<&'static str>,
+    /// The language that it is answered in.
+    pub(crate) language: Language,
 }
 
 /// The fields of a line. The release's fingerprint is the models' and the cards'.
@@ -37,6 +39,7 @@ struct Decision<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     role: &'static str,
+    language: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +91,7 @@ pub(crate) fn record<P: Platform>(
 /// Records that a model answered rows of a caller's own, whose meaning it does not know: all of them in one line.
 pub(crate) fn record_rows<P: Platform>(
     (settings, store): (&Settings, &Store<P>),
-    caller: &Caller,
+    (caller, language): (&Caller, Language),
     (model, decision_id): (&Model, Uuid),
     (rows, inputs): (usize, &[f64]),
 ) {
@@ -96,7 +99,7 @@ pub(crate) fn record_rows<P: Platform>(
         return;
     }
     let inputs = store.input_digest(inputs.iter().copied());
-    let question = Question { caller, person: None, source: Some("rows") };
+    let question = Question { caller, person: None, source: Some("rows"), language };
     let decision = Decision { inputs: inputs.as_deref(), rows: Some(rows), ..of_model(model, decision_id, &question) };
     let text = || format!("decision {decision_id}: {} answered {rows} rows", model.version);
     log::record("decision", &decision, text);
@@ -110,6 +113,7 @@ fn of_model<'a>(model: &Model, decision_id: Uuid, question: &Question<'_>) -> De
         models_fingerprint: FINGERPRINT,
         user: None,
         role: question.caller.role(question.person),
+        language: question.language.tag(),
         source: question.source,
         inputs: None,
         as_of: None,

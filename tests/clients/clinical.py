@@ -1,6 +1,8 @@
 """Predictions as FHIR R4, read with fhir.resources (its R4B models, which R4's RiskAssessment is one of)."""
 
 import json
+import pathlib
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -50,7 +52,8 @@ def plain(path):
 
 expected = plain(f"/data/predictions/{DEPRESSED}")
 read, assessments = bundle(f"/data/predictions/{DEPRESSED}")
-assert [one.code.text for one in assessments] == [one["type"] for one in expected["predictions"]]
+name = lambda concept: concept.coding[0].code
+assert [name(one.code) for one in assessments] == [one["type"] for one in expected["predictions"]]
 for assessment, one in zip(assessments, expected["predictions"]):
     assert assessment.status == "final"
     assert assessment.id == one["decision_id"]
@@ -59,22 +62,29 @@ for assessment, one in zip(assessments, expected["predictions"]):
     assert assessment.occurrenceDateTime.strftime("%Y-%m-%dT%H:%M:%SZ") == expected["generated_at"]
     first = assessment.prediction[0]
     assert first.rationale == one["explanation"]
-    assert float(first.probabilityDecimal) == one["probability"], (first.probabilityDecimal, one["probability"])
+    # FHIR's is in percent.
+    assert abs(float(first.probabilityDecimal) - 100 * one["probability"]) < 1e-6, (first, one["probability"])
+    assert assessment.code.text == one["display"]["type"]
     assert [first.whenPeriod.start.isoformat(), first.whenPeriod.end.isoformat()] == [one["as_of"], one["valid_until"]]
     notes = [note.text for note in assessment.note]
     assert any("synthetic" in note for note in notes)
     if "class_probs" in one["details"]:
-        classes = {each.outcome.text: float(each.probabilityDecimal) for each in assessment.prediction}
-        assert classes == one["details"]["class_probs"] and first.outcome.text == one["label"]
+        classes = {name(each.outcome): float(each.probabilityDecimal) / 100 for each in assessment.prediction}
+        assert classes.keys() == one["details"]["class_probs"].keys() and name(first.outcome) == one["label"]
+        assert all(abs(classes[each] - share) < 1e-8 for each, share in one["details"]["class_probs"].items())
+        assert first.outcome.text == f"{one['display']['type']}: {one['display']['label']}"
     else:
-        assert first.qualitativeRisk.text == one["risk_level"]
+        assert first.qualitativeRisk.text == one["display"]["risk_level"]
     if one.get("sensitive"):
         assert all(text in notes for text in [one["disclaimer"], *one["resources"]])
 
 _, assessments = bundle(f"/data/predictions/{DEPRESSED}?types=mood_state&limit_checkins=2")
-assert [one.code.text for one in assessments] == ["mood_state"] * 3
+assert [name(one.code) for one in assessments] == ["mood_state"] * 3
 _, [of_day] = bundle(f"/data/prediction_of_day/{DEPRESSED}")
-assert of_day.code.text == "mood_state" and of_day.prediction[0].outcome.text == "depression"
+assert name(of_day.code) == "mood_state" and name(of_day.prediction[0].outcome) == "depression"
+# What is there in both languages is in that of the answer.
+_, [of_day] = bundle(f"/data/prediction_of_day/{DEPRESSED}?lang=pt-BR")
+assert of_day.prediction[0].outcome.text == "Estado de humor: depressão", of_day.prediction[0].outcome.text
 # Whoever asks for FHIR waits for it.
 bundle(f"/data/predictions/{DEPRESSED}?window_days=9", prefer="respond-async")
 
@@ -95,3 +105,10 @@ for path, status, code in [
     assert (answered, content_type) == (status, "application/fhir+json"), (answered, content_type, body)
     assert [issue.code for issue in OperationOutcome.model_validate_json(body).issue] == [code]
 assert ask("/data/predictions/me", accept="application/json")[1] == "application/problem+json"
+
+# The samples of the documentation are what such systems read.
+samples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", pathlib.Path("docs/API.md").read_text(), re.S)]
+samples = [sample for sample in samples if sample.get("resourceType") == "Bundle"]
+assert {entry["resource"]["status"] for sample in samples for entry in sample["entry"]} == {"final", "cancelled"}, samples
+for sample in samples:
+    Bundle.model_validate(sample)

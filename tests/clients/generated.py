@@ -22,7 +22,7 @@ from generated.models import (
     GetPredictionsExplain,
     InferenceAnswer,
     InferenceRequest,
-    PredictionOfDay,
+    Prediction,
     PredictionSet,
     Problem,
     Question,
@@ -61,7 +61,7 @@ assert isinstance(wrong, Problem) and isinstance(wrong.errors, list), wrong
 assert wrong.errors[0].field == "window_days"
 
 of_day = get_prediction_of_day.sync(person, client=client)
-assert isinstance(of_day, PredictionOfDay) and of_day.label == "depression", of_day
+assert isinstance(of_day, Prediction) and of_day.label == "depression", of_day
 assert get_check_ins.sync(person, client=client, window_days=1) is not None
 assert get_models.sync(client=client) is not None
 

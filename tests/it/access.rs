@@ -204,7 +204,7 @@ fn missing_or_malformed_authorization_is_401_and_reaches_no_database() {
         assert_eq!(host.get(open).status, 200, "{open}");
     }
     let answer = host.request("GET", &path, &[("authorization", &long)]);
-    assert_eq!((answer.status, &answer.json()["detail"]), (401, &json!("A token may have 8 KiB.")));
+    assert_eq!((answer.status, &answer.json()["detail"]), (401, &json!("A token may have at most 8 KiB.")));
     let challenge = "Bearer error=\"invalid_token\", error_description=\"The token is too long\"";
     assert_eq!(answer.header("www-authenticate"), challenge);
     assert!(supabase.requests().is_empty());
@@ -448,7 +448,8 @@ fn cache_serves_only_callers_who_may_see_all_rows_of_the_person() {
     assert_eq!(delete(&own, DEPRESSED).json()["erased"]["predictions"], 1);
     assert_eq!(delete(&service, MANIC).json()["erased"]["predictions"], 1);
     // Whoever is let in may send check-ins of their own.
-    let posted = json!({ "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 4 }] }).to_string();
+    let posted =
+        json!({ "as_of": "2031-01-01", "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 4 }] }).to_string();
     let authorization = format!("Bearer {other}");
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     assert_eq!(host.send("POST", "/data/predictions", &headers, &posted).status, 200);

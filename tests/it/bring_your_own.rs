@@ -115,21 +115,28 @@ fn a_model_abstains_below_what_its_card_asks_for(host: &Host) {
     };
     let (days, today) = (["2026-01-29", "2026-01-30", "2026-01-31"], "2026-02-02");
     assert!(ask(&days, Some(4), today)["probability"].is_number());
-    for (prediction, code, detail) in [
+    for (prediction, code, detail, missing) in [
         (
             ask(&days[1..], Some(4), today),
             "too_few_days",
             "The window has check-ins on too few days: 2, and 3 are needed.",
+            json!([]),
         ),
         (
             ask(&days, None, today),
             "missing_answers",
-            "Not enough answers: 80 % of the inputs are known, 90 % are needed.",
+            "Not enough answers: 80% of the inputs are known, 90% are needed.",
+            json!(["motivationToStart_trend"]),
         ),
-        (ask(&days, Some(4), "2026-02-03"), "stale", "The latest check-in is of 2026-01-31, more than 2 days ago."),
+        (
+            ask(&days, Some(4), "2026-02-03"),
+            "stale",
+            "The latest check-in is of 31 January 2026, more than 2 days ago.",
+            json!([]),
+        ),
     ] {
         assert_eq!((&prediction["label"], &prediction["probability"]), (&json!("insufficient_data"), &Value::Null));
-        assert_eq!(prediction["reason"], json!({ "code": code, "detail": detail, "missing": [] }));
+        assert_eq!(prediction["reason"], json!({ "code": code, "detail": detail, "missing": missing }));
     }
 }
 

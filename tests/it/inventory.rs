@@ -45,8 +45,8 @@ fn every_model_says_what_it_is_for_and_how_well_it_does_in_which_group() {
             assert_eq!(Some(count), expected, "{name}: {group}");
         }
         let metadata = host.get(&format!("/v2/models/{name}")).json();
-        for field in ["intended_use", "out_of_scope"] {
-            assert_eq!(metadata["parameters"][field], answers[field], "{name}: {field}");
+        for (field, answer) in answers {
+            assert_eq!(metadata["parameters"][field], *answer, "{name}: {field}");
         }
         assert_eq!(metadata["parameters"]["card"], format!("/models/{name}"));
     }

@@ -39,6 +39,7 @@ fn exceeded_limit_is_429_with_retry_after() {
     for _ in 0..3 {
         let answer = predictions(&host);
         assert_eq!((answer.status, &answer.json()["status"]), (429, &json!(429)));
+        assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(answer.json()["type"], "urn:bipolar-edge:problem:too-many-requests");
         assert_eq!(number(&answer, "ratelimit-remaining"), 0);
         let wait = number(&answer, "retry-after");

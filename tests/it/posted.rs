@@ -301,14 +301,31 @@ fn check_ins_that_are_too_old_make_no_number() {
     assert_eq!((&stale["label"], &stale["probability"]), (&json!("insufficient_data"), &Value::Null));
     assert_eq!(stale["as_of"], "2019-01-31");
     assert_eq!(stale["reason"]["code"], "stale");
-    assert_eq!(stale["reason"]["detail"], "The latest check-in is of 2019-01-31, more than 7 days ago.");
+    assert_eq!(stale["reason"]["detail"], "The latest check-in is of 31 January 2019, more than 7 days ago.");
     for (as_of, is_stale) in [("2019-01-31", false), ("2019-02-07", false), ("2019-02-08", true)] {
         let mood = mood(&ask("2019-01-31", Some(as_of)));
         assert_eq!(mood["probability"].is_null(), is_stale, "{as_of}: {mood}");
     }
     let earlier = ask("2019-01-31", Some("2019-01-30"));
-    assert_eq!(earlier["warnings"], json!(["1 of the check-ins are later than as_of, and were left out"]));
+    assert_eq!(earlier["warnings"], json!(["1 of the check-ins are later than 2019-01-30, and were left out"]));
     assert_eq!(mood(&earlier)["reason"]["code"], "no_checkins");
+    let to_come = ask("2062-01-31", None);
+    assert_eq!(mood(&to_come)["reason"]["code"], "no_checkins", "what is to come would never be too old");
+    assert!(to_come["warnings"][0].as_str().is_some_and(|text| text.starts_with("1 of the check-ins are later than ")));
+    // No way of asking makes a number of it: not at each check-in, and not in a batch, where each item has its own day.
+    let old = json!({ "checkin_date": "2019-01-31", "hoursSlept": 7, "energyLevel": 5, "depressedMood": 3 });
+    let item = |as_of: Option<&str>| match as_of {
+        Some(as_of) => json!({ "checkins": [old], "limit_checkins": 1, "as_of": as_of }),
+        None => json!({ "checkins": [old], "limit_checkins": 1 }),
+    };
+    let batch =
+        host.post("/data/predictions/batch", &json!({ "items": [item(None), item(Some("2019-02-01"))] })).json();
+    for (answer, is_stale) in batch.as_array().expect("both").iter().zip([true, false]) {
+        for mood in [&answer["predictions"][0], &answer["per_checkin"][0]["predictions"][0]] {
+            assert_eq!(mood["reason"]["code"] == "stale", is_stale, "{mood}");
+            assert_eq!((mood["probability"].is_null(), &mood["as_of"]), (is_stale, &json!("2019-01-31")));
+        }
+    }
     let refused = host.post("/data/predictions", &json!({ "checkins": [], "as_of": "yesterday" }));
     assert_eq!(refused.status, 400, "{}", refused.body);
     // The demo cohort's check-ins move with the calendar, and the bound is the same for it.

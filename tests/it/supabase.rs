@@ -33,8 +33,9 @@ fn database_rows_get_the_predictions_of_the_same_demo_check_ins() {
     assert_eq!(day.json()["label"], "depression");
 
     let requests = supabase.requests();
-    let path = format!("/rest/v1/check_ins?select=*&user_id=eq.{DEPRESSED}&order=checkin_date.desc&limit=34 ");
-    assert!(requests[0].starts_with(&format!("GET {path}")), "{}", requests[0]);
+    let begin = format!("GET /rest/v1/check_ins?select=*&user_id=eq.{DEPRESSED}&checkin_date=lte.20");
+    assert!(requests[0].starts_with(&begin), "{}", requests[0]);
+    assert!(requests[0].contains("&order=checkin_date.desc&limit=34 "), "{}", requests[0]);
     for header in [
         "accept: application/json",
         &format!("apikey: {ANON_KEY}"),
@@ -132,7 +133,7 @@ fn out_of_range_database_values_are_missing_and_counted() {
         .collect();
     assert!(days.contains(&rows[0]["checkin_date"]) && days.len() == 10, "{days:?}");
     // One scale, the six fields of a group, one row.
-    wait_until(|| host.log().contains("without a date: 8"));
+    wait_until(|| host.log().contains("without a date or of a day to come: 8"));
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn check_in_values_are_neither_logged_nor_stored() {
     wait_until(|| ask(&host, &supabase.url, "?limit_checkins=3").header("x-cache") == "HIT");
     let posted = |hours: &str| {
         let body = format!(
-            r#"{{"checkins":[{{"checkin_date":"2031-01-01","hoursSlept":{hours},"notes":"a note to nobody"}}]}}"#
+            r#"{{"as_of":"2031-01-01","checkins":[{{"checkin_date":"2031-01-01","hoursSlept":{hours},"notes":"a note to nobody"}}]}}"#
         );
         let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
@@ -243,12 +244,30 @@ fn nobody_is_told_a_number_from_check_ins_of_long_ago_by_default() {
     let flags: Vec<&str> = variables.iter().flat_map(|variable| ["--variable", variable]).collect();
     let host = Host::with_flags(&flags);
     let authorization = format!("Bearer {}", token(&supabase.url, DEPRESSED));
-    for path in ["/data/predictions", "/data/prediction_of_day"] {
+    for (path, query) in
+        [("/data/predictions", ""), ("/data/predictions", "?limit_checkins=9"), ("/data/prediction_of_day", "")]
+    {
         for _ in 0..2 {
-            let answer = host.request("GET", &format!("{path}/{DEPRESSED}"), &[("authorization", &authorization)]);
+            let path = format!("{path}/{DEPRESSED}{query}");
+            let answer = host.request("GET", &path, &[("authorization", &authorization)]);
             assert_eq!(answer.status, 200, "{}", answer.body);
-            assert!(answer.body.contains("\"label\":\"insufficient_data\""), "{}", answer.body);
-            assert!(!answer.body.contains("\"label\":\"depression\""), "{}", answer.body);
+            assert!(answer.body.contains("\"code\":\"stale\""), "{}", answer.body);
+            let of = |key: &str| answer.body.matches(&format!("\"{key}\":")).count();
+            assert_eq!(answer.body.matches("\"probability\":null").count(), of("probability"), "{}", answer.body);
+            assert_eq!(of("as_of"), of("probability"), "{}", answer.body);
         }
     }
+}
+
+#[test]
+fn check_in_of_a_day_to_come_is_left_out() {
+    let mut rows = demo_rows(DEPRESSED);
+    rows[0]["checkin_date"] = json!("2062-01-01");
+    let supabase = FakeSupabase::start(vec![Reply::rows(&rows)]);
+    let state = state();
+    let host = Host::with_supabase(&state, &supabase.url, &[]);
+    let answer = ask(&host, &supabase.url, "").json();
+    let checkin_date = rows[1]["checkin_date"].as_str().map(|date| &date[..10]);
+    assert_eq!(answer["predictions"][0]["as_of"].as_str(), checkin_date, "{answer}");
+    assert!(host.log().contains("of a day to come"), "{}", host.log());
 }

@@ -107,6 +107,7 @@ fn each_prediction_that_is_made_is_recorded_and_a_cached_answer_names_the_record
         }
         assert_eq!((&record["user"], &record["inputs"]), (&made_line["user"], &records[0]["inputs"]));
         assert_eq!((&record["role"], &record["source"]), (&json!("anyone"), &json!("demo")));
+        assert_eq!(record["language"], "en");
         assert_eq!(record["models_fingerprint"].as_str().map(str::len), Some(16));
         let known = [
             "time",
@@ -118,6 +119,7 @@ fn each_prediction_that_is_made_is_recorded_and_a_cached_answer_names_the_record
             "models_fingerprint",
             "user",
             "role",
+            "language",
             "source",
             "inputs",
             "as_of",

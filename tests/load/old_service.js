@@ -37,7 +37,7 @@ export default function () {
   });
   group('every prediction', () => {
     check(http.get(path), hasFive);
-    check(http.get(`${path}?window_days=${WINDOWS[__ITER % WINDOWS.length]}`), hasFive);
+    check(http.get(`${path}?window_days=${WINDOWS[Math.floor(__ITER / USERS.length) % WINDOWS.length]}`), hasFive);
     check(http.get(`${path}?types=${TYPES.join(',')}`), hasFive);
   });
   group('some predictions', () => {

@@ -79,7 +79,7 @@ fn answers_that_need_no_store_ask_it_nothing() {
     let counted = Counted::start(&[], &[]);
     let (answer, calls) = counted.ask(|host| host.get("/health/live"));
     assert_eq!((answer.status, sum(&calls)), (200, 0), "{calls}");
-    let checkins = json!({ "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 7 }] });
+    let checkins = json!({ "as_of": "2031-01-01", "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 7 }] });
     let (answer, calls) = counted.ask(|host| host.post("/data/predictions", &checkins));
     assert_eq!((answer.status, sum(&calls)), (200, 1), "{calls}");
     let (answer, calls) = counted.ask(|host| host.get("/v2/models/mood_state"));

@@ -34,7 +34,7 @@ fn stalled_bodies_leave_room_and_what_is_too_much_is_refused() {
         stalled.push(more);
         answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1") && answer.contains("problem:overloaded")
     });
-    let checkins = json!({ "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 7 }] });
+    let checkins = json!({ "as_of": "2031-01-16", "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 7 }] });
     assert_eq!(host.post("/data/predictions", &checkins).status, 200, "there is room for what is small");
     assert_eq!(host.predictions(DEPRESSED, "").status, 200);
     drop(stalled);
@@ -44,7 +44,8 @@ fn stalled_bodies_leave_room_and_what_is_too_much_is_refused() {
 #[test]
 fn largest_batch_fits_into_an_instance_of_akamai_functions() {
     let days = (1..=16).map(|day| json!({ "checkin_date": format!("2031-01-{day:02}"), "hoursSlept": 4 + day % 5 }));
-    let item = json!({ "checkins": days.collect::<Vec<_>>(), "limit_checkins": 10, "explain": true });
+    let item =
+        json!({ "as_of": "2031-01-16", "checkins": days.collect::<Vec<_>>(), "limit_checkins": 10, "explain": true });
     let mut items = vec![item; 93];
     // The rest of the body is one that is refused.
     let padding = "x".repeat(MAX_BODY - json!({ "items": items }).to_string().len() - 100);

@@ -25,4 +25,6 @@ mod words;
 
 pub use checkin::{CheckIn, FIELDS, Field, Range, Unit, field_index};
 pub use feature::{Coverage, FEATURES, Feature, FeatureKind, Row, coverage, feature_index, row};
-pub use words::{Clauses, Language, STATISTICS, StatisticWords, Words, feature_label};
+pub use words::{
+    Clauses, Language, MadeAt, STATISTICS, StatisticWords, Words, answer_label, day_in_words, feature_label,
+};

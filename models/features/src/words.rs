@@ -3,6 +3,7 @@
 
 use crate::checkin::{FIELDS, Unit};
 use crate::feature::{FEATURES, FeatureKind};
+use jiff::civil::Date;
 
 /// A language that texts for people are in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,25 +68,29 @@ pub struct StatisticWords {
     /// Labels of the features that are of no one field, in the order of [`FeatureKind`].
     pub other_labels: [&'static str; 6],
     decimal_point: char,
-    /// Units of values, and of differences, for one and for several.
+    /// The largest whole part that takes the singular (CLDR's plural rules), and whether a fraction may follow it.
+    singular: (u64, bool),
+    /// Units of values, and of differences, in the singular and the plural.
     of_ten: &'static str,
     points: [&'static str; 2],
     hours: [&'static str; 2],
     minutes: [&'static str; 2],
-    latest: &'static str,
-    earlier: &'static str,
+    /// The check-in that a value is of: the latest, and one before.
+    at: [&'static str; 2],
     value: &'static str,
     mean: &'static str,
     mean_of_yes: &'static str,
-    period: &'static str,
+    /// The days up to today, to the latest check-in, and to one before.
+    period: [&'static str; 3],
     /// Smaller than, the same as, and larger than before.
     change: [&'static str; 3],
     change_of_yes: [&'static str; 3],
     trend: [&'static str; 3],
     trend_of_yes: [&'static str; 3],
     task_completion: &'static str,
-    short_sleep: [&'static str; 3],
-    missed_dose: [&'static str; 3],
+    /// At the latest check-in, and at one before.
+    short_sleep: [[&'static str; 3]; 2],
+    missed_dose: [[&'static str; 3]; 2],
     days_since: [&'static str; 3],
     checkin_count: [&'static str; 3],
     window_days: [&'static str; 3],
@@ -106,16 +111,20 @@ pub static STATISTICS: [StatisticWords; Language::ALL.len()] = [
             "days in the window",
         ],
         decimal_point: '.',
+        singular: (1, false),
         of_ten: "{v} of 10",
         points: ["{v} point", "{v} points"],
         hours: ["{v} hour", "{v} hours"],
         minutes: ["{v} minute", "{v} minutes"],
-        latest: " at the latest check-in",
-        earlier: " at this check-in",
+        at: [" at the latest check-in", " at this check-in"],
         value: "{s} was {v}",
         mean: "{s} averaged {v}",
         mean_of_yes: "{s} on {v} of the days answered",
-        period: " over the last {v} days",
+        period: [
+            " over the last {v} days",
+            " over the {v} days up to the latest check-in",
+            " over the {v} days up to this check-in",
+        ],
         change: [
             "{s} fell by {v} against the days before",
             "{s} was as on the days before",
@@ -130,14 +139,28 @@ pub static STATISTICS: [StatisticWords; Language::ALL.len()] = [
         trend_of_yes: ["{s} less and less often", "{l} was neither more nor less frequent", "{s} more and more often"],
         task_completion: "{v} of the tasks planned were completed",
         short_sleep: [
-            "the latest night was not under 6 hours",
-            "the latest night was under 6 hours",
-            "the latest {v} nights were under 6 hours",
+            [
+                "the latest night was not under 6 hours",
+                "the latest night was under 6 hours",
+                "the latest {v} nights were under 6 hours",
+            ],
+            [
+                "the night was not under 6 hours",
+                "the night was under 6 hours",
+                "the {v} nights up to this check-in were under 6 hours",
+            ],
         ],
         missed_dose: [
-            "medication was not missed at the latest check-in",
-            "medication was missed at the latest check-in",
-            "medication was missed at the latest {v} check-ins",
+            [
+                "medication was not missed at the latest check-in",
+                "medication was missed at the latest check-in",
+                "medication was missed at the latest {v} check-ins",
+            ],
+            [
+                "medication was not missed at this check-in",
+                "medication was missed at this check-in",
+                "medication was missed at the {v} check-ins up to this one",
+            ],
         ],
         days_since: [
             "the check-in before was of the same day",
@@ -145,7 +168,7 @@ pub static STATISTICS: [StatisticWords; Language::ALL.len()] = [
             "the check-in before was {v} days earlier",
         ],
         checkin_count: ["there were no check-ins", "there was 1 check-in", "there were {v} check-ins"],
-        window_days: ["no day before counts", "1 day before counts", "{v} days before count"],
+        window_days: ["no day before is considered", "1 day before is considered", "{v} days before are considered"],
     },
     StatisticWords {
         mean_label: "{l}, média",
@@ -154,44 +177,58 @@ pub static STATISTICS: [StatisticWords; Language::ALL.len()] = [
         other_labels: [
             "parcela de tarefas concluídas",
             "noites curtas seguidas",
-            "doses perdidas seguidas",
+            "doses não tomadas seguidas",
             "dias desde o check-in anterior",
-            "check-ins na janela",
-            "dias na janela",
+            "check-ins no período",
+            "dias do período",
         ],
         decimal_point: ',',
+        singular: (1, true),
         of_ten: "{v} de 10",
         points: ["{v} ponto", "{v} pontos"],
         hours: ["{v} hora", "{v} horas"],
         minutes: ["{v} minuto", "{v} minutos"],
-        latest: " no último check-in",
-        earlier: " neste check-in",
+        at: [" no último check-in", " neste check-in"],
         value: "{s} ficou em {v}",
         mean: "{s} teve média de {v}",
-        mean_of_yes: "{s} em {v} dos dias respondidos",
-        period: " nos últimos {v} dias",
+        mean_of_yes: "{s} em {v} dos dias com resposta",
+        period: [" nos últimos {v} dias", " nos {v} dias até o último check-in", " nos {v} dias até este check-in"],
         change: [
-            "{s} caiu {v} em relação aos dias anteriores",
+            "{s} diminuiu {v} em relação aos dias anteriores",
             "{s} ficou como nos dias anteriores",
-            "{s} subiu {v} em relação aos dias anteriores",
+            "{s} aumentou {v} em relação aos dias anteriores",
         ],
         change_of_yes: [
             "{s}, ao contrário de dias anteriores",
-            "{l} ficou como nos dias anteriores",
+            "{l}: como nos dias anteriores",
             "{s}, ao contrário de alguns dias anteriores",
         ],
-        trend: ["{s} caiu {v} por dia", "{s} não subiu nem caiu", "{s} subiu {v} por dia"],
-        trend_of_yes: ["{s} cada vez menos", "{l} não foi mais nem menos frequente", "{s} cada vez mais"],
+        trend: ["{s} diminuiu {v} por dia", "{s} não aumentou nem diminuiu", "{s} aumentou {v} por dia"],
+        trend_of_yes: ["{s} cada vez menos", "{l}: nem mais nem menos vezes", "{s} cada vez mais"],
         task_completion: "{v} das tarefas planejadas foram concluídas",
         short_sleep: [
-            "a última noite não teve menos de 6 horas",
-            "a última noite teve menos de 6 horas",
-            "as últimas {v} noites tiveram menos de 6 horas",
+            [
+                "a última noite não teve menos de 6 horas",
+                "a última noite teve menos de 6 horas",
+                "as últimas {v} noites tiveram menos de 6 horas",
+            ],
+            [
+                "a noite não teve menos de 6 horas",
+                "a noite teve menos de 6 horas",
+                "as {v} noites até este check-in tiveram menos de 6 horas",
+            ],
         ],
         missed_dose: [
-            "a medicação não faltou no último check-in",
-            "a medicação faltou no último check-in",
-            "a medicação faltou nos últimos {v} check-ins",
+            [
+                "a medicação foi tomada no último check-in",
+                "a medicação não foi tomada no último check-in",
+                "a medicação não foi tomada nos últimos {v} check-ins",
+            ],
+            [
+                "a medicação foi tomada neste check-in",
+                "a medicação não foi tomada neste check-in",
+                "a medicação não foi tomada nos {v} check-ins até este",
+            ],
         ],
         days_since: [
             "o check-in anterior foi do mesmo dia",
@@ -199,9 +236,24 @@ pub static STATISTICS: [StatisticWords; Language::ALL.len()] = [
             "o check-in anterior foi {v} dias antes",
         ],
         checkin_count: ["não houve check-ins", "houve 1 check-in", "houve {v} check-ins"],
-        window_days: ["nenhum dia anterior conta", "1 dia anterior conta", "{v} dias anteriores contam"],
+        window_days: [
+            "nenhum dia anterior é considerado",
+            "1 dia anterior é considerado",
+            "{v} dias anteriores são considerados",
+        ],
     },
 ];
+
+/// The check-in that a row of features is made at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MadeAt {
+    /// The latest, which is of today.
+    Today,
+    /// The latest, which is of a day before.
+    Latest,
+    /// One before the latest.
+    Earlier,
+}
 
 /// A sentence that names features: the language, and the days that their values are of.
 #[derive(Clone, Copy, Debug)]
@@ -210,8 +262,8 @@ pub struct Clauses {
     pub language: Language,
     /// Days from the first check-in of the window to the latest, both included.
     pub days: usize,
-    /// The row is made at the latest check-in, and not at one before.
-    pub is_latest: bool,
+    /// The check-in that the values are of.
+    pub made_at: MadeAt,
 }
 
 impl Clauses {
@@ -221,6 +273,7 @@ impl Clauses {
     pub fn add(&self, out: &mut String, place: usize, value: f32, says_period: &mut bool) {
         let Some(feature) = FEATURES.get(place).filter(|_| !value.is_nan()) else { return };
         let words = &STATISTICS[self.language as usize];
+        let at = usize::from(self.made_at == MadeAt::Earlier);
         let among = |forms: &[&'static str; 3]| {
             let form = if value < 0.5 { 0 } else { usize::from(value >= 1.5) + 1 };
             forms[form]
@@ -239,8 +292,8 @@ impl Clauses {
                 self.add_period(out, says_period);
             }
             FeatureKind::TaskCompletion => expand(out, words.task_completion, &mut |out, _| percent(out, value)),
-            FeatureKind::ShortSleepStreak => counted(out, &words.short_sleep),
-            FeatureKind::MissedDoseStreak => counted(out, &words.missed_dose),
+            FeatureKind::ShortSleepStreak => counted(out, &words.short_sleep[at]),
+            FeatureKind::MissedDoseStreak => counted(out, &words.missed_dose[at]),
             FeatureKind::DaysSincePrevious => counted(out, &words.days_since),
             FeatureKind::CheckinCount => counted(out, &words.checkin_count),
             FeatureKind::WindowDays => counted(out, &words.window_days),
@@ -257,7 +310,7 @@ impl Clauses {
                 _ => quantity(out, value, unit, words),
             }),
         }
-        out.push_str(if self.is_latest { words.latest } else { words.earlier });
+        out.push_str(words.at[usize::from(self.made_at == MadeAt::Earlier)]);
     }
 
     fn add_mean(&self, out: &mut String, field: usize, value: f32, says_period: &mut bool) {
@@ -295,8 +348,63 @@ impl Clauses {
     fn add_period(&self, out: &mut String, says_period: &mut bool) {
         if std::mem::take(says_period) {
             let words = &STATISTICS[self.language as usize];
-            expand(out, words.period, &mut |out, _| number(out, self.days as f32, words));
+            expand(out, words.period[self.made_at as usize], &mut |out, _| number(out, self.days as f32, words));
         }
+    }
+}
+
+/// The names of the months, by [`Language`].
+const MONTHS: [[&str; 12]; Language::ALL.len()] = [
+    [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
+    [
+        "janeiro",
+        "fevereiro",
+        "março",
+        "abril",
+        "maio",
+        "junho",
+        "julho",
+        "agosto",
+        "setembro",
+        "outubro",
+        "novembro",
+        "dezembro",
+    ],
+];
+
+/// Returns a date as a sentence has it: "31 January 2026", "31 de janeiro de 2026".
+pub fn day_in_words(date: Date, language: Language) -> String {
+    let month =
+        MONTHS[language as usize].get(usize::from(date.month().unsigned_abs()) - 1).copied().unwrap_or_default();
+    match language {
+        Language::English => format!("{} {month} {}", date.day(), date.year()),
+        Language::Portuguese => format!("{} de {month} de {}", date.day(), date.year()),
+    }
+}
+
+/// Returns the label of the answer that a feature is made from: of the field, or of what is counted of several.
+pub fn answer_label(place: usize, language: Language) -> String {
+    match FEATURES.get(place).map(|feature| feature.kind) {
+        Some(
+            FeatureKind::Latest(field)
+            | FeatureKind::Mean(field)
+            | FeatureKind::Change(field)
+            | FeatureKind::Trend(field),
+        ) => FIELDS.get(field).map_or_else(String::new, |field| field.words(language).label.to_owned()),
+        _ => feature_label(place, language),
     }
 }
 
@@ -352,20 +460,29 @@ fn difference(out: &mut String, value: f32, unit: Unit, words: &StatisticWords) 
         Unit::Minutes => &words.minutes,
         Unit::Number | Unit::YesNo => return number(out, value, words),
     };
-    expand(out, forms[usize::from(value != 1.0)], &mut |out, _| number(out, value, words));
+    let (scaled, scale) = rounded(value);
+    let (most, with_fraction) = words.singular;
+    let is_singular = if with_fraction { scaled / scale <= most } else { scaled == most * scale };
+    expand(out, forms[usize::from(!is_singular)], &mut |out, _| number(out, value, words));
+}
+
+/// Returns a value's size as a number is written, as a whole number of the parts of 1 that come second: of tenths, and
+/// below 1 of hundredths.
+fn rounded(value: f32) -> (u64, u64) {
+    let size = f64::from(value.abs());
+    let scale: u32 = if size < 1.0 { 100 } else { 10 };
+    // What is too large for the cast is written as the largest that is not.
+    ((size * f64::from(scale)).round() as u64, scale.into())
 }
 
 /// Writes a number with one digit after the point, below 1 with two, as far as they are not 0.
 fn number(out: &mut String, value: f32, words: &StatisticWords) {
-    let value = f64::from(value);
-    if value < 0.0 {
+    let (scaled, scale) = rounded(value);
+    if value < 0.0 && scaled > 0 {
         out.push('-');
     }
-    let scale: u32 = if value.abs() < 1.0 { 100 } else { 10 };
-    // What is too large for the cast is written as the largest that is not.
-    let scaled = (value.abs() * f64::from(scale)).round() as u64;
-    push_whole(out, scaled / u64::from(scale));
-    let (mut digit, mut rest) = (u64::from(scale) / 10, scaled % u64::from(scale));
+    push_whole(out, scaled / scale);
+    let (mut digit, mut rest) = (scale / 10, scaled % scale);
     if rest > 0 {
         out.push(words.decimal_point);
     }
@@ -379,8 +496,7 @@ fn number(out: &mut String, value: f32, words: &StatisticWords) {
 /// Writes a share as a whole percentage.
 fn percent(out: &mut String, value: f32) {
     push_whole(out, (f64::from(value) * 100.0).round() as u64);
-    // A space that does not break.
-    out.push_str("\u{a0}%");
+    out.push('%');
 }
 
 fn push_whole(out: &mut String, mut value: u64) {
@@ -406,7 +522,7 @@ mod tests {
     fn clause(language: Language, days: usize, feature: &str, value: f32) -> String {
         let mut out = String::new();
         let place = feature_index(feature).expect("a feature");
-        Clauses { language, days, is_latest: true }.add(&mut out, place, value, &mut true);
+        Clauses { language, days, made_at: MadeAt::Today }.add(&mut out, place, value, &mut true);
         out
     }
 
@@ -429,25 +545,25 @@ mod tests {
                 "anxietyStress_change",
                 2.25,
                 "the level of anxiety and stress rose by 2.3 points against the days before",
-                "o nível de ansiedade e estresse subiu 2,3 pontos em relação aos dias anteriores",
+                "o nível de ansiedade e estresse aumentou 2,3 pontos em relação aos dias anteriores",
             ),
             (
                 "hoursSlept_change",
                 -1.0,
                 "sleep fell by 1 hour against the days before",
-                "o sono caiu 1 hora em relação aos dias anteriores",
+                "o sono diminuiu 1 hora em relação aos dias anteriores",
             ),
             (
                 "hoursSlept_trend",
                 -0.25,
                 "sleep fell by 0.25 hours a day over the last 3 days",
-                "o sono caiu 0,25 horas por dia nos últimos 3 dias",
+                "o sono diminuiu 0,25 hora por dia nos últimos 3 dias",
             ),
             (
                 "energyLevel_trend",
                 0.001,
                 "energy neither rose nor fell over the last 3 days",
-                "a energia não subiu nem caiu nos últimos 3 dias",
+                "a energia não aumentou nem diminuiu nos últimos 3 dias",
             ),
             (
                 "hoursSlept",
@@ -476,8 +592,8 @@ mod tests {
             (
                 "medicationAdherence_mean",
                 2.0 / 3.0,
-                "medication was taken on 67\u{a0}% of the days answered over the last 3 days",
-                "a medicação foi tomada em 67\u{a0}% dos dias respondidos nos últimos 3 dias",
+                "medication was taken on 67% of the days answered over the last 3 days",
+                "a medicação foi tomada em 67% dos dias com resposta nos últimos 3 dias",
             ),
             (
                 "medicationAdherence_change",
@@ -495,7 +611,7 @@ mod tests {
                 "medicationAdherence_change",
                 0.0,
                 "medication taken was as on the days before",
-                "medicação tomada ficou como nos dias anteriores",
+                "medicação tomada: como nos dias anteriores",
             ),
             (
                 "medicationAdherence_trend",
@@ -506,8 +622,8 @@ mod tests {
             (
                 "taskCompletion",
                 0.25,
-                "25\u{a0}% of the tasks planned were completed",
-                "25\u{a0}% das tarefas planejadas foram concluídas",
+                "25% of the tasks planned were completed",
+                "25% das tarefas planejadas foram concluídas",
             ),
             (
                 "shortSleepStreak",
@@ -525,7 +641,7 @@ mod tests {
                 "missedDoseStreak",
                 1.0,
                 "medication was missed at the latest check-in",
-                "a medicação faltou no último check-in",
+                "a medicação não foi tomada no último check-in",
             ),
             (
                 "daysSincePrevious",
@@ -534,14 +650,52 @@ mod tests {
                 "o check-in anterior foi 2 dias antes",
             ),
             ("checkinCount", 1.0, "there was 1 check-in", "houve 1 check-in"),
-            ("windowDays", 3.0, "3 days before count", "3 dias anteriores contam"),
+            ("windowDays", 3.0, "3 days before are considered", "3 dias anteriores são considerados"),
         ] {
             assert_eq!(clause(Language::English, 3, feature, value), english);
             assert_eq!(clause(Language::Portuguese, 3, feature, value), portuguese);
         }
+        for (value, english, portuguese) in [
+            (1.04, "1 hour", "1 hora"),
+            (1.5, "1.5 hours", "1,5 hora"),
+            (0.996, "1 hour", "1 hora"),
+            (2.0, "2 hours", "2 horas"),
+        ] {
+            let said = Language::ALL.map(|language| clause(language, 3, "hoursSlept", value));
+            assert!(
+                said[0].contains(&format!(" {english} ")) && said[1].contains(&format!(" {portuguese} ")),
+                "{said:?}"
+            );
+        }
         let alone = clause(Language::English, 1, "depressedMood_mean", 6.0);
         assert_eq!(alone, "depressed mood was 6 of 10 at the latest check-in");
         assert_eq!(clause(Language::English, 3, "depressedMood", f32::NAN), "", "what is missing says nothing");
+    }
+
+    #[test]
+    fn a_sentence_says_up_to_when_its_days_were() {
+        let said = |language, made_at, feature: &str, value| {
+            let mut out = String::new();
+            let place = feature_index(feature).expect("a feature");
+            Clauses { language, days: 3, made_at }.add(&mut out, place, value, &mut true);
+            out
+        };
+        let mean = |made_at| said(Language::English, made_at, "energyLevel_mean", 4.0);
+        assert_eq!(mean(MadeAt::Today), "energy averaged 4 of 10 over the last 3 days");
+        assert_eq!(mean(MadeAt::Latest), "energy averaged 4 of 10 over the 3 days up to the latest check-in");
+        assert_eq!(mean(MadeAt::Earlier), "energy averaged 4 of 10 over the 3 days up to this check-in");
+        let missed = |made_at| said(Language::Portuguese, made_at, "missedDoseStreak", 2.0);
+        assert_eq!(missed(MadeAt::Latest), "a medicação não foi tomada nos últimos 2 check-ins");
+        assert_eq!(missed(MadeAt::Earlier), "a medicação não foi tomada nos 2 check-ins até este");
+    }
+
+    #[test]
+    fn days_and_answers_have_words() {
+        let day = Date::constant(2026, 3, 1);
+        assert_eq!(Language::ALL.map(|language| day_in_words(day, language)), ["1 March 2026", "1 de março de 2026"]);
+        let label = |feature| answer_label(feature_index(feature).expect("a feature"), Language::English);
+        assert_eq!((label("energyLevel_trend"), label("energyLevel")), ("energy".to_owned(), "energy".to_owned()));
+        assert_eq!(label("checkinCount"), "check-ins in the window");
     }
 
     #[test]
@@ -587,7 +741,7 @@ mod tests {
         fn any_number_makes_a_clause(place in 0..FEATURES.len() + 2, value: f32, days: usize, portuguese: bool) {
             let language = Language::ALL[usize::from(portuguese)];
             let (mut out, mut says_period) = (String::new(), true);
-            Clauses { language, days, is_latest: false }.add(&mut out, place, value, &mut says_period);
+            Clauses { language, days, made_at: MadeAt::Earlier }.add(&mut out, place, value, &mut says_period);
             prop_assert_eq!(out.is_empty(), value.is_nan() || place >= FEATURES.len());
             prop_assert!(!out.contains('{'), "{}", out);
         }

@@ -137,7 +137,8 @@ pub(in crate::endpoints) async fn post<P: Platform>(request: EndpointRequest<'_,
     let decision_id = context.decisions.take(1);
     context.timing.set_decisions(DecisionIds::of_all(decision_id));
     let (instance, asked) = (&context.instance, (inference.count(model), inference.rows.as_slice()));
-    record_rows((&context.settings, &instance.store), &context.caller, (model, decision_id), asked);
+    let asking = (&*context.caller, context.language);
+    record_rows((&context.settings, &instance.store), asking, (model, decision_id), asked);
     Ok(response(model, &inference, &tensors, decision_id))
 }
 

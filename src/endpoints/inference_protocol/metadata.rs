@@ -4,10 +4,12 @@ use super::lookup::{INPUT, find_model};
 use super::outputs::OutputKind;
 use crate::context::EndpointRequest;
 use crate::http::Response;
+use crate::http::compression::gunzip;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use bipolar_edge_models::{MODELS, Output};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The name of what runs the models, in place of a framework.
 pub(super) const PLATFORM: &str = "bipolar-edge_forest";
@@ -43,14 +45,20 @@ struct Metadata {
     parameters: CardParameters,
 }
 
-/// The part of a model's card that whoever uses its numbers must know. The rest is at `card`.
+/// The part of a model's card that whoever uses its numbers must know: its source attributes. The rest is at `card`.
 #[derive(Serialize)]
 struct CardParameters {
     title: &'static str,
-    intended_use: &'static str,
-    out_of_scope: &'static str,
     draft: bool,
     card: String,
+    #[serde(flatten)]
+    source_attributes: BTreeMap<String, Option<String>>,
+}
+
+/// The part of a model's inventory that its metadata have too.
+#[derive(Deserialize)]
+struct Inventory {
+    source_attributes: BTreeMap<String, Option<String>>,
 }
 
 #[derive(Serialize)]
@@ -107,12 +115,13 @@ pub(in crate::endpoints) async fn model<P: Platform>(request: EndpointRequest<'_
         tensor(kind.name(), &kind.row_shape(model), names)
     });
     let inputs = [tensor(INPUT, &[model.features.len()], Some(model.features.join(",")))];
+    let inventory = gunzip(model.inventory).and_then(|json| serde_json::from_slice::<Inventory>(&json).ok());
+    let inventory = inventory.ok_or(Problem::Internal)?;
     let parameters = CardParameters {
         title: model.title,
-        intended_use: model.intended_use,
-        out_of_scope: model.out_of_scope,
         draft: model.draft,
         card: format!("/models/{}", model.name),
+        source_attributes: inventory.source_attributes,
     };
     let (name, versions, platform) = (model.name, [model.version], PLATFORM);
     let metadata = Metadata { name, versions, platform, inputs, outputs, parameters };

@@ -44,8 +44,8 @@ function operation(path, method, described) {
       parameters.map((one) => [make("code", {}, one.name), one.in + (one.required ? ", required" : ""), make("div", {}, type(one.schema)), one.description ?? ""]))));
   }
   const body = resolve(described.requestBody);
-  if (body) parts.push(make("h4", {}, "Request body"), ...content(body));
-  parts.push(make("h4", {}, "Answers"));
+  if (body) parts.push(make("h3", {}, "Request body"), ...content(body));
+  parts.push(make("h3", {}, "Answers"));
   for (const [status, given] of Object.entries(described.responses)) {
     const answer = resolve(given);
     parts.push(make("p", {}, make("b", {}, status), ` ${answer.description}`), ...(status.startsWith("2") ? content(answer) : []));
@@ -113,7 +113,7 @@ function attempt(path, method, described) {
   byId("secret").addEventListener("input", show);
   byId("kind").addEventListener("change", show);
   show();
-  return make("form", { class: "try", onsubmit: send, oninput: show }, make("h4", {}, "Try it"), inputs.length ? make("div", {}, inputs.map((one) => one.label)) : null,
+  return make("form", { class: "try", onsubmit: send, oninput: show }, make("h3", {}, "Try it"), inputs.length ? make("div", {}, inputs.map((one) => one.label)) : null,
     body ? make("label", { for: body.id }, make("span", {}, `Body (${media})`)) : null, body, line, make("button", {}, method === "delete" ? "Send: this deletes" : "Send"), status, shown);
 }
 

@@ -4,10 +4,10 @@ const HISTORY = [["hoursSlept", 12], ["depressedMood", 10], ["elevation", 10], [
 const SLIDERS = [["hoursSlept", 14, 0.5], ["depressedMood", 10, 1], ["elevation", 10, 1], ["energyLevel", 10, 1], ["anxietyStress", 10, 1],
   ["medicationAdherence", 1, 1]];
 const DAYS = 30;
-// Check-ins that are "now", days after which a check-in says little of now, and by how much an answer must differ to be said to.
-const [RECENT, STALE_DAYS, DIFFERS] = [3, 7, 1];
+// Check-ins that are "now", and by how much an answer must differ to be said to.
+const [RECENT, DIFFERS] = [3, 1];
 
-let home = { demo_people: [], auth_mode: "off" };
+let home = { demo_people: [], auth_mode: "off", crisis_resources: [] };
 let models = [];
 // What is shown of a person: their predictions, check-ins (latest first), states by day, and how the sliders stand.
 let shown = null;
@@ -66,7 +66,7 @@ async function predict() {
     if (next.checkins.length) {
       // Ten check-ins a question are predicted, so three questions go back a month.
       const items = [0, 10, 20].map((from) => next.checkins.slice(from)).filter((some) => some.length)
-        .map((some) => ({ checkins: some, types: ["mood_state"], window_days: days, limit_checkins: 10 }));
+        .map((some) => ({ checkins: some, types: ["mood_state"], window_days: days, limit_checkins: 10, as_of: some[0].checkin_date }));
       for (const item of (await ask("/data/predictions/batch", { items })).content) {
         for (const checkin of item.per_checkin ?? []) next.states[checkin.checkin_date] = checkin.predictions[0];
       }
@@ -87,14 +87,18 @@ const predictionsOf = () => shown?.predictions.content.predictions ?? [];
 function showPerson() {
   const there = shown?.checkins.length > 0;
   showLatest(there);
-  for (const id of ["history", "course", "what-if"]) byId(id).hidden = !there;
-  const lines = predictionsOf().find((one) => one.sensitive)?.resources ?? [];
+  for (const id of ["history", "course"]) byId(id).hidden = !there;
+  byId("what-if").hidden = !there || shown.stale;
+  const lines = home.crisis_resources;
   for (const list of document.querySelectorAll(".lines")) list.replaceChildren(...lines.map((line) => make("li", {}, line)));
   for (const box of document.querySelectorAll(".help")) box.hidden = !lines.length;
   byId("cards").replaceChildren(...predictionsOf().map(card));
   showWords(there);
   showDeveloper();
   if (!there) return;
+  const latest = dayOf(shown.checkins[0].checkin_date);
+  byId("history-title").textContent = shown.stale ? say("historyTo", latest) : say("history");
+  byId("what-if-title").textContent = say("whatIf", latest);
   byId("picture").replaceChildren(...picture(false));
   byId("multiples").replaceChildren(...picture(true));
   showTable();
@@ -110,7 +114,8 @@ function showLatest(there) {
   const latest = shown.checkins[0].checkin_date;
   const now = new Date();
   const ago = Math.round((Date.UTC(now.getFullYear(), now.getMonth(), now.getDate()) - Date.parse(latest)) / 864e5);
-  shown.stale = ago > STALE_DAYS;
+  // The service says what is too old.
+  shown.stale = predictionsOf().some((one) => one.reason?.code === "stale");
   const when = ago <= 0 ? say("today") : ago === 1 ? say("yesterday") : say("daysAgo", number(ago, 0));
   line.replaceChildren(make("b", {}, say("latest", dayOf(latest))), ` · ${when}. `, shown.stale ? make("span", { class: "stale" }, say("stale")) : "");
 }
@@ -120,11 +125,11 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 
 // A value in words: the end of the scale that it is near.
 function inWords(field, value) {
-  const [, , low, high] = wordsOf(field);
+  const [, low, high] = wordsOf(field);
   const { unit } = FIELDS[field];
-  const [least, most] = unit === "hours" ? [6, 9.5] : [3.5, 6.5];
+  const [least, most] = unit === "hours" ? [6, 9.5] : [3.5, 6];
   const amount = number(value, 1) + (unit === "hours" ? " h" : pick([" of 10", " de 10"]));
-  return [value < least ? low : value > most ? high : say("middle"), amount];
+  return [value < least ? low : value >= most ? high : say("middle"), amount];
 }
 
 function showWords(there) {
@@ -148,7 +153,8 @@ function showWords(there) {
 }
 
 function showTips(there, now) {
-  const about = (field, test) => answersOf(field, now).length > 0 && test(mean(answersOf(field, now)));
+  // Of days long ago nothing is said as if it were so now.
+  const about = (field, test) => !shown?.stale && answersOf(field, now).length > 0 && test(mean(answersOf(field, now)));
   const tips = [["tipStale", !there || shown.stale], ["tipSleep", about("hoursSlept", (hours) => hours < 6)],
     ["tipMedication", about("medicationAdherence", (share) => share < 1)], ["tipLow", about("depressedMood", (value) => value >= 6)],
     ["tipHigh", about("elevation", (value) => value >= 6)], ["tipAnxiety", about("anxietyStress", (value) => value >= 6)], ["tipRhythm", true], ["tipTeam", true]];
@@ -208,12 +214,14 @@ function card(prediction) {
   const { display, details, observed, reason, data } = prediction;
   const title = make("h3", {}, display.type);
   if (prediction.probability == null) {
-    return make("article", { class: "prediction" }, title, make("p", { class: "level unknown" }, display.label), make("p", { class: "why" }, reason?.detail ?? ""));
+    return make("article", { class: "prediction" }, title, make("p", { class: "level unknown" }, display.label), make("p", { class: "why" }, reason?.detail ?? ""),
+      prediction.as_of ? make("p", { class: "facts" }, say("asOf", dayOf(prediction.as_of))) : null);
   }
   const classes = details.class_probs;
   const share = percent(prediction.probability);
   const happened = observed ? say(classes ? "observedPairs" : "observedOf", percent(observed.rate, 0), number(observed.n, 0)) : say("observedNone");
-  const facts = [prediction.valid_until === prediction.as_of ? say("asOf", prediction.as_of) : say("until", prediction.as_of, prediction.valid_until),
+  const [from, until] = [prediction.as_of, prediction.valid_until].map((day) => dayOf(day));
+  const facts = [from === until ? say("asOf", from) : say("until", from, until),
     say("data", data.checkins, data.days_covered, percent(data.answered, 0))];
   const bars = classes ? Object.entries(classes).map(([label, share]) => {
     const words = `${display.classes[label]} ${percent(share)}`;
@@ -225,8 +233,8 @@ function card(prediction) {
       details.decision_threshold == null ? share : `${share}, ${say("threshold")} ${percent(details.decision_threshold)}`)),
     make("p", { class: "observed" }, make("span", {}, `${say("observed")}: `), happened),
     make("p", { class: "why" }, prediction.explanation ?? ""),
-    disclosure(say("contributions"), prediction.disclaimer ? make("p", {}, prediction.disclaimer) : null,
-      make("p", { class: "facts" }, facts.join(" · ")), bars, impacts(prediction.contributions ?? [])));
+    make("p", { class: "facts" }, facts.join(" · ")),
+    disclosure(say("contributions"), prediction.disclaimer ? make("p", {}, prediction.disclaimer) : null, bars, impacts(prediction.contributions ?? [])));
 }
 
 function impacts(contributions) {
@@ -293,7 +301,7 @@ async function explore(field) {
 function compare(now) {
   const before = predictionsOf();
   const words = ({ probability, display, details }) => (probability == null ? display.label : details.class_probs ? `${display.label} ${percent(probability)}` : percent(probability));
-  tableOf(byId("compared"), [say("type"), say("before"), say("now"), ""], before.map((old, at) => {
+  tableOf(byId("compared"), [say("type"), say("before"), say("now"), say("probability")], before.map((old, at) => {
     const next = now?.[at] ?? old;
     return [old.display.type, words(old), `${words(next)} (${next.display.risk_level})`,
       make("div", { class: next.risk_level }, bar(next.probability ?? 0, old.probability, `${say("before")} ${words(old)}, ${say("now")} ${words(next)}`))];
@@ -322,11 +330,13 @@ async function showModel() {
   }
   if (chosen !== byId("model").value) return;
   const facts = [["version", model.version], ["library", model.format], ["trees", number(model.trees, 0)], ["nodes", number(model.nodes, 0)],
-    ["features", number(model.features.length, 0)], ["training", model.training?.data ?? "–"], ["licence", model.licence],
-    ["warnings", (model.warnings ?? []).join(" ")]];
-  const list = make("dl", {}, facts.map(([key, value]) => [make("dt", {}, say(key)), make("dd", {}, value)]));
+    ["features", number(model.features.length, 0)], ["licence", model.licence]];
+  // The card's own sentences are in English.
+  const said = [["training", model.training?.data ?? "–"], ["warnings", (model.warnings ?? []).join(" ")]];
+  const list = make("dl", {}, facts.map(([key, value]) => [make("dt", {}, say(key)), make("dd", {}, value)]),
+    said.map(([key, value]) => [make("dt", {}, say(key)), make("dd", { lang: "en" }, value)]));
   const quality = model.quality;
-  const parts = [make("h3", {}, model.title), list];
+  const parts = [make("h3", {}, model.display?.[language]?.name ?? model.title), list];
   if (!quality) parts.push(make("p", {}, say("noQuality")));
   else {
     const measures = [["auroc", "auroc"], ["brier", "brier"], ["calibrationError", "calibration_error"]];
@@ -334,7 +344,7 @@ async function showModel() {
       measures.map(([key, field]) => [say(key), number(quality.model[field], 3), number(quality.heuristic[field], 3)]),
       say("quality", number(quality.people, 0), number(quality.rows, 0)));
     const labels = quality.confusion_labels.map((label) => model.display?.[language]?.labels[label] ?? label.replaceAll("_", " "));
-    const confusion = tableOf(make("table"), ["", ...labels], quality.confusion.map((row, at) => [labels[at], ...row.map((count) => number(count, 0))]), say("confusion"));
+    const confusion = tableOf(make("table"), [`${say("observed")} ↓ ${say("predicted")} →`, ...labels], quality.confusion.map((row, at) => [labels[at], ...row.map((count) => number(count, 0))]), say("confusion"));
     parts.push(make("div", { class: "columns" }, scrolled(say("measure"), compared, confusion),
       calibration(quality.calibration ?? [])), groups(quality.groups ?? []));
   }
@@ -346,7 +356,7 @@ function groups(all) {
   const head = ["group", "rows", "observed", "predicted", "auroc", "brier", "calibrationError"].map((key) => say(key));
   // Not every kind of model has every measure.
   const known = (measure, words) => (measure == null ? "–" : words(measure));
-  const rows = all.map((one) => [`${one.group}: ${one.value}`, number(one.rows, 0), ...[one.observed, one.predicted].map((share) => known(share, percent)),
+  const rows = all.map((one) => [make("span", { lang: "en" }, `${one.group}: ${one.value}`), number(one.rows, 0), ...[one.observed, one.predicted].map((share) => known(share, percent)),
     ...[one.auroc, one.brier, one.calibration_error].map((measure) => known(measure, (value) => number(value, 3)))]);
   return disclosure(say("groups"), scrolled(say("groups"), tableOf(make("table"), head, rows)));
 }
@@ -388,6 +398,7 @@ function translate(to) {
 
 async function showModels() {
   models = (await ask("/models").catch(() => ({ content: { models: [] } }))).content.models;
+  byId("warnings").textContent = [...new Set(models.flatMap((model) => model.warnings))].join(" ");
   byId("model").replaceChildren(...models.map((model) => make("option", { value: model.name, id: `model-${model.name}` })));
   translate(language);
   await showModel();

@@ -1,4 +1,4 @@
-//! PostgREST's way of asking a database, as far as the service asks: `select=*`, filters for equality, an order, a
+//! PostgREST's way of asking a database, as far as the service asks: `select=*`, filters (`eq`, `lte`), an order, a
 //! limit; run as the role of the token with its claims, so that row-level security decides. Errors have PostgREST's
 //! statuses and bodies (docs.postgrest.org, "Errors"); `tests/fixtures/supabase/client.py` holds them against
 //! PostgREST's own client.
@@ -109,7 +109,15 @@ fn statement(table: &str, query: &str) -> Option<String> {
                 order = known.then(|| format!(" order by {} {direction}", identifier(column)))?;
             }
             "limit" => limit = format!(" limit {}", value.parse::<u32>().ok()?),
-            column => filters.push(format!("{} = {}", identifier(column), literal(value.strip_prefix("eq.")?))),
+            column => {
+                let (operator, value) = value.split_once('.')?;
+                let operator = match operator {
+                    "eq" => "=",
+                    "lte" => "<=",
+                    _ => return None,
+                };
+                filters.push(format!("{} {operator} {}", identifier(column), literal(value)));
+            }
         }
     }
     let filters = if filters.is_empty() { String::new() } else { format!(" where {}", filters.join(" and ")) };
@@ -131,12 +139,12 @@ mod tests {
 
     #[test]
     fn what_the_service_asks_becomes_a_statement_and_anything_else_does_not() {
-        let query = "select=*&user_id=eq.11111111&order=checkin_date.desc&limit=8";
+        let query = "select=*&user_id=eq.11111111&checkin_date=lte.2026-01-31&order=checkin_date.desc&limit=8";
         assert_eq!(
             statement("check_ins", query).as_deref(),
             Some(
                 "select coalesce(json_agg(t), '[]')::text from (select * from \"check_ins\" where \"user_id\" = '11111111' \
-                 order by \"checkin_date\" desc limit 8) t"
+                 and \"checkin_date\" <= '2026-01-31' order by \"checkin_date\" desc limit 8) t"
             )
         );
         assert!(statement("check_ins", "select=%2A").is_some(), "as PostgREST's own client sends it");
