@@ -65,7 +65,7 @@ fn distance(a: f64, b: f64) -> f64 {
 #[test]
 fn lightgbm_margins_are_equal_to_the_bit() {
     let fixtures = fixtures("lightgbm_");
-    assert!(fixtures.len() >= 38);
+    assert!(fixtures.len() >= 46);
     for Fixture { name, model, rows, raw, .. } in fixtures {
         assert!(rows.len() >= 150, "{name}");
         for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
@@ -81,7 +81,7 @@ fn lightgbm_margins_are_equal_to_the_bit() {
 #[test]
 fn xgboost_margins_are_equal_to_the_bit() {
     let fixtures = fixtures("xgboost_");
-    assert!(fixtures.len() >= 42);
+    assert!(fixtures.len() >= 47);
     for Fixture { name, model, rows, raw, .. } in fixtures {
         for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
             let mut margins = model.forests.margins(row).expect("the row fits");
@@ -97,6 +97,22 @@ fn xgboost_margins_are_equal_to_the_bit() {
             let bits = |numbers: &[f64]| numbers.iter().map(|x| (*x as f32).to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&margins), bits(raw), "{name}, row {index}: {margins:?} is not {raw:?} for {row:?}");
         }
+    }
+}
+
+/// The documentation says on how many models, and of which versions, all of this was compared.
+#[test]
+fn documentation_counts_the_fixtures_and_names_their_versions() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/MODELS.md");
+    let docs = std::fs::read_to_string(docs).expect("the documentation");
+    let fixtures = fixtures("");
+    let claim = docs.lines().find(|line| line.contains(" asserts, on ")).expect("the figures");
+    assert!(claim.contains(&format!(" on {} models of ", fixtures.len())), "{} fixtures: {claim}", fixtures.len());
+    for Fixture { name, .. } in &fixtures {
+        // As in lightgbm_3_3_5_binary; ONNX's versions are those of what wrote it.
+        let version: Vec<&str> = name.split('_').skip(1).take_while(|part| part.parse::<u32>().is_ok()).collect();
+        let is_named = version.is_empty() || name.starts_with("onnx") || claim.contains(&version.join("."));
+        assert!(is_named, "{name}: {claim}");
     }
 }
 
@@ -119,7 +135,7 @@ fn catboost_margins_are_equal_but_for_the_order_of_sums() {
 #[test]
 fn onnx_margins_are_equal_to_the_bit_of_onnx_runtime() {
     let fixtures = fixtures("onnx_");
-    assert!(fixtures.len() >= 19);
+    assert!(fixtures.len() >= 21);
     for Fixture { name, model, rows, raw, .. } in fixtures {
         for (index, (row, raw)) in rows.iter().zip(&raw).enumerate() {
             let margins =

@@ -43,6 +43,8 @@ impl Add {
         check_name(name)?;
         let folder = registry().join(name);
         ensure!(!folder.exists(), "{} is there already: `cargo xtask model remove {name}` first", folder.display());
+        // A file of another ending is most often no model at all, and then that is what to say.
+        let model = load(&self.file, self.rounds)?;
         let ending = self.file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         ensure!(
             FILE_ENDINGS.contains(&ending),
@@ -50,7 +52,6 @@ impl Add {
             self.file.display(),
             listed_endings()
         );
-        let model = load(&self.file, self.rounds)?;
         model.probabilities(self.transform).map_err(|reason| anyhow!("{}: {reason}", self.file.display()))?;
         let card = self.card(name, &model)?;
         card.check()?;

@@ -38,6 +38,8 @@ pub(crate) struct Report {
     precision: &'static str,
     /// Contributions can be computed.
     explains: bool,
+    /// The reason why they cannot.
+    cannot_explain: Option<&'static str>,
     features_of_which_zero_is_missing: Vec<u16>,
     /// Bytes that the model adds to the Wasm module.
     module_bytes: usize,
@@ -77,7 +79,8 @@ impl Report {
             leaves: 0,
             deepest: 0,
             precision: "",
-            explains: true,
+            explains: model.forests.cannot_explain().is_none(),
+            cannot_explain: model.forests.cannot_explain(),
             features_of_which_zero_is_missing: Vec::new(),
             module_bytes: model.forests.bytes(),
             warnings: model.warnings,
@@ -93,7 +96,6 @@ impl Report {
         self.precision = precision;
         let forest = forest.forest();
         let parts = forest.parts();
-        self.explains &= forest.can_explain();
         self.deepest = self.deepest.max(parts.depth);
         self.features_of_which_zero_is_missing = parts.zero_is_missing.to_vec();
         for link in (0..parts.nodes.len()).filter_map(|at| forest.link(at)) {
@@ -117,10 +119,10 @@ impl Report {
         println!("  splits      {}, {} of them by category", self.splits, self.splits_by_category);
         println!("  leaves      {}", self.leaves);
         println!("  precision   {}", self.precision);
-        println!(
-            "  explains    {}",
-            if self.explains { "yes" } else { "no: the file has no covers, or a path has more than 256 splits" }
-        );
+        match self.cannot_explain {
+            None => println!("  explains    yes"),
+            Some(reason) => println!("  explains    no: {reason}"),
+        }
         println!("  in module   {} bytes", self.module_bytes);
         if !self.features_of_which_zero_is_missing.is_empty() {
             println!("  zero is missing in features {:?}", self.features_of_which_zero_is_missing);

@@ -12,8 +12,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Errors name the file, the line and the column.
-    pub(crate) fn read(file: &Path) -> Result<Table> {
+    /// Errors name the file, the line and the column, and of a cell that is no number end with the hint.
+    pub(crate) fn read(file: &Path, hint: &str) -> Result<Table> {
         let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -40,7 +40,7 @@ impl Table {
             let row = numbers.iter().enumerate().map(|(column, number)| {
                 let cell = record.get(column).unwrap_or_default();
                 number.with_context(|| {
-                    format!("{}, line {line}, column {}: {cell:?} is no number", file.display(), column + 1)
+                    format!("{}, line {line}, column {}: {cell:?} is no number{hint}", file.display(), column + 1)
                 })
             });
             table.rows.push(row.collect::<Result<_>>()?);
@@ -92,7 +92,7 @@ pub(crate) fn match_headers(data: &mut Table, expected: &mut Table) {
         data.take_numbered_header();
     } else if expected.rows.len() == data.rows.len() + 1 {
         expected.take_numbered_header();
-    } else if data.rows.first().is_some_and(|row| row.len() > 1) && data.take_numbered_header() {
+    } else if data.take_numbered_header() {
         // No rows are left over, so either both had a header or the first row of data only looks like one.
         if !expected.take_numbered_header() {
             let columns = data.header.take().map_or(0, |header| header.len());

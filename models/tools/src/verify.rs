@@ -12,8 +12,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Trees of which the way of a row is shown: a page.
-const MAX_TREES: usize = 40;
+/// Bytes that the way of a row through the trees may take: a page.
+const MAX_BYTES: usize = 6_000;
+/// Splits of a tree that are shown.
+const MAX_SPLITS: usize = 10;
+/// A question for whoever expects labels, which probabilities are most often mistaken for.
+const LABELS: &str = ": are they labels, in place of `predict_proba`?";
 /// Numbers of rounds that are tried on all rows.
 const MAX_CANDIDATES: usize = 20;
 
@@ -52,8 +56,9 @@ impl Verify {
         if let Some(named) = self.transform.or(card.and_then(|card| card.transform)) {
             model.transform = model.probabilities(Some(named)).map_err(anyhow::Error::msg)?;
         }
-        let mut data = Table::read(&self.data)?;
-        let mut expected = Table::read(&self.expected)?;
+        let hint = if model.transform.to_probabilities().is_some() { LABELS } else { "" };
+        let mut data = Table::read(&self.data, "")?;
+        let mut expected = Table::read(&self.expected, hint)?;
         match_headers(&mut data, &mut expected);
         if !as_json {
             model.warnings.iter().for_each(|warning| println!("warning: {warning}"));
@@ -79,10 +84,11 @@ impl Verify {
             let ours = self.ours(&model, row, expected.len())?;
             ensure!(
                 ours.len() == expected.len(),
-                "{} has {} columns, the model gives {}",
+                "{} has {} columns, the model gives {}{}",
                 self.expected.display(),
                 expected.len(),
-                ours.len()
+                ours.len(),
+                if expected.len() == 1 && !self.raw && !self.contrib { hint } else { "" }
             );
             let mut wrong = false;
             for (column, (ours, theirs)) in ours.iter().zip(expected).enumerate() {
@@ -119,7 +125,7 @@ impl Verify {
                 }
                 let is_label = |x: &f64| x.fract() == 0.0;
                 if model.transform.is_probability() && !self.raw && expected.rows.iter().flatten().all(is_label) {
-                    println!("\nall that is expected are whole numbers: are they labels, in place of `predict_proba`?");
+                    println!("\nall that is expected are whole numbers{LABELS}");
                 }
             }
         }
@@ -168,7 +174,8 @@ impl Verify {
         for output in 0..model.forests.len() {
             let contributions = model.forests.contributions(output, row);
             let Some(contributions) = contributions else {
-                anyhow::bail!("the file has no covers, so there are no contributions")
+                let reason = model.forests.cannot_explain().unwrap_or("a number cannot be compared");
+                anyhow::bail!("{reason}, so there are no contributions")
             };
             all.extend(contributions);
         }
@@ -185,16 +192,13 @@ impl Verify {
                 && ours.iter().zip(theirs).all(|(ours, theirs)| distance(*ours, *theirs) <= self.tolerance)
         };
         let (row, theirs) = (data.rows.get(row)?, expected.rows.get(row)?);
-        let stages: Vec<Vec<f64>> = match &model.forests {
-            Forests::F32(forests) => forests.iter().map(|forest| stages(forest, row)).collect::<Option<_>>()?,
-            Forests::F64(forests) => forests.iter().map(|forest| stages(forest, row)).collect::<Option<_>>()?,
-        };
-        let is_candidate = |rounds: &usize| {
-            let margins: Option<Vec<f64>> = stages.iter().map(|stages| stages.get(*rounds - 1).copied()).collect();
-            margins.is_some_and(|margins| agree(&self.of_margins(model, margins, theirs.len()), theirs))
-        };
-        let candidates = (1..stages.first()?.len()).filter(is_candidate);
-        candidates.take(MAX_CANDIDATES).find(|rounds| {
+        let mut stages = model.margins_after_rounds(row)?;
+        // The last is the file's own number.
+        stages.pop();
+        let is_candidate = |margins: Vec<f64>| agree(&self.of_margins(model, margins, theirs.len()), theirs);
+        let stages =
+            stages.into_iter().zip(1..).filter_map(|(margins, rounds)| is_candidate(margins).then_some(rounds));
+        stages.take(MAX_CANDIDATES).find(|rounds| {
             let Ok(mut part) = find(&self.model).and_then(|file| load(&file, Some(*rounds))) else { return false };
             part.transform = model.transform;
             data.rows
@@ -221,35 +225,45 @@ fn paths<T: Number>(forest: &OwnedForest<T>, row: &[f64], names: &[String]) -> S
     let forest = forest.forest();
     let mut out = format!("  base margin {}\n", forest.parts().base_margin);
     let trees = forest.parts().roots.len();
-    for tree in 0..trees.min(MAX_TREES) {
+    for tree in 0..trees {
+        if out.len() > MAX_BYTES {
+            let _ = writeln!(out, "  and {} more trees", trees - tree);
+            break;
+        }
         let _ = write!(out, "  tree {tree}:");
+        let mut splits = 0;
         forest.visit_path(tree, &row, |_, link| {
+            // Numbers with an exponent: the digits of 1e300 are a line of their own.
             let _ = match link {
-                Link::Leaf(value) => writeln!(out, " leaf {value}"),
+                Link::Leaf(value) if splits > MAX_SPLITS => {
+                    writeln!(out, " and {} more splits, leaf {value:?}", splits - MAX_SPLITS)
+                }
+                Link::Leaf(value) => writeln!(out, " leaf {value:?}"),
+                Link::Split { .. } if splits >= MAX_SPLITS => Ok(()),
                 Link::Split { feature, reading, threshold, .. } => {
-                    let (value, name) = (row[feature], &names[feature]);
+                    let (value, name) = (row[feature], shortened(&names[feature]));
                     if value.into().is_nan() {
                         write!(out, " {name} missing,")
                     } else if reading.is_set() {
-                        write!(out, " {name} = {value} by category,")
+                        write!(out, " {name} = {value:?} by category,")
                     } else {
                         let side = if value.goes_left(threshold) { "left" } else { "right" };
-                        write!(out, " {name} = {value} {side} of {threshold},")
+                        write!(out, " {name} = {value:?} {side} of {threshold:?},")
                     }
                 }
             };
+            splits += usize::from(matches!(link, Link::Split { .. }));
         });
-    }
-    if trees > MAX_TREES {
-        let _ = writeln!(out, "  and {} trees more", trees - MAX_TREES);
     }
     out
 }
 
-/// Returns the margin of a row after each tree.
-fn stages<T: Number>(forest: &OwnedForest<T>, row: &[f64]) -> Option<Vec<f64>> {
-    let row: Vec<T> = row.iter().map(|x| T::from_f64(*x)).collect();
-    Some(forest.forest().staged_margins(&row)?.into_iter().map(Into::into).collect())
+/// Returns the beginning of a name that is longer than a line should be.
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    }
 }
 
 /// Returns the prediction of these margins, in as many columns as are expected if it can be.

@@ -183,12 +183,22 @@ fn add_refuses_what_could_not_be_served() {
     let named = elsewhere.path().join("named.txt").display().to_string();
     let numbered = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(fixture("lightgbm_binary", "model.txt"));
     let text = std::fs::read_to_string(numbered).expect("a model").replace("Column_", "laboratory_");
-    std::fs::write(&named, text).expect("written");
+    std::fs::write(&named, &text).expect("written");
+    let put = |name: &str, bytes: &[u8]| {
+        std::fs::write(elsewhere.path().join(name), bytes).expect("written");
+        elsewhere.path().join(name).display().to_string()
+    };
+    let renamed = put("model.bin", text.as_bytes());
+    let (pickle, compressed) = (put("model.pkl", b"\x80\x04\x95"), put("model.txt.gz", b"\x1f\x8b\x08"));
     for (args, error) in [
         (vec!["add", "models/forest/tests/fixtures/lightgbm_binary/model.txt"], "name the prediction type"),
         (vec!["add", OWN, "--name", "../escape"], "cannot be a model's name"),
         (vec!["add", OWN, "--name", "train"], "is taken by the registry itself"),
-        (vec!["add", "README.md", "--name", "x"], "must end in .json, .onnx, .txt or .ubj"),
+        (vec!["add", "README.md", "--name", "x"], "this is no model file that is known"),
+        (vec!["add", &renamed, "--name", "x"], "must end in .json, .onnx, .txt or .ubj"),
+        (vec!["add", &pickle, "--name", "x"], "a Python pickle (joblib writes them too)"),
+        (vec!["add", &pickle, "--name", "x"], "to_onnx"),
+        (vec!["add", &compressed, "--name", "x"], "compressed: unpack it first"),
         (vec!["add", "nothing.txt", "--name", "x"], "cannot read nothing.txt"),
         (vec!["add", &named, "--name", "x"], "are no features of the service"),
         (
@@ -316,6 +326,138 @@ fn verify_offers_the_rounds_that_agree_and_says_no_more_than_a_page() {
     let (_, report) = verify(&model, &rows, &expected, &["--json"]);
     let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
     assert_eq!(report["rounds_that_agree"], 7);
+}
+
+/// This project's predictions for a fixture's rows by the first rounds, as CSV.
+fn predicted_by(name: &str, file: &str, rounds: usize) -> String {
+    let bytes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(fixture(name, file));
+    let options = forest::import::Options { rounds: Some(rounds), covers: None };
+    let part = forest::import::read(&std::fs::read(bytes).expect("a model"), &options).expect("a model");
+    let line = |line: &str| {
+        let row: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+        let cells = part.predict(&row).expect("the row fits").into_iter().map(|x| format!("{x:?}"));
+        cells.collect::<Vec<_>>().join(",") + "\n"
+    };
+    text(name, "rows.csv").lines().map(line).collect()
+}
+
+#[test]
+fn verify_counts_rounds_as_the_library_does() {
+    // Three trees an output a round; a bias behind the trees; and what scikit-learn's wrapper said after an early stop.
+    for (name, file, rounds) in [
+        ("xgboost_parallel", "model.json", 3),
+        ("catboost_scaled", "model.json", 7),
+        ("catboost_multiclass", "model.json", 5),
+    ] {
+        let expected = predicted_by(name, file, rounds);
+        let (code, said) = verify(&fixture(name, file), &text(name, "rows.csv"), &expected, &[]);
+        assert!(code == Some(1) && said.contains(&format!("the first {rounds} rounds agree")), "{name}: {said}");
+    }
+    let name = "xgboost_stopped_early";
+    let (model, rows, best) = (fixture(name, "model.json"), text(name, "rows.csv"), text(name, "best.csv"));
+    let (code, said) = verify(&model, &rows, &best, &[]);
+    assert!(said.starts_with("warning: training stopped early and best was round 27: all rounds"), "{said}");
+    assert!(code == Some(1) && said.contains("the first 27 rounds agree: --rounds 27"), "{said}");
+    assert_eq!(verify(&model, &rows, &best, &["--rounds", "27"]).0, Some(0));
+    let name = "xgboost_1_7_6_best_is_last";
+    let model = fixture(name, "model.json");
+    let (code, said) = verify(&model, &text(name, "rows.csv"), &text(name, "predicted.csv"), &[]);
+    assert!(code == Some(0) && !said.contains("warning"), "{said}");
+}
+
+#[test]
+fn mismatch_prints_no_more_than_a_page_of_whatever_trees() {
+    let rows = text("lightgbm_default", "rows.csv");
+    let model = text("lightgbm_default", "model.txt");
+    let names = model.lines().find(|line| line.starts_with("feature_names=")).expect("the names");
+    let long = (0..6).map(|column| format!("{column}_{}", "long".repeat(100))).collect::<Vec<_>>().join(" ");
+    let elsewhere = registry();
+    let file = elsewhere.path().join("long.txt");
+    std::fs::write(&file, model.replace(names, &format!("feature_names={long}"))).expect("written");
+    let wrong = "1e300\n".repeat(rows.lines().count());
+    let huge: String = rows.lines().map(|_| "1e300,-1e300,1e300,-1e300,1e300,-1e300\n").collect();
+    for data in [&rows, &huge] {
+        let (code, said) = verify(&file.display().to_string(), data, &wrong, &["--raw"]);
+        assert!(code == Some(1) && said.contains(" more trees\n") && said.len() < 8_000, "{}: {said}", said.len());
+    }
+    // A chain of 300 splits.
+    let (chain, splits) = (chain(300), 300);
+    std::fs::write(&file, chain).expect("written");
+    let (code, said) = verify(&file.display().to_string(), "1e9\n", "7\n", &["--raw"]);
+    assert!(code == Some(1) && said.len() < 2_000, "{said}");
+    assert!(said.contains(&format!(", and {} more splits, leaf 1.5\n", splits - 10)), "{said}");
+}
+
+/// LightGBM's file of one tree whose splits each have a leaf to the left.
+fn chain(splits: i64) -> String {
+    let list =
+        |number: &dyn Fn(i64) -> i64| (0..splits).map(|split| number(split).to_string()).collect::<Vec<_>>().join(" ");
+    let right = list(&|split| if split + 1 == splits { -split - 2 } else { split + 1 });
+    format!(
+        "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=0\nobjective=regression\n\
+         feature_names=a\nfeature_infos=[0:1]\n\nTree=0\nnum_leaves={}\nnum_cat=0\nsplit_feature={zeros}\n\
+         threshold={thresholds}\ndecision_type={zeros}\nleft_child={left}\nright_child={right}\nleaf_value={}\n\n\
+         end of trees\n",
+        splits + 1,
+        vec!["1.5"; splits as usize + 1].join(" "),
+        zeros = list(&|_| 0),
+        thresholds = list(&|split| split),
+        left = list(&|split| -split - 1),
+    )
+}
+
+#[test]
+fn verify_reads_the_header_of_a_single_feature() {
+    let elsewhere = registry();
+    let file = elsewhere.path().join("one.txt");
+    std::fs::write(&file, chain(3)).expect("written");
+    let model = file.display().to_string();
+    for (data, expected) in [("0\n0.5\n2\n", "0\n1.5\n1.5\n"), ("0\n0.5\n2\n", "1.5\n1.5\n")] {
+        let (code, said) = verify(&model, data, expected, &[]);
+        assert!(code == Some(0) && said.starts_with("2 rows compared"), "{said}");
+    }
+    let (code, said) = verify(&model, "0\n0.5\n", "1.5\n1.5\n", &[]);
+    assert!(code == Some(0) && said.starts_with("2 rows compared"), "{said}");
+}
+
+#[test]
+fn labels_in_place_of_probabilities_are_named_whatever_they_look_like() {
+    let rows = text("lightgbm_multiclass", "rows.csv");
+    let model = fixture("lightgbm_multiclass", "model.txt");
+    for label in ["2\n", "calm\n"] {
+        let (code, said) = verify(&model, &rows, &label.repeat(rows.lines().count()), &[]);
+        assert!(code == Some(2) && said.contains(": are they labels, in place of `predict_proba`?"), "{said}");
+    }
+    // Where no probability is to be had none is asked for.
+    let (code, said) = verify(&fixture("lightgbm_regression", "model.txt"), &rows, "low\nhigh\nlow\n", &[]);
+    assert!(code == Some(2) && said.contains("\"high\" is no number\n"), "{said}");
+}
+
+#[test]
+fn linear_trees_are_said_to_be_the_reason_why_there_are_no_contributions() {
+    const REASON: &str = "the leaves are linear functions, which LightGBM does not explain either";
+    let model = fixture("lightgbm_linear", "model.txt");
+    let rows = text("lightgbm_linear", "rows.csv");
+    let (code, text) = verify(&model, &rows, &"1\n".repeat(rows.lines().count()), &["--contrib"]);
+    assert!(code == Some(2) && text.contains(&format!("{REASON}, so there are no contributions")), "{text}");
+    let registry = registry();
+    let inspected = run(registry.path(), &["inspect", &model]);
+    assert!(said(&inspected).contains(&format!("explains    no: {REASON}")), "{}", said(&inspected));
+}
+
+#[test]
+fn a_default_model_of_lightgbm_fits_and_its_size_is_said() {
+    let registry = registry();
+    let model = fixture("lightgbm_default", "model.txt");
+    let inspected = run(registry.path(), &["inspect", &model, "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).expect("JSON");
+    assert_eq!((&report["trees"], &report["leaves"]), (&100.into(), &3_100.into()));
+    let bytes = report["module_bytes"].as_u64().expect("a number");
+    // A node has 20 bytes, a tree 6.
+    assert_eq!(bytes, 6_100 * 20 + 100 * 6);
+    let features = "energyLevel,hoursSlept,sleepQuality,elevation,activation,libido";
+    let added = run(registry.path(), &["add", &model, "--name", "own", "--features", features]);
+    assert!(said(&added).contains(&format!("it adds {bytes} bytes to the module\n")), "{}", said(&added));
 }
 
 #[test]

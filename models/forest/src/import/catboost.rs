@@ -8,7 +8,7 @@
 //! CatBoost adds the leaves of several trees at once, in an order that depends on the processor: its sums and those
 //! here differ in the last bits.
 
-use super::categories::CategorySet;
+use super::categories::{CategorySet, set_words};
 use super::document::{self, JsonPath, float};
 use super::tree::{Builder, Missing, Side, Source};
 use super::{Forests, ImportError, Imported, Library, MAX_OUTPUTS};
@@ -46,6 +46,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     for (forest, bias) in forests.iter_mut().zip(&biases) {
         forest.append_constant(*bias, "scale_and_bias")?;
     }
+    let tree_rounds = vec![(1..=kept as u32).collect(); biases.len()];
     let forests = forests.into_iter().map(|forest| forest.finish(Vec::new())).collect::<Result<_, _>>()?;
     Ok(Imported {
         library: Library::CatBoost,
@@ -55,6 +56,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
         forests: Forests::F64(forests),
         transform,
         divisor: 1.0,
+        tree_rounds,
         warnings: Vec::new(),
     })
 }
@@ -93,7 +95,7 @@ impl Features {
             numeric: Vec::new(),
             categorical: Vec::new(),
             categories: HashMap::new(),
-            set_words: file_bytes.saturating_mul(64),
+            set_words: set_words(file_bytes),
         };
         let mut names = HashMap::new();
         for (is_numeric, place) in

@@ -49,6 +49,12 @@ impl Categories {
     }
 }
 
+/// Returns how many words the sets of categories may take of a file of so many bytes. One high category takes few bytes
+/// in the file and many in a set.
+pub(super) fn set_words(file_bytes: usize) -> usize {
+    file_bytes.saturating_mul(64)
+}
+
 /// A set of categories, as bits.
 #[derive(Clone, Default)]
 pub(super) struct CategorySet(pub(super) Vec<u32>);

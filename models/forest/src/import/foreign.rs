@@ -35,7 +35,10 @@ pub(super) fn recognize_object(bytes: &[u8]) -> Option<Object> {
     if let Some(learner) = top.get("learner") {
         let learner = members(learner.get());
         let booster = learner.as_ref().and_then(|learner| members(learner.get("gradient_booster")?.get()));
-        let has_trees = |booster: Members<'_>| booster.contains_key("model") || booster.contains_key("gbtree");
+        // Of dart both have trees' parameters in there, and the model its trees.
+        let has_model = |gbtree: &&RawValue| members(gbtree.get()).is_none_or(|gbtree| gbtree.contains_key("model"));
+        let has_trees =
+            |booster: Members<'_>| booster.contains_key("model") || booster.get("gbtree").is_some_and(has_model);
         return Some(match booster.is_none_or(has_trees) {
             true => Object::Learner,
             false => Object::Foreign(
@@ -62,7 +65,9 @@ pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
     const PICKLE: &str = "this is a Python pickle (joblib writes them too), which runs code when it is read: load it in \
                           Python and save the model itself, as in `model = joblib.load(\"model.pkl\")` and \
                           `model.booster_.save_model(\"model.txt\")` for LightGBM, `model.save_model(\"model.json\")` for \
-                          XGBoost";
+                          XGBoost, `model.save_model(\"model.json\", format=\"json\")` for CatBoost; of scikit-learn's \
+                          own models write `skl2onnx.to_onnx(model, rows[:1], options={\"zipmap\": \
+                          False}).SerializeToString()` to model.onnx (docs/MODELS.md has it whole)";
     const UTF_16: &str = "this text is in UTF-16: save it as UTF-8";
     const COMPRESSED: &str = "this file is compressed: unpack it first";
     const DUMP: &str = "this is what XGBoost's `dump_model` or `get_dump` gives, whose numbers are rounded: save the model \
@@ -84,6 +89,8 @@ pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
             "this is CatBoost's binary format: save the model with `model.save_model(\"model.json\", format=\"json\")`"
         }
         _ if begins("booster[") => DUMP,
+        // The texts of `get_dump`, joined.
+        _ if begins("0:[") || begins("0:leaf=") => DUMP,
         _ if begins("[") && text.windows(8).take(256).any(|window| window == b"\"nodeid\"") => DUMP,
         _ => return None,
     })
@@ -100,6 +107,8 @@ mod tests {
             (b" \n", "empty"),
             (b"\x80\x04\x95", "pickle"),
             (b"\x78\x9c\x00", "pickle"),
+            (b"\x80\x04\x95", "to_onnx"),
+            (b"\x80\x04\x95", "for CatBoost"),
             (b"\x1f\x8b\x08", "compressed"),
             (b"PK\x03\x04", "compressed"),
             (b"\xff\xfet\0r\0", "UTF-16"),
@@ -107,6 +116,12 @@ mod tests {
             (b"<!DOCTYPE html><html>", "web page"),
             (b"booster[0]:\n0:[f0<1]", "get_dump"),
             (b"[\n  { \"nodeid\": 0, \"depth\": 0", "get_dump"),
+            (b"0:[f0<1] yes=1,no=2,missing=1\n\t1:leaf=0.5\n", "get_dump"),
+            (b"0:leaf=0.5\n", "get_dump"),
+            (
+                br#"{"learner":{"gradient_booster":{"gbtree":{"gbtree_train_param":{}},"name":"dart"}},"version":[3,2,0]}"#,
+                "save_config",
+            ),
             (br#"{"name":"tree","version":"v4","tree_info":[]}"#, "dump_model"),
             (
                 br#"{"learner":{"generic_param":{},"gradient_booster":{"name":"gbtree"}},"version":[3,2,0]}"#,

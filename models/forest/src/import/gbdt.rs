@@ -110,6 +110,7 @@ pub fn read(bytes: &[u8], covers: Option<&[f32]>) -> Result<Imported, ImportErro
         forests: Forests::F32(vec![forest]),
         transform,
         divisor: 1.0,
+        tree_rounds: Vec::new(),
         warnings: Vec::new(),
     })
 }

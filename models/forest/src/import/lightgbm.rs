@@ -6,9 +6,9 @@
 //! order, tree `i` to class `i % num_tree_per_iteration`. The boosting from the average is folded into the trees: there
 //! is no base margin.
 
-use super::categories::{Categories, CategorySet};
+use super::categories::{Categories, CategorySet, set_words};
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported, Library};
+use super::{Forests, ImportError, Imported, Library, MAX_OUTPUTS};
 use crate::layout::MAX_FEATURES;
 use crate::number::Number;
 use crate::transform::Transform;
@@ -22,20 +22,20 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let text = std::str::from_utf8(bytes).map_err(|error| ImportError::new("file", error.to_string()))?;
     let (header, rest) = text.split_once("\nTree=").map_or((text, None), |(header, rest)| (header, Some(rest)));
     let header = Section::read("header", header);
-    let (trees, tail) = match rest {
-        Some(rest) => rest
-            .split_once("\nend of trees")
-            .ok_or_else(|| ImportError::new("end of file", "there is no `end of trees`: the file is cut off"))?,
-        None if text.contains("\nend of trees") => ("", text),
-        None => return Err(ImportError::new("end of file", "there is no `end of trees`: the file is cut off")),
-    };
-    let trees: Vec<&str> = trees.split("\nTree=").filter(|tree| !tree.trim().is_empty()).collect();
-
     let version = header.text("version")?;
     // v2 is LightGBM 2.x's: its trees are written as later ones are, and lack what those may lack.
     if !["v2", "v3", "v4"].contains(&version) {
         return Err(header.refuse("version", format!("{version:?} is not known; v2, v3 and v4 are")));
     }
+    // Until 2.1 no line says that the trees end, and what follows them at once is of what importance features are.
+    let ends = if version == "v2" { &["\nend of trees", "\nfeature importances:"][..] } else { &["\nend of trees"] };
+    let Some((trees, tail)) = ends.iter().find_map(|end| rest.unwrap_or(text).split_once(end)) else {
+        let reason = format!("there is no `{}`: the file is cut off", ends.join("` and no `").replace('\n', ""));
+        return Err(ImportError::new("end of file", reason));
+    };
+    let trees = if rest.is_some() { trees } else { "" };
+    let trees: Vec<&str> = trees.split("\nTree=").filter(|tree| !tree.trim().is_empty()).collect();
+
     let classes: usize = header.number("num_class")?;
     let per_iteration: usize = header.optional("num_tree_per_iteration")?.unwrap_or(classes);
     let features = header.number::<usize>("max_feature_idx")? + 1;
@@ -52,6 +52,10 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     // What LightGBM calls the columns of an array, which has no names.
     let numbered = feature_names.iter().enumerate().all(|(index, name)| *name == format!("Column_{index}"));
     let feature_names = if numbered { Vec::new() } else { feature_names };
+    if per_iteration > MAX_OUTPUTS {
+        let reason = format!("{per_iteration} outputs; at most {MAX_OUTPUTS} are read");
+        return Err(header.refuse("num_tree_per_iteration", reason));
+    }
     // As many forests are made as this says, so it may not exceed what the file has trees for.
     if per_iteration == 0 || per_iteration > trees.len().max(1) || !trees.len().is_multiple_of(per_iteration) {
         let reason = format!("{} trees are no multiple of {per_iteration}", trees.len());
@@ -70,8 +74,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     };
     let mut forests = vec![Builder::new(0.0, features); per_iteration];
     let mut missing_types = MissingTypes::new(features);
-    // One high category takes few bytes in a file and many in a set.
-    let mut set_words = bytes.len().saturating_mul(64);
+    let mut set_words = set_words(bytes.len());
     for (index, text) in trees[..kept].iter().enumerate() {
         let forest = &mut forests[index % per_iteration];
         Tree::read(index, text)?.append(forest, &mut missing_types, (&categories, &mut set_words))?;
@@ -86,6 +89,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
         feature_names,
         forests: Forests::F64(forests),
         transform,
+        tree_rounds: vec![(1..=(kept / per_iteration) as u32).collect(); per_iteration],
         divisor: if averaged { (kept / per_iteration).max(1) as f64 } else { 1.0 },
         warnings: Vec::new(),
     })
@@ -153,22 +157,45 @@ fn pandas_categories(tail: &str, header: &Section<'_>) -> Result<Categories, Imp
     if lists.iter().all(numbers_itself) {
         return Ok(categories);
     }
-    // Of a column by size there is a range in brackets, of one by category its codes, of one without splits `none`.
-    let by_category = |info: &&str| info.contains(':') && !info.starts_with('[');
-    let infos = header.text("feature_infos")?.split(' ').enumerate();
-    let columns: Vec<usize> = infos.filter(|(_, info)| by_category(info)).map(|(column, _)| column).collect();
+    let columns = category_columns(tail, header)?;
     if columns.len() != lists.len() {
         let reason = format!(
-            "{} lists of values for {} features by category: the file does not say which is whose",
+            "{} lists of values for {} features by category: the file does not say which is whose (an ordered column of \
+             categories has a list, and is split by size)",
             lists.len(),
             columns.len()
         );
         return Err(ImportError::new(KEY, reason));
     }
-    for (column, list) in columns.into_iter().zip(lists) {
+    for ((column, codes), list) in columns.into_iter().zip(lists) {
         categories.add(column, &list, KEY)?;
+        if let Some(code) = codes.into_iter().find(|code| *code >= list.len()) {
+            let reason = format!("{} values for feature {column}, which has a category {code}", list.len());
+            return Err(ImportError::new(KEY, reason));
+        }
     }
     Ok(categories)
+}
+
+/// Finds the columns of categories, and the codes that each had in training: those that are described by codes, and
+/// those without splits, which are not described, if the parameters list them.
+fn category_columns(tail: &str, header: &Section<'_>) -> Result<Vec<(usize, Vec<usize>)>, ImportError> {
+    let infos: Vec<&str> = header.text("feature_infos")?.split(' ').collect();
+    // Of a column by size there is a range in brackets, of one by category its codes, of one without splits `none`.
+    let is_described =
+        |column: usize| infos.get(column).is_some_and(|info| !info.starts_with('[') && info.contains(':'));
+    let described: Vec<usize> = (0..infos.len()).filter(|column| is_described(*column)).collect();
+    let listed = tail.lines().find_map(|line| line.strip_prefix("[categorical_feature:")?.strip_suffix(']'));
+    let listed: Option<Vec<usize>> =
+        listed.and_then(|list| list.trim().split(',').map(|one| one.parse().ok()).collect());
+    // A list is the parameters', which may be of a training before: it counts if the columns agree.
+    let may_be = |column: &usize| is_described(*column) || infos.get(*column) == Some(&"none");
+    let agrees = |listed: &Vec<usize>| listed.iter().all(may_be) && described.iter().all(|own| listed.contains(own));
+    let mut columns = listed.filter(agrees).unwrap_or_else(|| described.clone());
+    // The lists of values stand in the order of the columns.
+    columns.sort_unstable();
+    let codes = |column: usize| infos[column].split(':').filter_map(|code| code.parse().ok()).collect();
+    Ok(columns.into_iter().map(|column| (column, codes(column))).collect())
 }
 
 /// Lines of `key=value`, and lines without `=`.
@@ -242,8 +269,8 @@ struct Tree {
     leaves: Vec<f64>,
     /// The leaves' functions, if the tree is linear.
     linear: Option<LinearLeaves>,
-    boundaries: Vec<usize>,
-    words: Vec<u32>,
+    /// The sets of categories, of codes where the file has values for them.
+    sets: Vec<Rc<Vec<u32>>>,
     counts: Option<(Vec<f64>, Vec<f64>)>,
 }
 
@@ -264,7 +291,7 @@ impl Tree {
         if !boundaries.is_sorted() {
             return Err(section.refuse("cat_boundaries", "do not rise"));
         }
-        let words = section.list("cat_threshold", boundaries.last().copied().unwrap_or(0))?;
+        let words: Vec<u32> = section.list("cat_threshold", boundaries.last().copied().unwrap_or(0))?;
         let internal_counts = section.optional_list("internal_count", splits)?;
         // LightGBM up to 4.5 leaves out the count of a tree that is a single leaf. Nobody asks for it.
         let counts_nothing =
@@ -285,8 +312,7 @@ impl Tree {
                 None | Some(0) => None,
                 Some(_) => Some(LinearLeaves::read(&section, leaf_count)?),
             },
-            boundaries,
-            words,
+            sets: boundaries.windows(2).map(|ends| Rc::new(words[ends[0]..ends[1]].to_vec())).collect(),
             counts: internal_counts.zip(leaf_counts),
         })
     }
@@ -298,6 +324,7 @@ impl Tree {
         (categories, set_words): (&Categories, &mut usize),
     ) -> Result<(), ImportError> {
         let count = self.splits + self.leaves.len();
+        let mut sets = SetsOfValues { categories, words_left: set_words, of: HashMap::new() };
         let place = |node: usize| match node.checked_sub(self.splits) {
             Some(leaf) => format!("Tree={}: leaf {leaf}", self.number),
             None => format!("Tree={}: node {node}", self.number),
@@ -308,7 +335,7 @@ impl Tree {
                     Some(linear) => linear.source(leaf, self.leaves[leaf]),
                     None => Source::Leaf(self.leaves[leaf]),
                 }),
-                None => self.split(node, missing_types, (categories, set_words)),
+                None => self.split(node, missing_types, &mut sets),
             };
             let cover = self.counts.as_ref().map(|(internal, leaves)| match node.checked_sub(self.splits) {
                 Some(leaf) => leaves[leaf] as f32,
@@ -323,7 +350,7 @@ impl Tree {
         &self,
         node: usize,
         missing_types: &mut MissingTypes,
-        (categories, set_words): (&Categories, &mut usize),
+        sets: &mut SetsOfValues<'_>,
     ) -> Result<Source<f64>, String> {
         let decision = self.decisions[node];
         let default = if decision & 2 != 0 { Side::First } else { Side::Second };
@@ -331,28 +358,12 @@ impl Tree {
         let child = |child: i32| if child < 0 { self.splits + !child as usize } else { child as usize };
         let (left, right) = (child(self.left[node]), child(self.right[node]));
         if decision & 1 != 0 {
-            let set = threshold as usize;
             // What is no index becomes one that is not there: `as` ends at the greatest.
-            let words = match (self.boundaries.get(set), self.boundaries.get(set.saturating_add(1))) {
-                (Some(&from), Some(&to)) if threshold == set as f64 => self.words.get(from..to),
-                _ => None,
-            };
-            let mut set = words.ok_or_else(|| format!("there is no set of categories {threshold}"))?.to_vec();
-            if categories.has_values(feature) {
-                let mut values = CategorySet::default();
-                let codes = (0..32 * set.len()).filter(|code| set[code / 32] >> (code % 32) & 1 == 1);
-                for code in codes {
-                    values.insert(categories.value(feature, code)?, set_words)?;
-                }
-                set = values.0;
-            }
-            return Ok(Source::InSet {
-                feature,
-                set: Rc::new(set),
-                inside: left,
-                outside: right,
-                missing: Side::Second,
-            });
+            let index = threshold as usize;
+            let codes = self.sets.get(index).filter(|_| threshold == index as f64);
+            let codes = codes.ok_or_else(|| format!("there is no set of categories {threshold}"))?;
+            let set = sets.of_values(feature, (index, codes))?;
+            return Ok(Source::InSet { feature, set, inside: left, outside: right, missing: Side::Second });
         }
         let missing_type = decision >> 2 & 3;
         missing_types.record(feature, missing_type)?;
@@ -365,6 +376,31 @@ impl Tree {
         };
         let threshold = beyond_zero(threshold);
         Ok(Source::Split { feature, threshold, left, right, missing: Missing::To(missing) })
+    }
+}
+
+/// The sets of one tree with values in place of codes, each made once for a feature, whatever number of nodes names it.
+struct SetsOfValues<'a> {
+    categories: &'a Categories,
+    words_left: &'a mut usize,
+    of: HashMap<(usize, usize), Rc<Vec<u32>>>,
+}
+
+impl SetsOfValues<'_> {
+    fn of_values(&mut self, feature: usize, (index, codes): (usize, &Rc<Vec<u32>>)) -> Result<Rc<Vec<u32>>, String> {
+        if !self.categories.has_values(feature) {
+            return Ok(codes.clone());
+        }
+        if let Some(set) = self.of.get(&(feature, index)) {
+            return Ok(set.clone());
+        }
+        let mut values = CategorySet::default();
+        for code in (0..32 * codes.len()).filter(|code| codes[code / 32] >> (code % 32) & 1 == 1) {
+            values.insert(self.categories.value(feature, code)?, self.words_left)?;
+        }
+        let set = Rc::new(values.0);
+        self.of.insert((feature, index), set.clone());
+        Ok(set)
     }
 }
 

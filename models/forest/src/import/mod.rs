@@ -1,7 +1,8 @@
 //! Model files, read into forests on the heap.
 //!
 //! An importer either represents a file exactly or refuses it with the place and the reason. It never panics and
-//! never allocates beyond a small multiple of the file's size.
+//! never allocates beyond a multiple of the file's size: 150 times, and 700 times where categories are so high that
+//! their sets are larger than what the file says of them (`tests/memory.rs`).
 
 mod catboost;
 mod categories;
@@ -98,6 +99,9 @@ pub struct Imported {
     pub transform: Transform,
     /// Divisor of a margin before the transform: LightGBM's random forests answer the mean of their trees.
     pub divisor: f64,
+    /// The boosting round of each tree of each output, from 1. A tree beyond them is a constant, which every round
+    /// has. Empty if the file does not say what a round is.
+    pub tree_rounds: Vec<Vec<u32>>,
     /// Warnings for whoever imports the file.
     pub warnings: Vec<String>,
 }
@@ -169,8 +173,33 @@ impl Forests {
         }
     }
 
+    /// Returns the margins of one row after each tree, an output after the other, widened to `f64`. `None` if the row
+    /// does not fit.
+    fn margins_after_trees(&self, row: &[f64]) -> Option<Vec<Vec<f64>>> {
+        match self {
+            Forests::F32(forests) => forests.iter().map(|forest| after_trees(forest, row)).collect(),
+            Forests::F64(forests) => forests.iter().map(|forest| after_trees(forest, row)).collect(),
+        }
+    }
+
+    /// Returns the margins of one row without any tree.
+    fn base_margins(&self) -> Vec<f64> {
+        match self {
+            Forests::F32(forests) => forests.iter().map(|forest| forest.forest().parts().base_margin.into()).collect(),
+            Forests::F64(forests) => forests.iter().map(|forest| forest.forest().parts().base_margin).collect(),
+        }
+    }
+
+    /// Returns the reason why there are no contributions. `None` if there are.
+    pub fn cannot_explain(&self) -> Option<&'static str> {
+        match self {
+            Forests::F32(forests) => forests.iter().find_map(cannot_explain),
+            Forests::F64(forests) => forests.iter().find_map(cannot_explain),
+        }
+    }
+
     /// Returns for one output by how much each feature moved the margin, and last the mean margin it moved it from.
-    /// `None` if the row does not fit, there is no such output, or the file has no covers.
+    /// `None` if the row does not fit, there is no such output, or [`Forests::cannot_explain`] has a reason.
     pub fn contributions(&self, output: usize, row: &[f64]) -> Option<Vec<f64>> {
         let mut contributions = vec![0.0; row.len()];
         let mean = match self {
@@ -190,6 +219,25 @@ fn explain<T: Number>(forest: &OwnedForest<T>, row: &[T], contributions: &mut [f
     forest.forest().mean_margin()
 }
 
+fn after_trees<T: Number>(forest: &OwnedForest<T>, row: &[f64]) -> Option<Vec<f64>> {
+    let row: Vec<T> = row.iter().map(|x| T::from_f64(*x)).collect();
+    Some(forest.forest().staged_margins(&row)?.into_iter().map(Into::into).collect())
+}
+
+fn cannot_explain<T: Number>(forest: &OwnedForest<T>) -> Option<&'static str> {
+    let forest = forest.forest();
+    if forest.can_explain() {
+        return None;
+    }
+    Some(if !forest.parts().linear.leaves.is_empty() {
+        "the leaves are linear functions, which LightGBM does not explain either"
+    } else if forest.parts().covers.is_empty() {
+        "the file has no covers"
+    } else {
+        "a path has more than 256 splits"
+    })
+}
+
 impl Imported {
     /// Returns the library and the version that the file names: `LightGBM v4`, `XGBoost 3.2.0`, `gbdt`.
     pub fn library_and_version(&self) -> String {
@@ -202,6 +250,27 @@ impl Imported {
     /// Returns the prediction for one row. `None` if the row does not fit.
     pub fn predict(&self, row: &[f64]) -> Option<Vec<f64>> {
         Some(self.transformed(self.transform, self.forests.margins(row)?))
+    }
+
+    /// Returns the margins of one row after each boosting round: what the first so many rounds alone would give. `None`
+    /// if the row does not fit, or the file does not say what a round is.
+    pub fn margins_after_rounds(&self, row: &[f64]) -> Option<Vec<Vec<f64>>> {
+        let rounds = *self.tree_rounds.iter().flatten().max()?;
+        let after_trees = self.forests.margins_after_trees(row)?;
+        let bases = self.forests.base_margins();
+        let outputs: Vec<_> = bases.iter().zip(&after_trees).zip(&self.tree_rounds).collect();
+        let after = |round: u32| {
+            let margin = |((base, after_trees), rounds): &((&f64, &Vec<f64>), &Vec<u32>)| {
+                let after = |trees: usize| match trees {
+                    0 => Some(**base),
+                    trees => after_trees.get(trees - 1).copied(),
+                };
+                let constants = after_trees.last().map_or(Some(0.0), |last| Some(last - after(rounds.len())?))?;
+                Some(after(rounds.partition_point(|own| *own <= round))? + constants)
+            };
+            outputs.iter().map(margin).collect()
+        };
+        (1..=rounds).map(after).collect()
     }
 
     /// Returns what these margins become by a transform.
@@ -232,8 +301,10 @@ impl Imported {
                 self.objective
             ));
         };
-        // LightGBM's one-against-all has a sigmoid a class too, and its classes exclude each other.
-        if self.forests.len() > 1 && transform == Transform::SigmoidF32 {
+        // LightGBM's and CatBoost's one-against-all have a sigmoid a class too, and their classes exclude each other.
+        let exclude_each_other = matches!(self.library, Library::LightGbm | Library::CatBoost);
+        let is_sigmoid = matches!(transform, Transform::SigmoidF32 | Transform::Sigmoid { .. });
+        if self.forests.len() > 1 && is_sigmoid && !exclude_each_other {
             return Err(format!(
                 "the model has {} labels, of which several can be true at once, and classes exclude each other: train a \
                  model for each label",

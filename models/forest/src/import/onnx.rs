@@ -93,6 +93,7 @@ pub fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
         forests,
         transform: transform.transform(is_wide),
         divisor,
+        tree_rounds: Vec::new(),
         warnings,
     })
 }

@@ -305,6 +305,8 @@ impl<T: Number> Builder<T> {
         let root = forest.nodes.len();
         forest.roots.push(root as u32);
         forest.reserve(1);
+        // Sets are compared once: many nodes may share one, which is kept so that no other has its address.
+        let mut known: HashMap<*const Vec<u32>, (Rc<Vec<u32>>, i32)> = HashMap::new();
         let mut waiting = vec![(0, root)];
         while let Some((index, at)) = waiting.pop() {
             forest.origins[at] = (self.file_nodes + index) as u32;
@@ -343,7 +345,11 @@ impl<T: Number> Builder<T> {
                         Side::First => Reading::SetMissingInside,
                         Side::Second => Reading::SetMissingOutside,
                     };
-                    let number = *self.sets.entry(set).or_insert_with_key(|set| forest.add_set(set));
+                    let number = known.entry(Rc::as_ptr(&set)).or_insert_with(|| {
+                        let number = self.sets.entry(set.clone()).or_insert_with_key(|set| forest.add_set(set));
+                        (set, *number)
+                    });
+                    let number = number.1;
                     forest.reserve(2);
                     (feature, reading, number, T::from_f64(number.into()), [inside, outside])
                 }

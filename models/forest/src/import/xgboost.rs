@@ -4,10 +4,10 @@
 //! NaN follows `default_left`. Categories in a node's set go right, all others left. The f32 sum begins at the base
 //! margin, and the trees are added to it in file order, tree `t` to output `tree_info[t]`.
 
-use super::categories::{Categories, CategorySet};
+use super::categories::{Categories, CategorySet, set_words};
 use super::document::{self, JsonPath, float, index};
 use super::tree::{Builder, Missing, Side, Source};
-use super::{Forests, ImportError, Imported, Library};
+use super::{Forests, ImportError, Imported, Library, MAX_OUTPUTS};
 use crate::layout::MAX_FEATURES;
 use crate::transform::Transform;
 use serde_json::Value;
@@ -50,21 +50,27 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
     let outputs = classes.saturating_mul(targets);
     // As many forests are made as this says, so it may not exceed what the file has trees for, or leaves' parts.
     let parts = trees.first().and_then(|tree| tree.optional("base_weights")?.value.as_array()).map_or(0, Vec::len);
-    if outputs > trees.len().max(parts).max(1) {
-        return Err(parameters.refuse(format!("{outputs} outputs, and {} trees", trees.len())));
+    if outputs > trees.len().max(parts).clamp(1, MAX_OUTPUTS) {
+        let reason = format!("{outputs} outputs, and {} trees (at most {MAX_OUTPUTS} outputs are read)", trees.len());
+        return Err(parameters.refuse(reason));
     }
     let objective = learner.get("objective")?.get("name")?;
     let (transform, link) = objective_of(objective.text()?).map_err(|reason| objective.refuse(reason))?;
-    // A booster that was never updated has its base score as it is.
-    let link = if trees.is_empty() { Link::Identity } else { link };
+    let version = version(&file);
+    // A booster that was never updated and was given no base score has its own as it is, since 3.1; before, as others.
+    let given = parameters.optional("boost_from_average").is_some_and(|fitted| fitted.whole() == Ok(0));
+    let link =
+        if trees.is_empty() && !given && version.as_slice() >= [3, 1].as_slice() { Link::Identity } else { link };
     let base_margins = base_margins(&parameters.get("base_score")?, outputs, link)?;
 
     let mut warnings = Vec::new();
-    let kept = kept_trees(&model, trees.len(), outputs, rounds)?;
+    let starts = round_starts(&model, trees.len(), outputs)?;
+    let kept = kept_trees(&starts, trees.len(), rounds)?;
     let best = learner.optional("attributes").and_then(|attributes| attributes.optional("best_iteration"));
-    let best = best.map(|best| best.index()).transpose()?.map(|best| best.saturating_add(1));
+    // Without rounds XGBoost 1.7 writes -1.
+    let best = best.map(|best| best.whole()).transpose()?.and_then(|best| usize::try_from(best.saturating_add(1)).ok());
     let leaves_some_out = |best: &usize| {
-        rounds.is_none() && kept_trees(&model, trees.len(), outputs, Some(*best)).is_ok_and(|kept| kept < trees.len())
+        rounds.is_none() && kept_trees(&starts, trees.len(), Some(*best)).is_ok_and(|kept| kept < trees.len())
     };
     if let Some(best) = best.filter(leaves_some_out) {
         warnings.push(format!(
@@ -73,14 +79,20 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
         ));
     }
     let mut forests: Vec<Builder<f32>> = base_margins.iter().map(|base| Builder::new(*base, features)).collect();
-    // One high category takes few bytes in a file and many in a set.
-    let mut set_words = bytes.len().saturating_mul(64);
+    let mut tree_rounds: Vec<Vec<u32>> = vec![Vec::new(); outputs];
+    let mut set_words = set_words(bytes.len());
     let mut splits_by_category = false;
     for (number, tree) in trees[..kept].iter().enumerate() {
         let read = Tree::read(tree, weights[number], categories.as_ref(), &mut set_words)?;
         splits_by_category |= read.by_category.contains(&true);
         let own = match &read.vectors {
-            Some(vectors) if vectors.size == outputs => 0..outputs,
+            Some(vectors) if vectors.size == outputs => {
+                // Each output has its own copy of the sets of categories.
+                let words: usize = read.sets.iter().map(|set| set.len()).sum();
+                let left = set_words.checked_sub(words.saturating_mul(outputs - 1));
+                set_words = left.ok_or_else(|| tree.refuse("the sets of categories would dwarf the file"))?;
+                0..outputs
+            }
             Some(vectors) => {
                 return Err(tree.refuse(format!("leaves of {} numbers for {outputs} outputs", vectors.size)));
             }
@@ -90,6 +102,7 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
             let forest = forests.get_mut(output);
             let forest = forest.ok_or_else(|| tree.refuse(format!("output {output} is out of range")))?;
             read.append(forest, tree, output)?;
+            tree_rounds[output].push(starts.partition_point(|start| *start <= number) as u32);
         }
     }
     if splits_by_category && categories.is_none() {
@@ -99,12 +112,9 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
                 .to_owned(),
         );
     }
-    let version = file.optional("version").and_then(|version| version.array().ok()).unwrap_or_default();
-    let version: Vec<String> =
-        version.iter().filter_map(|part| part.whole().ok()).map(|part| part.to_string()).collect();
     Ok(Imported {
         library: Library::XgBoost,
-        version: (!version.is_empty()).then(|| version.join(".")),
+        version: (!version.is_empty()).then(|| version.iter().map(i64::to_string).collect::<Vec<_>>().join(".")),
         objective: objective.text()?.to_owned(),
         feature_names: match learner.optional("feature_names") {
             Some(names) => {
@@ -115,8 +125,15 @@ pub fn read(bytes: &[u8], rounds: Option<usize>) -> Result<Imported, ImportError
         forests: Forests::F32(forests.into_iter().map(|forest| forest.finish(Vec::new())).collect::<Result<_, _>>()?),
         transform,
         divisor: 1.0,
+        tree_rounds,
         warnings,
     })
+}
+
+/// Reads the library's version; empty if the file does not say it.
+fn version(file: &JsonPath<'_>) -> Vec<i64> {
+    let version = file.optional("version").and_then(|version| version.array().ok()).unwrap_or_default();
+    version.iter().filter_map(|part| part.whole().ok()).collect()
 }
 
 /// Function from a base score in the objective's own terms to a margin.
@@ -182,20 +199,20 @@ fn base_margins(place: &JsonPath<'_>, outputs: usize, link: Link) -> Result<Vec<
     }
 }
 
-/// Returns how many trees the first `rounds` have: the file says where each begins, or trees are evenly spread.
-fn kept_trees(model: &JsonPath<'_>, trees: usize, outputs: usize, rounds: Option<usize>) -> Result<usize, ImportError> {
+/// Returns the first tree of each round, and last the number of trees: the file says where each begins, or trees are
+/// evenly spread.
+fn round_starts(model: &JsonPath<'_>, trees: usize, outputs: usize) -> Result<Vec<usize>, ImportError> {
+    if let Some(starts) = model.optional("iteration_indptr") {
+        return starts.numbers(starts.array()?.len(), index);
+    }
+    let parallel = model.optional("gbtree_model_param").and_then(|model| model.optional("num_parallel_tree"));
+    let parallel = parallel.map_or(Ok(1), |place| place.index())?.max(1);
+    Ok((0..=trees).step_by(outputs.saturating_mul(parallel)).collect())
+}
+
+/// Returns how many trees the first `rounds` have.
+fn kept_trees(starts: &[usize], trees: usize, rounds: Option<usize>) -> Result<usize, ImportError> {
     let Some(rounds) = rounds else { return Ok(trees) };
-    let starts: Vec<usize> = match model.optional("iteration_indptr") {
-        Some(starts) => {
-            let count = starts.array()?.len();
-            starts.numbers(count, index)?
-        }
-        None => {
-            let parallel = model.get("gbtree_model_param")?.optional("num_parallel_tree");
-            let parallel = parallel.map_or(Ok(1), |place| place.index())?.max(1);
-            (0..=trees).step_by(outputs.saturating_mul(parallel)).collect()
-        }
-    };
     let kept = starts.get(rounds).copied().filter(|kept| rounds > 0 && *kept <= trees);
     kept.ok_or_else(|| ImportError::new("rounds", format!("the file has {} rounds", starts.len().saturating_sub(1))))
 }
@@ -228,7 +245,7 @@ struct Tree {
     default_left: Vec<bool>,
     by_category: Vec<bool>,
     /// For each node its categories; empty for splits by size.
-    sets: Vec<Vec<u32>>,
+    sets: Vec<Rc<Vec<u32>>>,
     covers: Option<Vec<f32>>,
     weight: f32,
     /// The leaves' values, if each is of all outputs.
@@ -312,13 +329,7 @@ impl Tree {
         let feature = self.features[node];
         if self.by_category[node] {
             let missing = if self.default_left[node] { Side::Second } else { Side::First };
-            return Ok(Source::InSet {
-                feature,
-                set: Rc::new(self.sets[node].clone()),
-                inside: right,
-                outside: left,
-                missing,
-            });
+            return Ok(Source::InSet { feature, set: self.sets[node].clone(), inside: right, outside: left, missing });
         }
         let missing = Missing::To(if self.default_left[node] { Side::First } else { Side::Second });
         Ok(Source::Split { feature, threshold: self.conditions[node], left, right, missing })
@@ -339,6 +350,7 @@ impl LeafVectors {
         // Since 3.2 leaves have values of their own, at the number in place of a right child; before, every node had.
         let leaves =
             place.optional("leaf_weights").filter(|own| own.value.as_array().is_some_and(|own| !own.is_empty()));
+        let leaves_only = leaves.is_some();
         let (own, places) = match leaves {
             Some(own) => {
                 let leaf = |(left, right): (&i64, &i64)| {
@@ -348,7 +360,9 @@ impl LeafVectors {
             }
             None => (place.get("base_weights")?, (0..left.len()).collect()),
         };
-        let values = own.numbers(own.array()?.len(), float)?;
+        // As many as there are, lest a tree of few numbers is laid out for many outputs.
+        let vectors = if leaves_only { left.iter().filter(|left| **left == -1).count() } else { left.len() };
+        let values = own.numbers(vectors.saturating_mul(size), float)?;
         Ok(LeafVectors { size, values, places })
     }
 
@@ -387,8 +401,8 @@ fn sets(
     features: &[usize],
     values: Option<&Categories>,
     words_left: &mut usize,
-) -> Result<Vec<Vec<u32>>, ImportError> {
-    let Some(nodes) = place.optional("categories_nodes") else { return Ok(vec![Vec::new(); features.len()]) };
+) -> Result<Vec<Rc<Vec<u32>>>, ImportError> {
+    let Some(nodes) = place.optional("categories_nodes") else { return Ok(vec![Rc::default(); features.len()]) };
     let mut sets = vec![CategorySet::default(); features.len()];
     let nodes_count = nodes.array()?.len();
     let numbers = |key: &str, count: usize| place.get(key)?.numbers(count, index);
@@ -404,5 +418,5 @@ fn sets(
             category.and_then(|category| set.insert(category, words_left)).map_err(|reason| all.refuse(reason))?;
         }
     }
-    Ok(sets.into_iter().map(|set| set.0).collect())
+    Ok(sets.into_iter().map(|set| Rc::new(set.0)).collect())
 }
