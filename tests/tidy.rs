@@ -597,3 +597,15 @@ fn alerts_of_the_page_are_those_of_the_rules() {
     assert_eq!(listed.collect::<Vec<_>>(), expected);
     assert!(expected.len() > 4 && expected.iter().all(Option::is_some));
 }
+
+#[test]
+fn a_decision_has_its_context_the_choice_and_what_follows() {
+    let page = std::fs::read_to_string("docs/DECISIONS.md").expect("the decisions");
+    let decisions: Vec<&str> = page.split("\n## ").skip(1).collect();
+    for decision in &decisions {
+        let labels = decision.lines().filter_map(|line| line.strip_prefix("- **")?.split(".** ").next());
+        let labels: Vec<&str> = labels.collect();
+        assert_eq!(labels, ["Context", "Choice", "Consequence"], "{decision}");
+    }
+    assert!(decisions.len() > 30, "{} decisions", decisions.len());
+}
