@@ -1,8 +1,8 @@
 //! Code that tests and benchmarks share.
 //!
 //! [`process`] starts any server and stops it; without the feature `tests` that is all. With it comes what the
-//! integration tests share: the [`Host`] that runs the component, and what stands around it: [`supabase`], [`redis`],
-//! [`tokens`], and the demo [`people`].
+//! integration tests share: the `Host` that runs the component, and what stands around it: `supabase`, `redis`,
+//! `tokens`, and the demo `people`.
 //!
 //! ```no_run
 //! # #[cfg(feature = "tests")] {
