@@ -158,6 +158,19 @@ mod needs_python {
         assert_eq!(printed.lines().count(), 2, "{printed}");
     }
 
+    /// JSON and TOML are read in `tests/tidy.rs`; YAML's reader comes with schemathesis.
+    #[test]
+    fn yaml_samples_can_be_read() {
+        let pages = pages();
+        let mut count = 0;
+        for sample in pages.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+            let read = "import sys, yaml; assert isinstance(yaml.safe_load(sys.argv[1]), dict)";
+            output(Command::new(python()).args(["-c", read, sample]));
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+
     /// Node comes with a package of Python's, see [`node`].
     mod needs_npm {
         use super::*;
