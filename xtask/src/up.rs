@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the server listens unless it is told otherwise.
 pub(crate) const ADDRESS: &str = "127.0.0.1:3000";
@@ -21,6 +21,8 @@ pub(crate) const ADDRESS: &str = "127.0.0.1:3000";
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long an answer of it is waited for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a server may take to start; one that was given a certificate never answers a plain request.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The flag of this command that may also stand behind `--`.
 const SUPABASE_DEMO: &str = "--supabase-demo";
 
@@ -89,9 +91,10 @@ fn say_what_to_try(address: &str, server_runs: impl Fn() -> bool) {
     }
 }
 
-/// Waits until a server answers at an address; returns false if it ended before.
+/// Waits until a server answers at an address; returns false if it ended before or takes too long.
 fn answers(address: &str, server_runs: impl Fn() -> bool) -> bool {
-    while server_runs() {
+    let start = Instant::now();
+    while server_runs() && start.elapsed() < START_TIMEOUT {
         if is_answered(address).is_ok_and(|answered| answered) {
             return true;
         }
