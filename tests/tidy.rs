@@ -634,3 +634,25 @@ fn sample_of_the_forest_reads_what_its_package_has() {
         assert!(Path::new("models/forest").join(file).is_file() && !excluded.iter().any(is_in), "{file}");
     }
 }
+
+/// Words of this project's own, and those that readers look for.
+const PRIVATE_WORDS: [(&str, &str); 5] = [
+    ("service before this one", "Python predecessor"),
+    ("takes nothing", "is read-only"),
+    (" in hand", " in flight"),
+    (" mended", " fixed"),
+    ("hat is over", "hat has expired"),
+];
+/// Pages that have some of them still.
+const PAGES_WITH_PRIVATE_WORDS: [&str; 2] = ["SECURITY.md", "RELIABILITY.md"];
+
+#[test]
+fn pages_have_the_words_that_readers_look_for() {
+    for (file, text) in pages() {
+        let is_exempt = PAGES_WITH_PRIVATE_WORDS.iter().any(|page| file.ends_with(page));
+        for (number, line) in prose(&text) {
+            let found = PRIVATE_WORDS.iter().find(|(private, _)| line.contains(private));
+            assert!(found.is_none() || is_exempt, "{file}:{number}: {found:?}: {line}");
+        }
+    }
+}
