@@ -4,7 +4,19 @@
 //! and the limit that they have left, the endpoint parses it into types that cannot be wrong ([`request`]), asks the
 //! [`cache`], else fetches the person's check-ins ([`checkins`]), turns them into features (the `features` crate) and
 //! those into predictions (`predict`), and `http/response.rs` builds the answer. Cache writes happen after the
-//! response. The folder `platform/` is a crate of its own, which has the worlds that the service runs in.
+//! response. The folder `platform/` has the worlds that the service runs in, each a crate.
+//!
+//! A body is parsed without a host, and every wrong field of it is named at once:
+//!
+//! ```
+//! use bipolar_edge::problem::Problem;
+//! use bipolar_edge::request::PostedRequest;
+//!
+//! let body = br#"{ "checkins": [{ "checkin_date": "2026-01-31", "hoursSlept": 30 }], "window": 7 }"#;
+//! let Err(Problem::Invalid(errors)) = PostedRequest::parse(body) else { panic!("two fields are wrong") };
+//! let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+//! assert_eq!(fields, ["checkins[0].hoursSlept", "window"]);
+//! ```
 //!
 //! **Architecture invariant:** a file imports from lower floors only; `tests/tidy.rs` has the floors.
 

@@ -342,6 +342,48 @@ fn the_manifests_differ_in_their_module_and_its_slots_alone() {
     assert_eq!(manifest("spin-4.1.toml"), manifest("spin.toml"));
 }
 
+/// Returns the variables of a manifest, each with the comment above it. Variables under one comment share it.
+fn commented_variables(manifest: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(manifest).expect("a manifest");
+    let section = text.split("[variables]\n").nth(1).and_then(|rest| rest.split("\n[").next()).expect("variables");
+    let (mut comment, mut is_comment, mut variables) = (String::new(), false, BTreeMap::new());
+    for line in section.lines() {
+        if let Some(words) = line.strip_prefix('#') {
+            comment = if is_comment { comment + words } else { words.to_owned() };
+            is_comment = true;
+        } else if let Some((name, _)) = line.split_once(" = ") {
+            is_comment = false;
+            variables.insert(name.to_owned(), comment.trim().to_owned());
+        }
+    }
+    variables
+}
+
+#[test]
+fn variables_have_one_comment_in_both_manifests() {
+    let variables = commented_variables("spin.toml");
+    assert_eq!(variables, commented_variables("spin-4.1.toml"));
+    assert!(variables.len() > 30, "{}", variables.len());
+    let own: BTreeMap<&String, &String> = variables.iter().map(|(name, comment)| (comment, name)).collect();
+    for (name, comment) in &variables {
+        assert!(!comment.is_empty(), "{name} has no comment");
+        // Variables under one comment begin with one word: rate_limit_predictions, rate_limit_default.
+        let kind = |name: &String| name.split('_').next().map(str::to_owned);
+        assert_eq!(kind(name), kind(own[comment]), "{name} has the comment of {}", own[comment]);
+    }
+}
+
+#[test]
+fn example_of_an_environment_names_variables_that_there_are() {
+    let variables = commented_variables("spin.toml");
+    let example = std::fs::read_to_string(".env.example").expect("an example");
+    let names = example.split("SPIN_VARIABLE_").skip(1).filter_map(|rest| rest.split('=').next());
+    let unknown: Vec<&str> = names.filter(|name| !variables.contains_key(&name.to_lowercase())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let pages: Vec<&str> = example.split_whitespace().filter(|word| word.contains(".md")).collect();
+    assert_eq!(pages, ["docs/CONFIGURATION.md."], "where every variable is: headings move, so name the page");
+}
+
 /// The pages that people read, and what is in them.
 fn pages() -> Vec<(String, String)> {
     let entries = [".", "docs"].map(|folder| std::fs::read_dir(folder).expect("a folder"));
@@ -386,4 +428,231 @@ fn links_of_pages_lead_somewhere() {
 fn front_page_is_short() {
     let length = std::fs::metadata("README.md").expect("a README").len();
     assert!(length <= 10_000, "{length} bytes: what is more belongs to a page of docs");
+}
+
+/// Returns a section of a page: what stands under a heading, up to the next of its level.
+fn section(page: &str, heading: &str) -> String {
+    let text = std::fs::read_to_string(page).expect("a page");
+    let level = heading.split(' ').next().expect("a level");
+    let mut lines = text.lines().skip_while(|line| *line != heading).skip(1).peekable();
+    assert!(lines.peek().is_some(), "{page} has no {heading}");
+    lines.take_while(|line| !line.starts_with(&format!("{level} "))).map(|line| format!("{line}\n")).collect()
+}
+
+/// Returns the rows of the tables in a text, but for their headers.
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    let mut lines = Vec::new();
+    let mut is_body = false;
+    for line in text.lines() {
+        let is_row = line.starts_with('|');
+        if is_body && is_row {
+            lines.push(line);
+        }
+        is_body = is_row && (is_body || line.starts_with("| ---"));
+    }
+    lines.into_iter().map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+#[test]
+fn every_kind_of_problem_is_in_the_table_of_errors() {
+    let source = std::fs::read_to_string("src/problem.rs").expect("the problems");
+    let facts = source.split("facts(").skip(1).filter_map(|rest| {
+        let mut parts = rest.split(',').map(str::trim);
+        let status = parts.next().filter(|status| status.parse::<u16>().is_ok())?;
+        Some((format!("`{}`", parts.next()?.trim_matches('"')), status.to_owned()))
+    });
+    let facts: BTreeSet<(String, String)> = facts.collect();
+    let section = section("docs/API.md", "## Errors");
+    let table = rows(&section);
+    let listed: Vec<(String, String)> = table.iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
+    assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), facts);
+    assert_eq!(listed.len(), facts.len(), "a kind is listed twice");
+    assert!(facts.len() > 30 && table.iter().all(|row| row.len() == 3 && !row[2].is_empty()));
+    assert!(listed.is_sorted_by_key(|(_, status)| status), "the table is in the order of the statuses");
+}
+
+/// A bound's line in the sources, and its cell in the table of limits.
+#[test]
+fn limits_of_requests_are_those_of_the_sources() {
+    let section = section("docs/API.md", "## Limits");
+    let table = rows(&section);
+    for (file, line, of, most) in [
+        ("limits", "MAX_URL_BYTES: usize = 4 << 10;", "the path with its query", "4 KiB"),
+        ("limits", "MAX_HEADERS: usize = 100;", "headers", "100, and 32 KiB in all"),
+        ("limits", "MAX_HEADER_BYTES: usize = 32 << 10;", "headers", "100, and 32 KiB in all"),
+        ("request/query", "MAX_PARAMETERS: usize = 16;", "parameters in a query", "16"),
+        ("limits", "MAX_ITEM_BYTES: usize = 256 << 10;", "a body, and an item of a batch", "256 KiB"),
+        ("limits", "MAX_BATCH_BYTES: usize = 4 << 20;", "a batch, and a request of `/v2`", "4 MiB"),
+        ("request/posted", "MAX_CHECKINS: usize = 60;", "check-ins in a question", "60"),
+        ("endpoints/batch", "MAX_ITEMS: usize = 256;", "questions in a batch", "256"),
+        ("endpoints/batch", "MAX_PREDICTED: usize = 1024;", "check-ins of a batch that are predicted at", "1,024"),
+    ] {
+        let source = std::fs::read_to_string(format!("src/{file}.rs")).expect("a source");
+        assert!(source.contains(line), "src/{file}.rs has no {line}: change the table of limits with it");
+        assert!(table.iter().any(|row| row[0] == of && row[1] == most), "{of}: {most}");
+    }
+}
+
+/// Pages whose sentences may be longer still.
+const LONG_SENTENCES: [&str; 2] = ["./docs/MODELS.md", "./docs/RELIABILITY.md"];
+const MAX_WORDS: usize = 55;
+
+/// Returns the lines of prose of a page with their numbers: without blocks of code, tables and headings, and with `X`
+/// for code within a sentence.
+fn prose(text: &str) -> Vec<(usize, String)> {
+    let mut is_code = false;
+    let mut lines = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let is_fence = line.starts_with("```");
+        is_code ^= is_fence;
+        if !is_code && !is_fence && !line.starts_with(['|', '#']) {
+            let parts = line.split('`').enumerate();
+            lines.push((number + 1, parts.map(|(at, part)| if at % 2 == 0 { part } else { "X" }).collect()));
+        }
+    }
+    lines
+}
+
+/// Returns true if a line of prose has more than one sentence. A label in bold letters may stand before it.
+fn has_two_sentences(line: &str) -> bool {
+    let line = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches([' ', '.', '-']);
+    let labelled = line.strip_prefix("**").and_then(|rest| rest.split_once(".** ")).map(|(_, sentence)| sentence);
+    let line = labelled.unwrap_or(line);
+    line.match_indices(['.', '!', '?']).any(|(at, _)| {
+        let rest = line[at + 1..].trim_start_matches("**").trim_start_matches([')', '"']);
+        rest.strip_prefix(' ').is_some_and(|next| next.starts_with(|c: char| c.is_uppercase() || "*[".contains(c)))
+    })
+}
+
+#[test]
+fn a_line_of_a_page_is_one_sentence_that_can_be_read_aloud() {
+    assert!(has_two_sentences("It is here. It is there.") && has_two_sentences("- It is (here.) X is there."));
+    assert!(
+        !has_two_sentences("1. **Here.** It is, e.g. there, in 3.5 of X.") && !has_two_sentences("What? says nobody.")
+    );
+    for (file, text) in pages() {
+        let file = if file.starts_with("docs") { format!("./{file}") } else { file };
+        for (number, line) in prose(&text) {
+            assert!(!has_two_sentences(&line), "{file}:{number} has two sentences: {line}");
+            // A link's address is not read aloud.
+            let parts = line.split("](").enumerate();
+            let read =
+                parts.map(|(at, part)| if at == 0 { part } else { part.split_once(')').map_or("", |(_, rest)| rest) });
+            let words = read.collect::<String>().split_whitespace().count();
+            let is_exempt = LONG_SENTENCES.contains(&file.as_str());
+            assert!(words <= MAX_WORDS || is_exempt, "{file}:{number} has {words} words: {line}");
+        }
+    }
+}
+
+#[test]
+fn samples_of_pages_can_be_parsed() {
+    let mut count = BTreeMap::<&str, usize>::new();
+    for (file, text) in pages() {
+        // A block may stand in a list, indented.
+        let mut blocks = text.split("```").skip(1).step_by(2);
+        for block in &mut blocks {
+            let (language, sample) = block.split_once('\n').unwrap_or((block, ""));
+            let error = match language {
+                // Lines of a log are a value each.
+                "json" => {
+                    let values = serde_json::Deserializer::from_str(sample).into_iter::<serde_json::Value>();
+                    values.filter_map(Result::err).next().map(|error| error.to_string())
+                }
+                "toml" => sample.parse::<toml::Table>().err().map(|error| error.to_string()),
+                "console" | "ini" | "python" | "rust" | "text" | "typescript" | "yaml" => None,
+                other => Some(format!("{other:?} is no language of a sample")),
+            };
+            assert_eq!(error, None, "{file}: {sample}");
+            *count
+                .entry(["json", "toml"].into_iter().find(|known| *known == language).unwrap_or("others"))
+                .or_default() += 1;
+        }
+    }
+    assert!(count["json"] > 6 && count["toml"] > 0, "{count:?}");
+}
+
+#[test]
+fn alerts_of_the_page_are_those_of_the_rules() {
+    let rules = std::fs::read_to_string("tests/load/alerts.yml").expect("the rules");
+    let value = |text: &str, key: &str| {
+        text.split_once(key).map(|(_, rest)| rest.lines().next().unwrap_or("").trim().to_owned())
+    };
+    let expected: Vec<Option<(String, String)>> = rules
+        .split("- alert:")
+        .skip(1)
+        .map(|rule| {
+            let (name, severity) = (rule.lines().next()?.trim(), value(rule, "severity:")?);
+            let after = value(rule, " for:")?;
+            Some((
+                format!("`{name}` ({}, after {after})", severity.trim_end_matches([' ', '}'])),
+                value(rule, "summary:")?,
+            ))
+        })
+        .collect();
+    let section = section("docs/OPERATIONS.md", "## Alerts");
+    let listed = rows(&section).into_iter().map(|row| Some((row[0].to_owned(), row[1].to_owned())));
+    assert_eq!(listed.collect::<Vec<_>>(), expected);
+    assert!(expected.len() > 4 && expected.iter().all(Option::is_some));
+}
+
+#[test]
+fn a_decision_has_its_context_the_choice_and_what_follows() {
+    let page = std::fs::read_to_string("docs/DECISIONS.md").expect("the decisions");
+    let decisions: Vec<&str> = page.split("\n## ").skip(1).collect();
+    for decision in &decisions {
+        let labels = decision.lines().filter_map(|line| line.strip_prefix("- **")?.split(".** ").next());
+        let labels: Vec<&str> = labels.collect();
+        assert_eq!(labels, ["Context", "Choice", "Consequence"], "{decision}");
+    }
+    assert!(decisions.len() > 30, "{} decisions", decisions.len());
+}
+
+/// zsh, which macOS has, takes a `?` outside of quotes for a pattern of file names.
+#[test]
+fn addresses_with_a_query_are_quoted_in_commands() {
+    for (file, text) in pages() {
+        for line in text.split("```console\n").skip(1).flat_map(|rest| rest.split("```").next().unwrap_or("").lines()) {
+            let before = line.split('?').next().unwrap_or(line);
+            let is_quoted = before.matches('\'').count() % 2 == 1 || before.matches('"').count() % 2 == 1;
+            assert!(!(line.contains("curl") && line.contains('?')) || is_quoted, "{file}: {line}");
+        }
+    }
+}
+
+#[test]
+fn sample_of_the_forest_reads_what_its_package_has() {
+    let readme = std::fs::read_to_string("models/forest/README.md").expect("a README");
+    let manifest: toml::Table =
+        std::fs::read_to_string("models/forest/Cargo.toml").expect("a manifest").parse().expect("TOML");
+    let files: Vec<&str> = readme.split("read(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(!files.is_empty(), "the sample reads a file");
+    for file in files {
+        let excluded = manifest["package"]["exclude"].as_array().expect("a list");
+        let is_in = |folder: &toml::Value| folder.as_str().is_some_and(|folder| Path::new(file).starts_with(folder));
+        assert!(Path::new("models/forest").join(file).is_file() && !excluded.iter().any(is_in), "{file}");
+    }
+}
+
+/// Words of this project's own, and those that readers look for.
+const PRIVATE_WORDS: [(&str, &str); 5] = [
+    ("service before this one", "Python predecessor"),
+    ("takes nothing", "is read-only"),
+    (" in hand", " in flight"),
+    (" mended", " fixed"),
+    ("hat is over", "hat has expired"),
+];
+/// Pages that have some of them still.
+const PAGES_WITH_PRIVATE_WORDS: [&str; 2] = ["SECURITY.md", "RELIABILITY.md"];
+
+#[test]
+fn pages_have_the_words_that_readers_look_for() {
+    for (file, text) in pages() {
+        let is_exempt = PAGES_WITH_PRIVATE_WORDS.iter().any(|page| file.ends_with(page));
+        for (number, line) in prose(&text) {
+            let found = PRIVATE_WORDS.iter().find(|(private, _)| line.contains(private));
+            assert!(found.is_none() || is_exempt, "{file}:{number}: {found:?}: {line}");
+        }
+    }
 }

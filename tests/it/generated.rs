@@ -1,13 +1,13 @@
 //! Clients that others' generators make of the description: they are made without a warning, their types hold, and
 //! what they send is understood. `cargo xtask test` installs the generators.
 
-use super::readme::{node, output, sample};
+use super::readme::{node, output, python, sample};
 use harness::{Host, built, state};
 use serde_json::json;
 use std::process::Command;
 
-/// The body of the README's question with check-ins, flat and in groups.
-fn readme_question() -> String {
+/// The body of the question with check-ins on the page of the API, flat and in groups.
+fn sample_question() -> String {
     let sample = sample("console", "/data/predictions --json");
     let json = sample.split_once("--json '").and_then(|(_, rest)| rest.split_once('\'')).expect("a body").0;
     let _: serde_json::Value = serde_json::from_str(json).expect("JSON");
@@ -24,7 +24,7 @@ mod needs_python {
         let folder = state.path();
         std::fs::write(folder.join("openapi.json"), host.get("/openapi.json").body).expect("written");
         std::fs::write(folder.join("config.yaml"), "post_hooks: []\n").expect("written");
-        let python = built("python/bin/python");
+        let python = python();
         output(
             Command::new(python.with_file_name("openapi-python-client"))
                 .args(["generate", "--fail-on-warning", "--meta", "none", "--path"])
@@ -38,7 +38,7 @@ mod needs_python {
         let mypy = ["-m", "mypy", "--strict", "--no-incremental", "script.py"];
         output(Command::new(&python).args(mypy).current_dir(folder));
         let url = format!("http://{}", host.address);
-        output(Command::new(python).args(["script.py", &url, &readme_question()]).current_dir(folder));
+        output(Command::new(python).args(["script.py", &url, &sample_question()]).current_dir(folder));
     }
 
     /// Node comes with a package of Python's.
@@ -63,7 +63,7 @@ mod needs_python {
             );
             let script = std::fs::read_to_string("tests/clients/generated.ts").expect("a script");
             assert!(script.contains("README_QUESTION"));
-            let script = script.replace("README_QUESTION", &readme_question());
+            let script = script.replace("README_QUESTION", &sample_question());
             std::fs::write(folder.join("script.ts"), script).expect("written");
             std::fs::write(folder.join("package.json"), "{ \"type\": \"module\" }\n").expect("written");
             let options =

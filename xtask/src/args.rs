@@ -28,6 +28,15 @@ pub(crate) enum Command {
         #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
         flags: Vec<OsString>,
     },
+    /// Says what to try of the server that started this program, once it answers.
+    #[cfg(unix)]
+    #[command(hide = true)]
+    Announce {
+        /// Where the server listens.
+        address: String,
+        /// The id of its process.
+        server: u32,
+    },
     /// Serves like `up`, and builds and serves anew whenever a source, a model or the manifest changes.
     Watch {
         /// Flags for the server, which are Spin's: --listen, --request-timeout, --variable and others.
@@ -108,4 +117,66 @@ pub(crate) enum Command {
 fn parse_hours(text: &str) -> Result<f64, String> {
     let hours = text.parse().ok().filter(|hours| (0.001..=168.0).contains(hours));
     hours.ok_or_else(|| "must be a number of hours from 0.001 to 168".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test ends there")]
+
+    use super::Args;
+    use clap::{CommandFactory, Parser, error::ErrorKind};
+    use std::path::Path;
+
+    /// Returns the commands on a page: lines of its blocks for a console, and code within sentences.
+    fn commands(page: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut is_console = false;
+        for line in page.lines() {
+            if let Some(language) = line.trim_start().strip_prefix("```") {
+                is_console = language == "console";
+            } else if is_console {
+                let line = line.trim_start().trim_start_matches("$ ");
+                // A comment, and where the output goes, are the shell's.
+                let line =
+                    [" #", " >", " &&", " |"].iter().fold(line, |line, end| line.split(end).next().unwrap_or(line));
+                found.extend(line.starts_with("cargo xtask").then(|| line.trim().to_owned()));
+            } else {
+                let code = line.split('`').skip(1).step_by(2);
+                found.extend(code.filter(|code| code.starts_with("cargo xtask")).map(str::to_owned));
+            }
+        }
+        found
+    }
+
+    /// A sentence may name a command without what it must be given.
+    fn is_named_only(error: ErrorKind) -> bool {
+        matches!(
+            error,
+            ErrorKind::DisplayHelp
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                | ErrorKind::MissingRequiredArgument
+        )
+    }
+
+    #[test]
+    fn commands_on_pages_are_those_that_there_are() {
+        Args::command().debug_assert();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut count = 0;
+        for folder in [root.clone(), root.join("docs")] {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let file = entry.expect("a file").path();
+                if file.extension().is_none_or(|ending| ending != "md") {
+                    continue;
+                }
+                for command in commands(&std::fs::read_to_string(&file).expect("text")) {
+                    count += 1;
+                    let parsed = Args::try_parse_from(command.split_whitespace().skip(1));
+                    let error = parsed.err().filter(|error| !is_named_only(error.kind()));
+                    assert!(error.is_none(), "{}: {command}: {}", file.display(), error.expect("one"));
+                }
+            }
+        }
+        assert!(count > 60, "{count} commands");
+    }
 }

@@ -171,7 +171,7 @@ pub fn measured_host() -> Result<PathBuf> {
 }
 
 fn program_path(package: &str, profile: &str) -> PathBuf {
-    target().join(profile).join(package)
+    target().join(profile).join(package).with_extension(std::env::consts::EXE_EXTENSION)
 }
 
 /// Returns the build of a program that runs on this machine, with a profile. The whole workspace takes part, so that

@@ -3,10 +3,11 @@
 use crate::programs::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, Program, REDIS};
 use crate::python;
 use crate::spin;
-use crate::step::{on_path, output};
+use crate::step::{install_hint, is_root, on_path, output};
 use crate::toolchain::{MIN_RUST, TARGET, Toolchain, check_rust};
 use crate::up;
 use anyhow::{Result, ensure};
+use std::env::consts::OS;
 
 /// A thing that commands need.
 struct Finding {
@@ -27,8 +28,8 @@ const PROGRAMS: [(&str, Program, &str); 6] = [
     ("PostgreSQL", POSTGRESQL, "tests of the schema, up --supabase-demo"),
     ("promtool", PROMTOOL, "tests of /metrics"),
     ("Chromium", CHROMIUM, "tests of the pages"),
-    ("curl", CURL, "tests of the README's samples"),
-    ("npm", NPM, "tests of the README's samples and of the description"),
+    ("curl", CURL, "tests of the samples of the pages"),
+    ("npm", NPM, "tests of the samples of the pages and of the description"),
 ];
 
 /// Prints all findings. Errors if something required is missing.
@@ -47,13 +48,23 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn for_serving() -> [Finding; 4] {
+fn for_serving() -> [Finding; 5] {
     [
         Finding {
             name: "Rust",
             found: check_rust().ok().and_then(|()| output("rustc", &["--version"])),
             needed_by: "everything",
             otherwise: format!("rustup update stable ({MIN_RUST} or later; https://rustup.rs)"),
+            required: true,
+        },
+        Finding {
+            name: "a C linker",
+            found: linker(),
+            needed_by: "everything",
+            otherwise: match OS {
+                "macos" => "xcode-select --install".to_owned(),
+                _ => install_hint(OS, "gcc libc6-dev", "a C compiler"),
+            },
             required: true,
         },
         Finding {
@@ -84,6 +95,11 @@ fn for_serving() -> [Finding; 4] {
     ]
 }
 
+/// Returns the linker that Rust calls: `cc`, or on Windows one that it finds by itself.
+fn linker() -> Option<String> {
+    if cfg!(windows) { Some("the one that rustc finds".to_owned()) } else { on_path("cc").then(|| "cc".to_owned()) }
+}
+
 fn for_tests() -> [Finding; 2] {
     [
         Finding {
@@ -95,12 +111,17 @@ fn for_tests() -> [Finding; 2] {
         },
         Finding {
             name: "Python 3 with venv",
-            found: python::is_installed().then(|| output("python3", &["--version"]).unwrap_or_default()),
+            found: python::is_installed().then(|| output(python::PYTHON, &["--version"]).unwrap_or_default()),
             needed_by: "tests of Python clients and pages, bench forest, inference, serve and curves",
-            otherwise: "sudo apt-get install -y python3-venv (as root, test installs it)".to_owned(),
+            otherwise: python::install_python() + by_itself(),
             required: false,
         },
     ]
+}
+
+/// Returns what is added where `test` can install what is missing.
+fn by_itself() -> &'static str {
+    if is_root() && on_path("apt-get") { ", which test does by itself" } else { "" }
 }
 
 fn debian((name, program, needed_by): (&'static str, Program, &'static str)) -> Finding {
@@ -108,7 +129,7 @@ fn debian((name, program, needed_by): (&'static str, Program, &'static str)) -> 
         name,
         found: (program.is_installed)().then(|| "here".to_owned()),
         needed_by,
-        otherwise: format!("sudo apt-get install -y {} (as root, test installs it)", program.package),
+        otherwise: program.how_to_install(OS) + by_itself(),
         required: false,
     }
 }

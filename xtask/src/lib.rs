@@ -1,4 +1,15 @@
 //! Building, installing and running: the parts of `cargo xtask` that the benchmarks use too.
+//!
+//! ```
+//! use xtask::platforms::{Fit, Interfaces, fit};
+//!
+//! let all = platforms::all().expect("docs/platforms.toml");
+//! let exports = vec!["wasi:http/handler@0.3.0".to_owned()];
+//! let module = Interfaces { imports: vec!["wasi:keyvalue/store@0.2.0-draft2".to_owned()], exports };
+//! let on: Vec<&str> =
+//!     all.iter().filter(|one| fit(&module, one, &all) == Fit::Runs).map(|one| one.name.as_str()).collect();
+//! assert_eq!(on, ["spin-4.1"]);
+//! ```
 
 pub mod benchmark;
 pub mod build;

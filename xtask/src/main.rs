@@ -32,6 +32,8 @@ fn run() -> Result<ExitCode> {
     xtask::enter_repository()?;
     match command {
         Command::Up { supabase_demo, flags } => up::run(supabase_demo, &flags)?,
+        #[cfg(unix)]
+        Command::Announce { address, server } => up::announce(&address, server),
         Command::Watch { flags } => watch::run(&flags)?,
         Command::Doctor => doctor::run()?,
         Command::Test => test::run()?,

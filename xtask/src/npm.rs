@@ -13,9 +13,9 @@ pub(crate) fn packages(packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     std::fs::create_dir_all(&folder)?;
-    let mut install = Command::new("npm");
-    install.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
-    step::run(&format!("installing {} from the npm registry", packages.join(", ")), &mut install)?;
+    let mut install = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
+    install.args(["install", "--loglevel", "error", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(packages);
+    step::install(&format!("installing {} from the npm registry", packages.join(", ")), &mut install)?;
     std::fs::write(installed, wanted)?;
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Servers, a browser and other programs that Debian has packages of, for tests and for trying the service with a
 //! database.
 
-use crate::step::{apt_get, on_path};
-use anyhow::Result;
+use crate::step::{apt_get, install_hint, on_path};
+use anyhow::{Result, bail};
+use std::env::consts::OS;
 
 /// A program that Debian has a package of.
 #[derive(Clone, Copy, Debug)]
@@ -11,25 +12,30 @@ pub struct Program {
     pub is_installed: fn() -> bool,
     /// The name of Debian's package.
     pub package: &'static str,
+    /// The name of Homebrew's formula.
+    pub formula: &'static str,
 }
 
 /// Redis, one of the stores.
-pub const REDIS: Program = Program { is_installed: || on_path("redis-server"), package: "redis-server" };
+pub const REDIS: Program =
+    Program { is_installed: || on_path("redis-server"), package: "redis-server", formula: "redis" };
 
 /// Prometheus's tool that checks metrics.
-pub const PROMTOOL: Program = Program { is_installed: || on_path("promtool"), package: "prometheus" };
+pub const PROMTOOL: Program =
+    Program { is_installed: || on_path("promtool"), package: "prometheus", formula: "prometheus" };
 
 /// The browser that the pages are tested in.
 pub const CHROMIUM: Program = Program {
     is_installed: || ["chromium", "chromium-browser", "google-chrome"].into_iter().any(on_path),
     package: "chromium",
+    formula: "chromium",
 };
 
-/// curl, which the README's samples use.
-pub const CURL: Program = Program { is_installed: || on_path("curl"), package: "curl" };
+/// curl, which the samples of the pages use.
+pub const CURL: Program = Program { is_installed: || on_path("curl"), package: "curl", formula: "curl" };
 
 /// npm, which installs JavaScript packages.
-pub const NPM: Program = Program { is_installed: || on_path("npm"), package: "npm" };
+pub const NPM: Program = Program { is_installed: || on_path("npm"), package: "npm", formula: "node" };
 
 /// PostgreSQL, whose programs Debian keeps off the path.
 pub const POSTGRESQL: Program = Program {
@@ -39,6 +45,7 @@ pub const POSTGRESQL: Program = Program {
         on_path("initdb") || versions.into_iter().any(|version| version.path().join("bin/initdb").is_file())
     },
     package: "postgresql",
+    formula: "postgresql",
 };
 
 impl Program {
@@ -47,6 +54,14 @@ impl Program {
         if (self.is_installed)() {
             return Ok(());
         }
+        if !on_path("apt-get") {
+            bail!("{} is needed: {}", self.package, self.how_to_install(OS));
+        }
         apt_get(&[self.package], &format!("{} is needed", self.package))
+    }
+
+    /// Returns the command that installs the program on a system.
+    pub fn how_to_install(&self, system: &str) -> String {
+        install_hint(system, self.package, self.formula)
     }
 }

@@ -71,6 +71,7 @@ fn run_all(builds: Vec<Build<'_>>, start: Instant) -> Result<()> {
         builds.iter().for_each(|build| line.plan(&build.tree));
     }
     let (sender, events) = channel();
+    let names: Vec<&str> = builds.iter().map(|build| build.what).collect();
     std::thread::scope(|scope| {
         let running: Vec<_> = builds
             .into_iter()
@@ -81,9 +82,9 @@ fn run_all(builds: Vec<Build<'_>>, start: Instant) -> Result<()> {
             .collect();
         drop(sender);
         let said = line.follow(&events, shown.is_ok().then_some(start));
-        for build in running {
+        for (what, build) in names.into_iter().zip(running) {
             let ended = build.join().map_err(|_| anyhow!("a build ended with a panic"))?;
-            ended.map_err(|error| step::with_remedy(error, &said))?;
+            ended.map_err(|error| step::with_remedy(what, error, &said))?;
         }
         Ok(())
     })

@@ -1,8 +1,10 @@
 //! The steps of a command: each is announced, timed, and named when it fails.
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use std::ffi::OsStr;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// Runs a command with its output shown. Errors if it fails.
@@ -15,25 +17,59 @@ pub fn run(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Words of programs when this machine lacks something, and what to do about it.
+/// Runs a command that downloads, as [`run`] does. Its standard error is shown and read too: if it fails for want of a
+/// network or of room on the disk, the error says what to do. Other commands keep their terminal.
+pub fn install(what: &str, command: &mut Command) -> Result<()> {
+    println!("==> {what}");
+    let start = Instant::now();
+    let spawned = command.stderr(Stdio::piped()).spawn();
+    let mut child = spawned.with_context(|| format!("cannot run {}", command_line(command)))?;
+    let mut said = String::new();
+    let stderr = child.stderr.take();
+    for line in stderr.into_iter().flat_map(|stream| BufReader::new(stream).split(b'\n')).map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        said = said + &line + "\n";
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        let error = anyhow!("{what} failed ({status}): {}", command_line(command));
+        return Err(with_remedy(what, error, &said));
+    }
+    println!("    {what}: {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Words of programs (cargo, rustup, apt-get, uv, pip, npm) when this machine lacks something, and what to do about it.
 const REMEDIES: [(&[&str], &str); 2] = [
     (
-        &["No space left on device", "os error 28", "os error 112"],
+        &["No space left on device", "os error 28", "os error 112", "ENOSPC"],
         "the disk is full: a first build takes 5 GB, and CARGO_TARGET_DIR can name a folder on another disk",
     ),
     (
-        &["failed to download", "download of", "Could not resolve host", "Couldn't connect", "failed to fetch"],
-        "crates.io cannot be reached, and a first build downloads libraries: connect this machine to the network, or set HTTPS_PROXY",
+        &[
+            "failed to download",
+            "download of",
+            "Could not resolve host",
+            "Couldn't connect",
+            "ailed to fetch",
+            "could not download",
+            "error sending request",
+            "Temporary failure in name resolution",
+            "from versions: none",
+            "ECONNREFUSED",
+            "ENOTFOUND",
+            "EAI_AGAIN",
+            "ETIMEDOUT",
+        ],
+        "a server cannot be reached, and this step downloads: connect this machine to the network, or set HTTPS_PROXY",
     ),
 ];
 
-/// Adds to an error what to do about what a program said.
-pub fn with_remedy(error: Error, said: &str) -> Error {
+/// Returns an error that says in one sentence what to do about what a program said; else the error as it is.
+pub fn with_remedy(what: &str, error: Error, said: &str) -> Error {
     let remedy = REMEDIES.iter().find(|(signs, _)| signs.iter().any(|sign| said.contains(sign)));
-    match remedy {
-        Some((_, remedy)) => error.context(*remedy),
-        None => error,
-    }
+    remedy.map_or(error, |(_, remedy)| anyhow!("{what} failed: {remedy}"))
 }
 
 /// Returns what a program prints, without blanks around it, or `None` if it cannot be run or fails.
@@ -63,10 +99,22 @@ pub fn linting(mut cargo: Command) -> Command {
     cargo
 }
 
-/// Returns whether a program is on the path.
+/// The endings of programs on this system.
+const PROGRAM_ENDINGS: &[&str] = if cfg!(windows) { &[".exe", ".cmd", ".bat"] } else { &[""] };
+
+/// Returns whether a program, named without its ending, is on the path.
 pub fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&path).any(|folder| is_program(&folder.join(program), PROGRAM_ENDINGS))
+}
+
+/// Returns whether a file is there under one of these endings.
+fn is_program(file: &Path, endings: &[&str]) -> bool {
+    endings.iter().any(|ending| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(ending);
+        Path::new(&name).is_file()
+    })
 }
 
 /// Returns whether packages can be installed without asking anyone.
@@ -76,15 +124,94 @@ pub fn is_root() -> bool {
 
 /// Installs Debian packages. Errors with `without_root` and the command to run if we are not root.
 pub fn apt_get(packages: &[&str], without_root: &str) -> Result<()> {
-    ensure!(is_root(), "{without_root}: sudo apt-get install -y --no-install-recommends {}", packages.join(" "));
-    run("updating the list of Debian packages", Command::new("apt-get").args(["update", "-qq"]))?;
-    let mut install = Command::new("apt-get");
-    install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "-qq", "--no-install-recommends"]);
-    run(&format!("installing {} from Debian", packages.join(", ")), install.args(packages))
+    if !is_root() {
+        bail!("{without_root}: sudo apt-get install -y --no-install-recommends {}", packages.join(" "));
+    }
+    install("updating the list of Debian packages", Command::new("apt-get").args(["update", "-qq"]))?;
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "-qq", "--no-install-recommends"]);
+    install(&format!("installing {} from Debian", packages.join(", ")), command.args(packages))
+}
+
+/// Returns the command that installs a program on a system ([`std::env::consts::OS`]), by its package of Debian and its
+/// formula of Homebrew.
+pub fn install_hint(system: &str, debian: &str, homebrew: &str) -> String {
+    match system {
+        "macos" => format!("brew install {homebrew}"),
+        "linux" => format!("sudo apt-get install -y {debian}"),
+        _ => format!("install {homebrew} by hand"),
+    }
 }
 
 /// Returns a command as it would be typed.
 pub fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts are what each program prints without a network, or on a full disk.
+    #[test]
+    fn what_is_lacking_is_said_in_one_sentence_with_the_remedy() {
+        let network = "x failed: a server cannot be reached, and this step downloads: connect this machine to the \
+                       network, or set HTTPS_PROXY";
+        let disk = "x failed: the disk is full: a first build takes 5 GB, and CARGO_TARGET_DIR can name a folder on \
+                    another disk";
+        for (said, expected) in [
+            ("error: failed to download from `https://index.crates.io/config.json`", network),
+            (
+                "error: component download failed for rust-std-wasm32-wasip2: could not download file from 'https",
+                network,
+            ),
+            ("W: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease", network),
+            ("error: Failed to fetch: https://pypi.org/simple/numpy/", network),
+            ("ERROR: Could not find a version that satisfies the requirement uv (from versions: none)", network),
+            ("npm error code ECONNREFUSED", network),
+            ("npm error request to https://registry.npmjs.org failed, reason: getaddrinfo EAI_AGAIN", network),
+            ("error: failed to write `a.o`: No space left on device (os error 28)", disk),
+            ("npm error code ENOSPC", disk),
+            ("error[E0308]: mismatched types", "x failed (exit status: 1): cargo build"),
+            (
+                "error: could not compile `serde` (lib) due to 1 previous error",
+                "x failed (exit status: 1): cargo build",
+            ),
+        ] {
+            let error = with_remedy("x", anyhow!("x failed (exit status: 1): cargo build"), said);
+            assert_eq!(format!("{error:#}"), expected, "{said}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_step_that_installs_reads_what_its_program_says() {
+        let fails = |script: &str| {
+            let error = install("making a test", Command::new("sh").args(["-c", script]));
+            error.err().map(|error| format!("{error:#}")).unwrap_or_default()
+        };
+        assert!(
+            fails("echo npm error code ENOTFOUND >&2; exit 1").starts_with("making a test failed: a server cannot")
+        );
+        assert_eq!(fails("exit 3"), "making a test failed (exit status: 3): sh -c exit 3");
+        // A warning of a step that ends well is none of ours.
+        assert_eq!(fails("echo Failed to fetch >&2"), "");
+    }
+
+    #[test]
+    fn a_program_is_found_under_the_ending_that_its_system_gives_it() {
+        let itself = std::env::current_exe().unwrap_or_default();
+        assert!(is_program(&itself.with_extension(""), PROGRAM_ENDINGS));
+        assert!(is_program(Path::new("Cargo"), &[".exe", ".toml"]));
+        assert!(!is_program(Path::new("Cargo"), &[".exe"]) && !is_program(Path::new("Cargo"), &[""]));
+    }
+
+    #[test]
+    fn programs_are_installed_as_each_system_does() {
+        let postgresql = |system: &str| install_hint(system, "postgresql", "postgresql@17");
+        assert_eq!(postgresql("linux"), "sudo apt-get install -y postgresql");
+        assert_eq!(postgresql("macos"), "brew install postgresql@17");
+        assert_eq!(postgresql("windows"), "install postgresql@17 by hand");
+    }
 }

@@ -34,7 +34,7 @@ impl Toolchain {
         }
         println!("==> the Wasm target {TARGET} is not installed");
         let rustup_error = if on_path("rustup") {
-            match step::run(
+            match step::install(
                 "rustup target add",
                 Command::new("rustup").env("RUST_BACKTRACE", "0").args(["target", "add", TARGET]),
             ) {

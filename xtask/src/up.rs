@@ -9,12 +9,20 @@ use anyhow::ensure;
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Where the server listens unless it is told otherwise.
 pub(crate) const ADDRESS: &str = "127.0.0.1:3000";
+/// How often a server that starts is asked.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long an answer of it is waited for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a server may take to start; one that was given a certificate never answers a plain request.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The flag of this command that may also stand behind `--`.
 const SUPABASE_DEMO: &str = "--supabase-demo";
 
@@ -40,26 +48,70 @@ pub(crate) fn run(supabase_demo: bool, flags: &[OsString]) -> Result<()> {
     serve.args(flags);
     println!("==> serving; stop with Ctrl-C");
     // The stand-in for Supabase says itself what to ask; and of a port that the system chooses only the server knows.
-    if !supabase_demo && !address.ends_with(":0") {
-        println!("    1. open http://{address}: five predictions about a demo person, and why");
-        println!("    2. curl http://{address}/data/predictions/33333333-3333-4333-8333-333333333333");
-        println!("    3. open http://{address}/docs: every endpoint, with a form to try it");
-    }
-    become_server(serve)
+    let announced = (!supabase_demo && !address.ends_with(":0")).then_some(address);
+    become_server(serve, announced.as_deref())
 }
 
-/// Runs the server in place of this process, so that signals reach the server itself.
+/// Runs the server in place of this process, so that signals reach the server itself. A child of it waits for its first
+/// answer and then says what to try.
 #[cfg(unix)]
-fn become_server(mut serve: Command) -> Result<()> {
+fn become_server(mut serve: Command, announced: Option<&str>) -> Result<()> {
+    if let Some(address) = announced {
+        let itself = std::env::current_exe().context("cannot find this program")?;
+        Command::new(itself)
+            .args(["announce", address, &std::process::id().to_string()])
+            .spawn()
+            .context("cannot run this program")?;
+    }
     Err(std::os::unix::process::CommandExt::exec(&mut serve)).context("cannot start the server")
 }
 
 /// Runs the server. The console gives both processes its signals.
 #[cfg(not(unix))]
-fn become_server(mut serve: Command) -> Result<()> {
+fn become_server(mut serve: Command, announced: Option<&str>) -> Result<()> {
+    let address = announced.map(str::to_owned);
+    std::thread::spawn(move || address.map(|address| say_what_to_try(&address, || true)));
     let status = serve.status().context("cannot start the server")?;
     ensure!(status.success(), "the server failed ({status})");
     Ok(())
+}
+
+/// Says what to try of a server, the process that started this one, once it answers; nothing if it ends before.
+#[cfg(unix)]
+pub(crate) fn announce(address: &str, server: u32) {
+    say_what_to_try(address, || std::os::unix::process::parent_id() == server);
+}
+
+fn say_what_to_try(address: &str, server_runs: impl Fn() -> bool) {
+    if answers(address, server_runs) {
+        println!("==> try this:");
+        println!("    1. open http://{address}: five predictions about a demo person, and why");
+        println!("    2. curl http://{address}/data/predictions/33333333-3333-4333-8333-333333333333");
+        println!("    3. open http://{address}/docs: every endpoint, with a form to try it");
+    }
+}
+
+/// Waits until a server answers at an address; returns false if it ended before or takes too long.
+fn answers(address: &str, server_runs: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while server_runs() && start.elapsed() < START_TIMEOUT {
+        if is_answered(address).is_ok_and(|answered| answered) {
+            return true;
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    false
+}
+
+/// Returns whether a server answers a request at an address.
+fn is_answered(address: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    let request = format!("GET /health/live HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin)?;
+    Ok(&begin == b"HTTP/1.1 200")
 }
 
 /// Errors if nothing can listen on an address, so that nobody waits for a build to learn it. A name is left to the
@@ -119,7 +171,10 @@ pub(crate) fn command(server: &Path) -> Command {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a test ends there")]
+
     use super::*;
+    use std::cell::Cell;
 
     #[test]
     fn manifest_and_address_are_those_of_the_flags() {
@@ -134,5 +189,32 @@ mod tests {
             assert_eq!(manifest(&flags(given)), PathBuf::from(own_manifest), "{given}");
             assert_eq!(address(&flags(given)), own_address, "{given}");
         }
+    }
+    /// A server that starts refuses connections, then fails, and then answers.
+    #[test]
+    fn nothing_is_said_to_be_there_before_the_server_answers() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        drop(listener);
+        let looks = Cell::new(0);
+        let runs_for = |most: u32| {
+            looks.set(0);
+            let looks = &looks;
+            move || looks.replace(looks.get() + 1) < most
+        };
+        assert!(!answers(&address, runs_for(2)), "nothing listens");
+        let listener = TcpListener::bind(&address).expect("still free");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for status in ["503 Service Unavailable", "200 OK"] {
+                    let (mut stream, _) = listener.accept().expect("a connection");
+                    let _ = stream.read(&mut [0; 500]).expect("a request");
+                    let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                    stream.write_all(response.as_bytes()).expect("written");
+                }
+            });
+            assert!(answers(&address, runs_for(u32::MAX)));
+        });
+        assert_eq!(looks.get(), 2, "it was asked again after the first answer");
     }
 }

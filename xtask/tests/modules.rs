@@ -36,6 +36,31 @@ fn each_module_runs_on_the_platforms_that_it_is_made_for() {
     }
 }
 
+/// Returns the cells of a table's line.
+fn cells(line: &str) -> Vec<&str> {
+    line.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn readme_says_of_each_platform_if_a_module_runs_there() {
+    let readme = include_str!("../../README.md");
+    let table: Vec<Vec<&str>> = readme.lines().filter(|line| line.starts_with('|')).map(cells).collect();
+    let begin = table.iter().position(|row| row[0] == "module").expect("the table");
+    let platforms = platforms::all().expect("the list");
+    let titles: Vec<&str> = platforms.iter().map(|platform| platform.title.as_str()).collect();
+    assert_eq!(table[begin][1..], titles);
+    for (row, ((_, file), manifest)) in
+        table[begin + 2..].iter().zip(MODULES.iter().zip(["spin.toml", "spin-4.1.toml"]))
+    {
+        assert!(row[0].contains(&format!("`{manifest}`")), "{row:?}");
+        let module = module_interfaces(&built(file)).expect("a component");
+        for (cell, platform) in row[1..].iter().zip(&platforms) {
+            let runs = fit(&module, platform, &platforms) == Fit::Runs;
+            assert_eq!(["fits", "tried"].contains(cell), runs, "{file} on {}: {cell}", platform.title);
+        }
+    }
+}
+
 /// Every edge location fetches it before it can serve. Whoever adds models may have more: then this says so.
 #[test]
 fn each_module_as_this_repository_ships_it_has_two_mebibytes_at_most() {

@@ -1,4 +1,15 @@
 //! `bipolar:edge/predictor`: the models without HTTP. See `wit/predictor.wit`.
+//!
+//! A component that takes it as a dependency, as `tests/predictor_guest` does:
+//!
+//! ```ignore
+//! wit_bindgen::generate!({ world: "clinic", generate_all });
+//! use bipolar::edge::predictor::{list_models, predict};
+//!
+//! let model = &list_models()[0];
+//! // One number a feature, in the order of `features`; NaN is a missing one.
+//! let probabilities = predict(&model.name, &vec![f64::NAN; model.features.len()])?;
+//! ```
 
 #![cfg(target_family = "wasm")]
 

@@ -2,6 +2,11 @@
 //! request has an instance of its own, which goes on after its answer until the work that was spawned is done. The
 //! store, the variables and Redis are synchronous here: nothing else runs meanwhile.
 //!
+//! ```console
+//! cargo build --release --locked --target wasm32-wasip2 --package bipolar-edge-portable
+//! spin up --from spin.toml
+//! ```
+//!
 //! **Architecture invariant:** nothing is decided here. A world translates between its host's interfaces and the
 //! service's.
 

@@ -1,6 +1,11 @@
 //! The world of Spin 4.1 and later: WASI 0.3 and Spin's interfaces of 3.0, all asynchronous. An instance is reused: it
 //! answers many requests, at the same time too.
 //!
+//! ```console
+//! cargo build --release --locked --target wasm32-wasip2 --package bipolar-edge-spin-4-1
+//! spin up --from spin-4.1.toml
+//! ```
+//!
 //! **Architecture invariant:** nothing is decided here. A world translates between its host's interfaces and the
 //! service's.
 

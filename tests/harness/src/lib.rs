@@ -1,8 +1,18 @@
 //! Code that tests and benchmarks share.
 //!
 //! [`process`] starts any server and stops it; without the feature `tests` that is all. With it comes what the
-//! integration tests share: the [`Host`] that runs the component, and what stands around it: [`supabase`], [`redis`],
-//! [`tokens`], and the demo [`people`].
+//! integration tests share: the `Host` that runs the component, and what stands around it: `supabase`, `redis`,
+//! `tokens`, and the demo `people`.
+//!
+//! ```no_run
+//! # #[cfg(feature = "tests")] {
+//! use harness::{DEPRESSED, Host};
+//!
+//! let host = Host::demo();
+//! let answer = host.predictions(DEPRESSED, "?types=relapse_risk");
+//! assert_eq!((answer.status, answer.header("x-cache")), (200, "MISS"));
+//! # }
+//! ```
 
 #[cfg(feature = "tests")]
 mod host;

@@ -2,6 +2,15 @@
 //! in it, PostgREST's way of asking it, access tokens, and the database webhook. For tests, and for trying the service
 //! as it would be deployed: `cargo xtask up --supabase-demo`.
 //!
+//! ```no_run
+//! use demo_project::{Project, token};
+//!
+//! let person = "33333333-3333-4333-8333-333333333333";
+//! let project = Project::start(".".as_ref(), &[person])?;
+//! println!("{}, as {person}: {}", project.variables().join(" "), token(&project.url, person));
+//! # anyhow::Ok(())
+//! ```
+//!
 //! `platform.sql` makes the objects that a project has before `schema.sql` is run, as far as `schema.sql` uses them.
 
 mod cluster;
