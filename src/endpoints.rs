@@ -216,14 +216,14 @@ impl<P: Platform> Routes<P> {
         Route {
             templates: &["/v2/models/stats"],
             method: RouteMethod::Get,
-            guard: Guard::Operations,
+            guard: Guard::Metrics,
             limit: DEFAULT,
             handler: Handler::Configured(|request| Box::pin(inference_protocol::all_stats(request))),
         },
         Route {
             templates: &["/v2/models/{name}/stats", "/v2/models/{name}/versions/{version}/stats"],
             method: RouteMethod::Get,
-            guard: Guard::Operations,
+            guard: Guard::Metrics,
             limit: DEFAULT,
             handler: Handler::Configured(|request| Box::pin(inference_protocol::stats(request))),
         },

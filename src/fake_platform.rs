@@ -9,12 +9,23 @@ use crate::store::{Layout, Store};
 use futures::future::LocalBoxFuture;
 use http::HeaderMap;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 /// A function that is told of a write, or with no value of a deletion.
 type OnWrite = dyn Fn(&str, Option<&[u8]>);
+
+/// An operation on the store.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Operation {
+    Read,
+    Write,
+    Delete,
+}
+
+/// A function that decides if an operation fails.
+type Fails = dyn Fn(Operation) -> bool;
 
 /// A function that answers a request to another server.
 type OnFetch = dyn Fn(&Fetch) -> Result<Fetched, FetchError>;
@@ -22,11 +33,16 @@ type OnFetch = dyn Fn(&Fetch) -> Result<Fetched, FetchError>;
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
     pub(crate) variables: HashMap<&'static str, String>,
-    pub(crate) stored: Rc<RefCell<HashMap<String, Vec<u8>>>>,
+    /// By key in order, so that what is listed does not depend on chance.
+    pub(crate) stored: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     /// Keys whose operations fail; `*` for the list of all.
     pub(crate) failing: Rc<RefCell<HashSet<String>>>,
     /// Nothing can be written, but for deletions.
     pub(crate) full: Rc<Cell<bool>>,
+    /// No more keys than so many, if there is a number.
+    pub(crate) quota: Rc<Cell<Option<usize>>>,
+    /// Decides if an operation fails, besides.
+    pub(crate) fails: Option<Rc<Fails>>,
     /// The answer of every other server.
     pub(crate) upstream: String,
     /// Answers requests to other servers, in its place.
@@ -63,8 +79,16 @@ impl Fake {
         }
     }
 
-    fn check(&self, key: &str) -> Result<(), StoreError> {
-        if self.failing.borrow().contains(key) { Err(StoreError::Other) } else { Ok(()) }
+    fn check(&self, key: &str, operation: Operation) -> Result<(), StoreError> {
+        let fails = self.fails.as_ref().is_some_and(|fails| fails(operation));
+        if fails || self.failing.borrow().contains(key) { Err(StoreError::Other) } else { Ok(()) }
+    }
+
+    /// Returns true if there is room for a value under a key.
+    fn has_room(&self, key: &str) -> bool {
+        let stored = self.stored.borrow();
+        let is_within = self.quota.get().is_none_or(|quota| stored.len() < quota || stored.contains_key(key));
+        is_within && !self.full.get()
     }
 
     pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
@@ -105,14 +129,14 @@ impl Variables for Fake {
 impl KeyValue for Fake {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.before_operation().await;
-        self.check(key)?;
+        self.check(key, Operation::Read)?;
         Ok(self.stored.borrow().get(key).cloned())
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.before_operation().await;
-        self.check(key)?;
-        if self.full.get() {
+        self.check(key, Operation::Write)?;
+        if !self.has_room(key) {
             return Err(StoreError::Other);
         }
         self.stored.borrow_mut().insert(key.to_owned(), value.to_vec());
@@ -122,14 +146,14 @@ impl KeyValue for Fake {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.before_operation().await;
-        self.check(key)?;
+        self.check(key, Operation::Delete)?;
         self.stored.borrow_mut().remove(key);
         self.on_write.iter().for_each(|told| told(key, None));
         Ok(())
     }
 
     async fn keys(&self) -> Result<Vec<String>, StoreError> {
-        self.check("*")?;
+        self.check("*", Operation::Read)?;
         Ok(self.stored.borrow().keys().cloned().collect())
     }
 }

@@ -4,6 +4,7 @@
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
+use std::collections::HashSet;
 use std::fmt;
 
 /// The words of the error, before the place.
@@ -12,6 +13,37 @@ const KEY_TWICE: &str = "a key is there twice";
 /// Parses JSON. Errors also if an object has a key twice.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(bytes).map(|UniqueKeys(value)| value)
+}
+
+/// Returns true if an object has a key twice in JSON that was parsed before: keys that are not read are skipped there,
+/// unseen. Numbers, of which there may be many, are not looked at.
+pub(crate) fn has_key_twice(json: &[u8]) -> bool {
+    let (mut objects, mut text): (Vec<HashSet<String>>, _) = (Vec::new(), None);
+    let mut index = 0;
+    while let Some(byte) = json.get(index) {
+        match byte {
+            b'{' => objects.push(HashSet::new()),
+            b'}' => drop(objects.pop()),
+            b'"' => {
+                let begin = index;
+                index += 1;
+                while json.get(index).is_some_and(|byte| *byte != b'"') {
+                    index += if json.get(index) == Some(&b'\\') { 2 } else { 1 };
+                }
+                text = json.get(begin..=index);
+            }
+            // Before it stands a key, which may be written in several ways.
+            b':' => {
+                let key = text.take().and_then(|text| serde_json::from_slice(text).ok());
+                if objects.last_mut().zip(key).is_some_and(|(keys, key)| !keys.insert(key)) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        index += 1;
+    }
+    false
 }
 
 /// Returns true if that is what is wrong, with [`parse`] or with a derived `Deserialize`.

@@ -263,3 +263,34 @@ impl<P: Platform> Exchange<'_, P> {
         if parts.method == Method::HEAD { response.without_body() } else { response }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_platform::Fake;
+    use futures::executor::block_on;
+
+    #[test]
+    fn one_request_too_many_is_refused_while_health_and_webhooks_are_answered() {
+        let fake = Fake::with_variable("webhook_secret", "a secret of the database's webhook");
+        let instance = Rc::new(Instance::new(fake));
+        let send = |method: &str, path: &str, body: &str| {
+            let request = ::http::Request::builder().method(method).uri(path);
+            let request = request.header("x-webhook-secret", "a secret of the database's webhook");
+            let (parts, ()) = request.header("content-type", "application/json").body(()).expect("valid").into_parts();
+            block_on(answer(&instance, &parts, body.as_bytes().to_vec())).into_http()
+        };
+        let predictions = "/data/predictions/33333333-3333-4333-8333-333333333333";
+        let mut in_flight: Vec<_> = std::iter::from_fn(|| instance.load.take_request()).collect();
+        assert_eq!(in_flight.len(), 128);
+        let refused = send("GET", predictions, "");
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers().get("retry-after").map(|value| value.as_bytes()), Some(&b"1"[..]));
+        assert_eq!(send("GET", "/health/live", "").status(), 200);
+        assert_eq!(send("GET", "/health/ready", "").status(), 200);
+        let changed = r#"{"table":"check_ins","record":{"user_id":"33333333-3333-4333-8333-333333333333"}}"#;
+        assert_eq!(send("POST", "/hooks/check-ins", changed).status(), 200);
+        in_flight.pop();
+        assert_eq!(send("GET", predictions, "").status(), 200);
+    }
+}

@@ -243,7 +243,7 @@ impl<P: Platform> Store<P> {
 
     /// Gets several keys at once.
     pub(crate) async fn get_all(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
-        counted("get", self.guarded(self.read_all(keys))).await
+        counted("get", self.guarded(true, self.read_all(keys))).await
     }
 
     async fn read_all(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -269,7 +269,8 @@ impl<P: Platform> Store<P> {
     }
 
     /// Finds out if the store can be read and written. It is read each time, and written once in a while, or if the
-    /// last write of this instance failed.
+    /// last write of this instance failed. It is a new key that is written: a store that has no room for another would
+    /// take one that is there.
     pub(crate) async fn condition(&self) -> Condition {
         let Ok(value) = self.get(PROBE_KEY).await else { return Condition::Unavailable };
         let written_at = value.and_then(|value| std::str::from_utf8(&value).ok()?.parse::<i64>().ok());
@@ -278,15 +279,14 @@ impl<P: Platform> Store<P> {
         if is_recent && !self.refuses_writes.get() {
             return Condition::Ok;
         }
-        if !self.refuses_writes.get() {
-            return self.probe(PROBE_KEY, now).await;
-        }
-        // A store that has no room for another key would take the old one.
         let key = format!("{PROBE_KEY}:probe");
         self.uncounted().delete(&key).await;
         let condition = self.probe(&key, now).await;
         self.uncounted().delete(&key).await;
-        condition
+        match condition {
+            Condition::Ok => self.probe(PROBE_KEY, now).await,
+            Condition::ReadOnly | Condition::Unavailable => condition,
+        }
     }
 
     async fn probe(&self, key: &str, now: i64) -> Condition {
@@ -305,6 +305,11 @@ impl<P: Platform> Store<P> {
     pub(crate) async fn set_sealed(&self, key: &str, value: &[u8], keep: Duration) -> Result<(), Failure> {
         let over_at = after(now_ms(), keep);
         self.set(key, &self.seal(key, value, over_at), keep).await
+    }
+
+    /// Returns true if values are sealed.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.configured.get().is_some_and(|configured| configured.secrets.cipher.is_some())
     }
 
     /// A name as it goes into the store, sealed alike each time.
@@ -334,7 +339,7 @@ impl<P: Platform> Store<P> {
     }
 
     /// Opens a value that was sealed for its key, also one that is over.
-    fn unseal(&self, key: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn unseal(&self, key: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
         let over_at = over_at(&value).filter(|_| value.first() == Some(&VERSION))?;
         let sealed = value.split_off(HEADER_BYTES);
         self.configured.get()?.secrets.open(&sealed_for(key, over_at), sealed)
@@ -420,8 +425,8 @@ impl<P: Platform> Store<P> {
         self.configured.get().map_or([0; 32], |configured| configured.secrets.keyed_hash.digest(text))
     }
 
-    /// Awaits an operation behind the circuit breaker.
-    async fn guarded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
+    /// Awaits an operation behind the circuit breaker, which reads, or may write.
+    async fn guarded<T>(&self, is_read: bool, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
         let timeout = self.breaker.admit().ok_or(Failure::CircuitOpen)?;
         let start = monotonic_now();
         match with_timeout(&self.platform, timeout, work).await {
@@ -430,8 +435,9 @@ impl<P: Platform> Store<P> {
                 Ok(output)
             }
             Some(Err(error)) => {
-                // A server that is away takes long to say so, and each question would dial again.
-                if self.is_redis() {
+                // A server that is away takes long to say so, and each question would dial again. One that refuses to
+                // write, as it is full, answers everybody else.
+                if self.redis().is_some_and(|redis| is_read || !redis.is_connected()) {
                     self.breaker.open();
                 }
                 Err(Failure::Error(error))
@@ -480,7 +486,7 @@ impl<P: Platform> Uncounted<'_, P> {
                 None => self.0.platform.get(key).await,
             }
         };
-        self.0.guarded(read).await
+        self.0.guarded(true, read).await
     }
 
     /// Sets a key. A slow write opens no circuit, and is made while one is open: nobody waits for it.
@@ -507,7 +513,7 @@ impl<P: Platform> Uncounted<'_, P> {
         arguments: &[&[u8]],
     ) -> Result<Vec<RedisValue>, Failure> {
         let Some(redis) = self.0.redis() else { return Err(Failure::Error(StoreError::NoSuchStore)) };
-        self.0.guarded(redis.evaluate(script, keys, arguments)).await
+        self.0.guarded(false, redis.evaluate(script, keys, arguments)).await
     }
 
     /// Deletes a key. One that cannot be deleted now is a few bytes too many, and no more.
@@ -515,20 +521,22 @@ impl<P: Platform> Uncounted<'_, P> {
         let _ = self.delete_all(&[key.to_owned()]).await;
     }
 
-    /// Deletes keys at once. Errors if one of them may still be there.
-    pub(crate) async fn delete_all(&self, keys: &[String]) -> Result<(), Failure> {
+    /// Deletes keys at once, whether the circuit is open or not: nobody waits for it, and whoever erases needs it.
+    /// Returns how many of them were there, of which a key-value store says nothing. Errors if one of them may still be
+    /// there.
+    pub(crate) async fn delete_all(&self, keys: &[String]) -> Result<usize, Failure> {
         let delete = async {
             match self.0.redis() {
-                _ if keys.is_empty() => Ok(()),
+                _ if keys.is_empty() => Ok(0),
                 Some(redis) => {
                     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-                    redis.delete(&keys).await.map(drop)
+                    redis.delete(&keys).await
                 }
                 None => {
                     for key in keys {
                         self.0.platform.delete(key).await?;
                     }
-                    Ok(())
+                    Ok(keys.len())
                 }
             }
         };
@@ -595,7 +603,25 @@ impl<P: Platform> Uncounted<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
+    use crate::fake_platform::Fake;
     use crate::time::clock;
+    use futures::executor::block_on;
+
+    #[test]
+    fn a_store_without_room_for_another_key_is_not_ready_to_be_written() {
+        let fake = Fake::with_variable("cache_slots", "400");
+        let settings = block_on(Settings::read(&fake)).expect("valid");
+        let store = fake.store(&settings);
+        assert_eq!(block_on(store.condition()), Condition::Ok);
+        fake.quota.set(Some(fake.stored.borrow().len()));
+        assert_eq!(block_on(store.condition()), Condition::Ok, "that was found out a moment ago");
+        clock::pass(PROBE_INTERVAL);
+        assert_eq!(block_on(store.condition()), Condition::ReadOnly, "what it has it takes once more");
+        fake.quota.set(None);
+        assert_eq!(block_on(store.condition()), Condition::Ok);
+        assert_eq!(fake.stored.borrow().keys().collect::<Vec<_>>(), [PROBE_KEY], "nothing else stays");
+    }
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -48,9 +48,11 @@ pub(crate) mod clock {
         STOPPED.get().map_or_else(Instant::now, |(_, monotonic)| monotonic) + PASSED.get()
     }
 
-    /// Stops both clocks: they go on only as a test has them.
-    pub(crate) fn stop() {
-        STOPPED.set(Some((Timestamp::now(), Instant::now())));
+    /// Stops both clocks, the wall clock at a time: they go on only as a test has them.
+    pub(crate) fn stop_at(wall: Timestamp) {
+        STOPPED.set(Some((wall, Instant::now())));
+        AHEAD_MS.set(0);
+        PASSED.set(Duration::ZERO);
     }
 
     /// Sets the wall clock so far ahead of the machine's, or behind it.

@@ -424,6 +424,31 @@ fn links_of_pages_lead_somewhere() {
     assert!(pages.len() > 10, "{} pages", pages.len());
 }
 
+/// The names in a page that are those of tests: at least four words, of which one may be a variable's or a metric's.
+fn named_tests(text: &str) -> Vec<&str> {
+    let manifest = include_str!("../spin.toml");
+    let is_other = |name: &str| name.starts_with("bipolar_edge_") || manifest.contains(&format!("\n{name} = "));
+    let is_name = |name: &&str| {
+        name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') && name.matches('_').count() >= 3
+    };
+    text.split('`').skip(1).step_by(2).filter(is_name).filter(|name| !is_other(name)).collect()
+}
+
+#[test]
+fn tests_that_pages_name_are_there() {
+    let folders = ["src", "models", "tests", "xtask", "bench"];
+    let code: String = folders.iter().flat_map(|folder| read(folder, "rs")).map(|(_, text)| text).collect();
+    for page in ["SECURITY.md", "docs/ARCHITECTURE.md", "docs/RELIABILITY.md"] {
+        let text = std::fs::read_to_string(page).expect("text");
+        let is_missing = |name: &&str| !code.contains(&format!("fn {name}("));
+        let missing: Vec<&str> = named_tests(&text).into_iter().filter(is_missing).collect();
+        assert!(missing.is_empty(), "{page} names tests that are not there: {missing:?}");
+    }
+    let security = std::fs::read_to_string("SECURITY.md").expect("text");
+    assert!(named_tests(&security).len() > 60, "{:?}", named_tests(&security));
+    assert_eq!(named_tests("`a_test_of_one` and `max_checkin_age_days`"), ["a_test_of_one"]);
+}
+
 #[test]
 fn front_page_is_short() {
     let length = std::fs::metadata("README.md").expect("a README").len();

@@ -214,7 +214,7 @@ fn simulate(scenario: Scenario, load: f64, even: bool) -> Outcome {
         }
         caller.let_through[minute] += 1;
         if reused {
-            instance.add(&request);
+            instance.add(&request, false);
         }
         if let Some(value) = table.count(&request, random.f64(), share_of_slot(BUDGET)) {
             slot.landed.push_back((now_ms + WRITE_MS, value));

@@ -23,7 +23,7 @@
 //! and `GET /health/ready` does.
 
 use super::identity_of;
-use super::sampled::{self, CallerKey, OwnCounts, Table};
+use super::sampled::{self, CallerKey, Counts, OwnCounts, Table};
 use crate::config::Settings;
 use crate::ids::UserId;
 use crate::platform::{Platform, RedisValue, StoreError};
@@ -55,8 +55,8 @@ const COUNT: &str = "local now, buckets, used = tonumber(ARGV[2]), tonumber(ARGV
                      redis.call('HINCRBY', KEYS[1], ARGV[2], 1) redis.call('PEXPIRE', KEYS[1], ARGV[4]) end \
                      local reply = {is_within, used, first} \
                      for i = 2, #KEYS do reply[i + 2] = redis.call('GET', KEYS[i]) end return reply";
-/// Deletes keys, and returns how many of them were there.
-const DELETE: &str = "return redis.call('DEL', unpack(KEYS))";
+/// The key that [`RateLimiter::can_count`] counts under.
+const PROBE_KEY: &str = "ready:counting";
 
 /// A request that was counted.
 #[derive(Default)]
@@ -123,13 +123,12 @@ impl<P: Platform> RateLimiter<P> {
         let hash = self.store.hash(caller);
         // A hash has as many digits.
         let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else { return Err(Problem::Internal) };
-        let now_ms = now_ms();
-        let own = self.own.borrow().get(tag, group, rate, now_ms);
-        let request = sampled::Request { tag, group, rate, now_ms, own };
+        let mut request = sampled::Request { tag, group, rate, now_ms: now_ms(), own: Counts::default() };
         let counted = match self.store.is_redis() {
             true => self.count(&request, &hash, &keys).await,
             false => self.sample(settings, &request, slot, &keys).await,
         };
+        // From the last await on until the request is added nothing else runs, so none is judged beside it.
         let (judged, values) = match counted {
             Ok((judged, values)) => {
                 self.faults.reads.set(false);
@@ -139,14 +138,16 @@ impl<P: Platform> RateLimiter<P> {
                 self.faults.note::<P>(&self.faults.reads, failure);
                 metrics::add(&UNCOUNTED, &[group.name()], 1);
                 // Where others let the caller through too, nobody knows how much they have left.
+                request.own = self.own.borrow().get_or_shared(tag, group, rate, request.now_ms);
                 (judge_alone(&request).map(|_| None), Vec::new())
             }
         };
+        let is_alone = matches!(judged, Ok(None));
         let status = judged.map_err(|status| {
             metrics::add(&RATE_LIMITED, &[group.name()], 1);
             Problem::TooManyRequests(status)
         })?;
-        self.own.borrow_mut().add(&request);
+        self.own.borrow_mut().add(&request, is_alone);
         let read_along = keys.zip(<[_; 2]>::try_from(values).ok());
         Ok(Checked { status, read_along: read_along.map(|(keys, values)| ReadAlong { keys, values }) })
     }
@@ -163,9 +164,7 @@ impl<P: Platform> RateLimiter<P> {
         let mut all = vec![key.as_str()];
         all.extend(keys.iter().flatten().map(String::as_str));
         let bucket_ms = bucket_ms(rate);
-        let now = now_ms.div_euclid(bucket_ms);
-        let kept = bucket_ms * (BUCKETS + 1);
-        let arguments = [i64::from(rate.requests), now, BUCKETS, kept].map(|number| number.to_string());
+        let arguments = arguments(rate, now_ms);
         let arguments = arguments.each_ref().map(|number| number.as_bytes());
         let mut reply = self.store.evaluate(COUNT, &all, &arguments).await?.into_iter();
         let mut number = || match reply.next() {
@@ -197,6 +196,9 @@ impl<P: Platform> RateLimiter<P> {
         all.extend(keys.iter().flatten().map(String::as_str));
         let mut values = self.store.get_all(&all).await?.into_iter();
         let table = Table::parse(&values.next().flatten().unwrap_or_default());
+        let sampled::Request { tag, group, rate, now_ms, .. } = *request;
+        // Not before the store was asked: others were let through meanwhile.
+        let request = &sampled::Request { own: self.own.borrow().get(tag, group, rate, now_ms), ..*request };
         let judged = table.status(request);
         let share = sampled::share_of_slot(settings.counting_writes);
         if judged.is_ok()
@@ -205,6 +207,14 @@ impl<P: Platform> RateLimiter<P> {
             self.write_later(key, bytes);
         }
         Ok((judged, values.collect()))
+    }
+
+    /// Finds out if requests are counted in Redis, which may be read and written, and still run no scripts. That is
+    /// counted by a limit of its own, so that it writes once a minute.
+    pub(crate) async fn can_count(&self) -> bool {
+        let arguments = arguments(Rate { requests: 1, seconds: 60 }, now_ms());
+        let arguments = arguments.each_ref().map(|number| number.as_bytes());
+        self.store.uncounted().evaluate(COUNT, &[PROBE_KEY], &arguments).await.is_ok()
     }
 
     /// Deletes the counts of a person in the store; returns how many there were. Only those of windows that are past if
@@ -218,11 +228,7 @@ impl<P: Platform> RateLimiter<P> {
                 return Ok(0);
             }
             let keys = [LimitGroup::Predictions, LimitGroup::Default].map(|group| redis_key(group, &hash));
-            let reply = self.store.evaluate(DELETE, &keys.each_ref().map(String::as_str), &[]).await?;
-            let deleted = reply.first().and_then(|reply| {
-                if let RedisValue::Integer(deleted) = reply { usize::try_from(*deleted).ok() } else { None }
-            });
-            return Ok(deleted.unwrap_or(0));
+            return self.store.uncounted().delete_all(&keys).await;
         }
         let Some(CallerKey { slot, tag }) = CallerKey::from_hash(&hash) else { return Ok(0) };
         if !holds {
@@ -300,8 +306,15 @@ fn bucket_ms(rate: Rate) -> i64 {
     i64::from(rate.seconds) * 1000 / BUCKETS
 }
 
-/// Judges a request by what this instance has let through alone. One that remembers too many callers does not know the
-/// others, and lets them through.
+/// The arguments of [`COUNT`].
+fn arguments(rate: Rate, now_ms: i64) -> [String; 4] {
+    let bucket_ms = bucket_ms(rate);
+    let now = now_ms.div_euclid(bucket_ms);
+    let kept = bucket_ms * (BUCKETS + 1);
+    [i64::from(rate.requests), now, BUCKETS, kept].map(|number| number.to_string())
+}
+
+/// Judges a request by what this instance has let through alone.
 fn judge_alone(request: &sampled::Request) -> Judged {
     let sampled::Request { rate, now_ms, own, .. } = *request;
     let length_ms = i64::from(rate.seconds) * 1000;
@@ -403,6 +416,37 @@ mod tests {
         let (full, _) = limiter(&fake);
         assert_eq!((0..8).filter(|_| ask(&full, "new").is_ok()).count(), 4);
         assert!(full.faults.writes.get() && !full.faults.reads.get());
+    }
+
+    #[test]
+    fn requests_in_flight_while_the_store_fails_are_let_in_as_often_as_the_limit_says() {
+        let mut fake = Fake::with_variable("rate_limit_predictions", "5/day");
+        fake.failing.borrow_mut().extend((0..sampled::SLOTS).map(slot_key));
+        let turns = fake.clone();
+        fake.before_operation = Some(Rc::new(move || {
+            let turns = turns.clone();
+            Box::pin(async move { crate::platform::Tasks::yield_now(&turns).await })
+        }));
+        let (limiter, settings) = limiter(&fake);
+        let check = |_| limiter.check(&settings, LimitGroup::Predictions, "someone", None);
+        let checked = block_on(futures::future::join_all((0..64).map(check)));
+        assert_eq!(checked.iter().filter(|checked| checked.is_ok()).count(), 5);
+        // One that answers slowly, too: what it says is of before.
+        fake.failing.borrow_mut().clear();
+        let check = |_| limiter.check(&settings, LimitGroup::Predictions, "another", None);
+        let checked = block_on(futures::future::join_all((0..64).map(check)));
+        assert_eq!(checked.iter().filter(|checked| checked.is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn callers_that_an_instance_does_not_remember_share_a_limit_while_the_store_fails() {
+        let fake = Fake::with_variable("rate_limit_predictions", "4/day");
+        let (limiter, settings) = limiter(&fake);
+        fake.failing.borrow_mut().extend((0..sampled::SLOTS).map(slot_key));
+        let ask = |caller: String| block_on(limiter.check(&settings, LimitGroup::Predictions, &caller, None)).is_ok();
+        assert!((0..sampled::MAX_OWN).all(|number| ask(format!("remembered {number}"))));
+        assert_eq!((0..100).filter(|number| ask(format!("other {number}"))).count(), 4);
+        assert!(ask("remembered 0".to_owned()), "who is remembered has their own");
     }
 
     #[test]

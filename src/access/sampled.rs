@@ -36,7 +36,7 @@ pub const SLOTS: usize = 4;
 /// The most callers in a table.
 const MAX_CALLERS: usize = 256;
 /// The most callers that an instance remembers.
-const MAX_OWN: usize = 1024;
+pub(super) const MAX_OWN: usize = 1024;
 /// The first byte of a table. Another is not this format.
 const VERSION: u8 = 1;
 const HEADER: usize = 1 + 2 * 8 + 20;
@@ -443,9 +443,13 @@ impl Pace {
 #[derive(Default)]
 pub struct OwnCounts {
     counts: HashMap<(u64, u8), OwnCount>,
+    /// The counts of all callers together that are not remembered, by group. Only requests that nobody else counts are
+    /// among them.
+    shared: [OwnCount; 2],
     swept_ms: i64,
 }
 
+#[derive(Default)]
 struct OwnCount {
     window: u32,
     counts: Counts,
@@ -460,14 +464,29 @@ impl OwnCounts {
         self.counts.get(&(tag, group as u8)).map_or_else(Counts::default, |own| own.counts.moved(own.window, now.index))
     }
 
+    /// Returns the requests of a caller that were let through or, of one that there is no more room for, those of all
+    /// such callers.
+    pub fn get_or_shared(&self, tag: u64, group: LimitGroup, rate: Rate, now_ms: i64) -> Counts {
+        if self.is_remembered(tag, group) {
+            return self.get(tag, group, rate, now_ms);
+        }
+        let OwnCount { window, counts, .. } = &self.shared[group as usize];
+        counts.moved(*window, Window::new(rate, now_ms).index)
+    }
+
+    /// Returns true if a caller has counts of their own, or there is room for them.
+    fn is_remembered(&self, tag: u64, group: LimitGroup) -> bool {
+        self.counts.len() < MAX_OWN || self.counts.contains_key(&(tag, group as u8))
+    }
+
     /// Forgets a caller.
     pub fn forget(&mut self, tag: u64) {
         self.counts.retain(|(other, _), _| *other != tag);
     }
 
-    /// Adds a request that is let through. An instance that remembers too many callers forgets those of past windows
-    /// once a second, and remembers no other while it is full.
-    pub fn add(&mut self, request: &Request) {
+    /// Adds a request that is let through, and that nobody else counts if it `is_alone`. An instance that remembers too
+    /// many callers forgets those of past windows once a second, and remembers no other while it is full.
+    pub fn add(&mut self, request: &Request, is_alone: bool) {
         let Request { tag, group, rate, now_ms, .. } = *request;
         let key = (tag, group as u8);
         let is_full = self.counts.len() >= MAX_OWN;
@@ -475,14 +494,19 @@ impl OwnCounts {
             self.counts.retain(|_, own| own.until_ms > now_ms);
             self.swept_ms = now_ms;
         }
-        if self.counts.len() >= MAX_OWN && !self.counts.contains_key(&key) {
+        let is_remembered = self.is_remembered(tag, group);
+        if !is_remembered && !is_alone {
             return;
         }
         let window = request.window().index;
-        let mut counts = self.get(tag, group, rate, now_ms);
+        let mut counts = self.get_or_shared(tag, group, rate, now_ms);
         counts.this = counts.this.saturating_add(1);
         let until_ms = (i64::from(window) + 2) * i64::from(rate.seconds) * 1_000;
-        self.counts.insert(key, OwnCount { window, counts, until_ms });
+        let own = OwnCount { window, counts, until_ms };
+        match is_remembered {
+            true => drop(self.counts.insert(key, own)),
+            false => self.shared[group as usize] = own,
+        }
     }
 }
 
@@ -663,13 +687,13 @@ mod tests {
             let request = Request { own: counts, ..request(7, rate, START) };
             assert_eq!(table.status(&request).is_ok(), asked <= 60);
             if table.status(&request).is_ok() {
-                own.add(&request);
+                own.add(&request, false);
             }
         }
         assert_eq!(own.get(7, PREDICTIONS, rate, START + 60_000), Counts { last: 60, this: 0 });
-        (0..5_000).for_each(|tag| own.add(&request(tag, rate, START + 1_000)));
+        (0..5_000).for_each(|tag| own.add(&request(tag, rate, START + 1_000), false));
         assert_eq!(own.counts.len(), MAX_OWN);
-        own.add(&request(9_000, rate, START + 120_000));
+        own.add(&request(9_000, rate, START + 120_000), false);
         assert_eq!(own.counts.len(), 1, "past windows are forgotten");
     }
 

@@ -48,11 +48,12 @@ pub(super) async fn ready<P: Platform>(request: EndpointRequest<'_, P>) -> Resul
     }
     let instance = &request.context.instance;
     let store = instance.store.condition().await;
+    let is_redis = instance.store.is_redis();
     let counting = match store {
-        Condition::Ok if instance.store.is_redis() => Counting::Exact,
-        Condition::Ok => Counting::Sampled,
-        Condition::ReadOnly | Condition::Unavailable if P::REUSES_INSTANCES => Counting::Instance,
-        Condition::ReadOnly | Condition::Unavailable => Counting::Off,
+        Condition::Ok if is_redis && instance.rate_limiter.can_count().await => Counting::Exact,
+        Condition::Ok if !is_redis => Counting::Sampled,
+        _ if P::REUSES_INSTANCES => Counting::Instance,
+        _ => Counting::Off,
     };
     Ok(Response::json(200, &Ready { status: "ready", models: MODELS.len(), store, counting }))
 }

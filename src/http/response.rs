@@ -202,7 +202,8 @@ impl Response {
             .with_header(HeaderName::from_static("ratelimit"), policy.render_status(status))
             .with_header(HeaderName::from_static("ratelimit-limit"), status.limit.to_string())
             .with_header(HeaderName::from_static("ratelimit-remaining"), status.remaining.to_string())
-            .with_header(HeaderName::from_static("ratelimit-reset"), status.reset.to_string())
+            // Within the window, as under the new name: `retry-after` has the time of whoever must wait for longer.
+            .with_header(HeaderName::from_static("ratelimit-reset"), status.reset.min(policy.rate.seconds).to_string())
     }
 
     /// Adds the headers of every answer. One that says nothing else of it is kept by nobody, and is nothing that a

@@ -22,6 +22,11 @@ impl<P: Platform> RedisConnection<P> {
         RedisConnection { platform, url, connection: RefCell::default() }
     }
 
+    /// Returns true if the last command was answered, though it be with an error.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.borrow().is_some()
+    }
+
     /// Executes a command, and once more if a connection that was kept has broken meanwhile. So what is sent here may
     /// be executed twice.
     async fn execute(&self, command: &str, arguments: &[&[u8]]) -> Result<Vec<RedisValue>, StoreError> {
@@ -33,9 +38,9 @@ impl<P: Platform> RedisConnection<P> {
             self.connection.take();
         }
         let connection = Rc::new(self.platform.connect(self.url.as_str()).await?);
-        let reply = self.platform.execute(&connection, command, arguments).await?;
-        *self.connection.borrow_mut() = Some(connection);
-        Ok(reply)
+        // One that the server refuses, as it is full, breaks no connection.
+        *self.connection.borrow_mut() = Some(connection.clone());
+        self.platform.execute(&connection, command, arguments).await
     }
 
     /// Executes a command whose arguments are keys.

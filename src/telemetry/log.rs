@@ -90,7 +90,22 @@ pub(crate) fn record(event: &'static str, fields: impl Serialize, text: impl FnO
     write_line(LogLevel::Info, event, fields, text);
 }
 
+#[cfg(test)]
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has a test write no lines, of which it would make too many.
+#[cfg(test)]
+pub(crate) fn silence() {
+    SILENT.set(true);
+}
+
 fn write_line(level: LogLevel, event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
+    #[cfg(test)]
+    if SILENT.get() {
+        return;
+    }
     let (time, level_name) = (Timestamp::now(), level.name());
     let length = BUFFER.with_borrow_mut(|lines| {
         let begin = lines.len();

@@ -253,6 +253,17 @@ pub(crate) fn merge(into: &mut Counts, more: Counts) {
     }
 }
 
+/// Returns counts without what was predicted: of predictions their type remains, and that they were made.
+pub(crate) fn without_outcomes(counts: &Counts) -> Counts {
+    let mut without = Counts::new();
+    for (series, numbers) in counts {
+        let kind = series.strip_prefix(PREDICTIONS.name).and_then(|labels| labels.split('|').nth(1));
+        let series = kind.map_or_else(|| series.clone(), |kind| format!("{}|{kind}||", PREDICTIONS.name));
+        merge(&mut without, Counts::from([(series, numbers.clone())]));
+    }
+    without
+}
+
 /// The most numbers of a series: those of a histogram.
 const MAX_NUMBERS: usize = BUCKETS.len() + 2;
 

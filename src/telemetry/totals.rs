@@ -157,8 +157,11 @@ impl<P: Platform> Totals<P> {
         }
     }
 
-    /// Adds a delta to the hash in Redis.
+    /// Adds a delta to the hash in Redis. There names are sealed alike each time, and numbers stay in clear for the
+    /// server to add to: whoever reads it, and may ask for a prediction of their own, would learn which of the names is
+    /// that of its label. So where the store is sealed no label is among them.
     async fn add(&self, delta: &Counts) -> Result<(), Failure> {
+        let delta = if self.store.is_sealed() { &metrics::without_outcomes(delta) } else { delta };
         let mut fields = Vec::new();
         for (series, numbers) in delta {
             for (index, number) in numbers.iter().enumerate().filter(|(_, number)| **number > 0) {
@@ -359,6 +362,23 @@ mod tests {
         assert_eq!(counts["bipolar_edge_cache_answers_total|hit"], [1]);
         let holds_name = |value: &Vec<u8>| value.windows(5).any(|part| part == b"cache");
         assert!(!fake.stored.borrow().values().any(holds_name));
+    }
+
+    #[test]
+    fn names_in_a_sealed_redis_do_not_tell_what_was_predicted() {
+        let series = |labels: &str| format!("bipolar_edge_predictions_total|{labels}");
+        let counts = Counts::from([
+            (series("mood_state|mania|high"), vec![2]),
+            (series("mood_state|euthymia|low"), vec![3]),
+            (series("relapse_risk|relapse|high"), vec![1]),
+            (STARTED_SERIES.to_owned(), vec![4]),
+        ]);
+        let without = Counts::from([
+            (series("mood_state||"), vec![5]),
+            (series("relapse_risk||"), vec![1]),
+            (STARTED_SERIES.to_owned(), vec![4]),
+        ]);
+        assert_eq!(metrics::without_outcomes(&counts), without);
     }
 
     #[test]

@@ -226,6 +226,10 @@ fn published_keys_are_fetched_once_and_stored() {
         let answer = ask(&first, &token, DEPRESSED);
         assert_eq!(answer.prediction("mood_state")["label"], "depression", "{}", answer.body);
     }
+    // The set was fetched a moment ago: whoever has a new key may come again when it may be fetched again.
+    let unknown = ask(&first, &es256("of tomorrow", &sound), DEPRESSED);
+    let wait = unknown.header("retry-after").parse::<u32>().ok();
+    assert!(unknown.status == 401 && wait.is_some_and(|wait| (1..=60).contains(&wait)), "{:?}", unknown.headers);
     assert_eq!(supabase.key_requests().len(), 1);
     assert!(supabase.key_requests()[0].contains(&format!("apikey: {ANON_KEY}")));
 

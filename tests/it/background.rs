@@ -247,8 +247,7 @@ fn job_expires_after_its_ttl() {
 #[test]
 fn job_result_is_encrypted_in_the_store() {
     let key = format!("cache_encryption_key={}", "5a".repeat(32));
-    // Counts are by label, and of nobody: here none are written.
-    let host = Host::with_flags(&["--variable", &key, "--variable", "metrics_sampling=1000000"]);
+    let host = Host::with_flags(&["--variable", &key, "--variable", "metrics_sampling=1"]);
     let accepted = host.request("GET", &format!("/data/predictions/{DEPRESSED}"), &[ASYNC]);
     assert_eq!(ended(&host, "", accepted.header("location"))["result"]["predictions"][0]["label"], "depression");
     let stored = host.store_bytes();

@@ -152,7 +152,7 @@ fn outage_serves_stale_entries_but_never_across_an_invalidation() {
     assert!(stale.json()["warning"].as_str().is_some_and(|warning| warning.contains("cannot be reached")));
     let age = stale.json()["age_seconds"].as_u64().expect("an age");
     assert!((1..30).contains(&age) && stale.header("age") == age.to_string(), "{age}");
-    for outage in [Reply::Respond(503, String::new()), Reply::Hang] {
+    for outage in [Reply::Respond(503, String::new()), Reply::Respond(429, String::new()), Reply::Hang] {
         supabase.set_reply(outage);
         assert_eq!(ask(&host, &supabase.url, "").header("x-cache"), "STALE");
     }

@@ -287,8 +287,12 @@ fn metrics_are_open_to_operations_and_to_no_person() {
             None => es256("elliptic", claims),
         };
         assert_eq!((ask(&sign(&own), "/metrics"), ask(&sign(&own), "/models")), (403, 200));
-        for token in [operations, SERVICE_KEY, &sign(&server)] {
-            assert_eq!(ask(token, "/metrics"), 200);
+        // Statistics of models are of the same kind.
+        for path in ["/metrics", "/v2/models/stats", "/v2/models/mood_state/stats"] {
+            assert_eq!(ask(&sign(&own), path), 403, "{path}");
+            for token in [operations, SERVICE_KEY, &sign(&server)] {
+                assert_eq!(ask(token, path), 200, "{path}");
+            }
         }
         assert_eq!(ask(operations, "/models"), 200);
         assert_eq!(ask(operations, &format!("/data/predictions/{DEPRESSED}")), 401, "they see nobody");

@@ -98,6 +98,8 @@ fn key_that_is_there_twice_is_refused_everywhere() {
         ("/v2/models/mood_state/infer", tensor(r#","data":[1],"data":[2]"#)),
         ("/v2/models/mood_state/infer", r#"{"inputs":[],"inputs":[]}"#.to_owned()),
         ("/v2/models/mood_state/infer", tensor(r#","parameters":{"binary_data_size":8,"binary_data_size":8}"#)),
+        // Keys that nothing reads, one of them in another spelling.
+        ("/v2/models/mood_state/infer", tensor(r#","data":[1]}],"other":[{"a":1,"\u0061":2"#)),
         ("/hooks/check-ins", format!(r#"{{"table":"check_ins","record":{{"user_id":"{EUTHYMIC}","user_id":"x"}}}}"#)),
         ("/hooks/check-ins", r#"{"table":"check_ins","record":null,"record":{}}"#.to_owned()),
         ("/hooks/check-ins", format!(r#"{{"table":"check_ins","x":1,"x":2,"record":{{"user_id":"{EUTHYMIC}"}}}}"#)),

@@ -30,6 +30,8 @@ fn slow_store_opens_the_circuit_breaker() {
     for _ in 0..20 {
         assert_eq!(host.predictions(DEPRESSED, "").header("x-cache"), "BYPASS");
     }
+    let metrics = host.get("/metrics");
+    assert!(metrics.status == 200 && metrics.body.contains("\nbipolar_edge_store_up 0\n"), "{}", metrics.body);
     // Waiting for the store even once would take five seconds: this is no measurement of speed.
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     wait_until(|| host.log().contains("the store is too slow and is left alone for a while"));

@@ -6,7 +6,7 @@ use super::tensor::{Input, rows};
 use crate::context::EndpointRequest;
 use crate::http::Response;
 use crate::ids::{DecisionIds, as_text};
-use crate::json::is_key_twice;
+use crate::json::{self, is_key_twice};
 use crate::limits::MAX_BATCH_BYTES;
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -80,13 +80,19 @@ struct Inference {
 impl Inference {
     /// Parses a body: JSON, and the bytes behind it.
     fn parse(model: &Model, json: &[u8], binary: &[u8]) -> Result<Inference, Problem> {
-        let request: Request = serde_json::from_slice(&quote_bare_numbers(json)).map_err(|error| {
+        let json = quote_bare_numbers(json);
+        let request: Request = serde_json::from_slice(&json).map_err(|error| {
             if is_key_twice(&error) {
                 return json_problem(&error);
             }
             let (line, column) = (error.line(), error.column());
             Problem::invalid("body", &format!("is no inference request: line {line}, column {column}"))
         })?;
+        if json::has_key_twice(&json)
+            && let Err(error) = json::parse(&json)
+        {
+            return Err(json_problem(&error));
+        }
         let rows = rows(model, request.inputs, binary)?;
         let outputs = select_outputs(&request.parameters, request.outputs.as_deref())?;
         let inference = Inference { id: request.id, rows, outputs };

@@ -52,12 +52,21 @@ impl Redis {
     /// Starts it with more of its own flags.
     pub fn start_with(flags: &[&str]) -> Redis {
         let port = free_port();
+        Redis { process: Redis::start_on(port, flags), port }
+    }
+
+    /// Starts it anew, with nothing in it, where it was killed.
+    pub fn restart(&mut self) {
+        self.process = Redis::start_on(self.port, &[]);
+    }
+
+    fn start_on(port: u16, flags: &[&str]) -> Process {
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.args(flags);
         // Its log goes to the standard output, which is discarded.
         let start = Launch::listening_on(command, format!("127.0.0.1:{port}")).start();
-        Redis { process: start.expect("redis-server is on the path: `cargo xtask test` installs it"), port }
+        start.expect("redis-server is on the path: `cargo xtask test` installs it")
     }
 
     /// Returns the flags that make a host's component keep everything here.
@@ -87,10 +96,15 @@ impl Redis {
 
     /// Returns what a script returns for the database that components use, as the server sends it.
     pub fn evaluate(&self, script: &str) -> String {
-        let script = format!("redis.call('SELECT', ARGV[1]) {script}");
+        self.command(&["EVAL", &format!("redis.call('SELECT', ARGV[1]) {script}"), "0", "1"])
+    }
+
+    /// Returns the answer to a command, as the server sends it.
+    pub fn command(&self, arguments: &[&str]) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a time-out");
-        let command = format!("*4\r\n$4\r\nEVAL\r\n${}\r\n{script}\r\n$1\r\n0\r\n$1\r\n1\r\n", script.len());
+        let parts = arguments.iter().map(|argument| format!("${}\r\n{argument}\r\n", argument.len()));
+        let command = format!("*{}\r\n{}", arguments.len(), parts.collect::<String>());
         stream.write_all(command.as_bytes()).expect("written");
         let mut bytes = Vec::new();
         // It keeps the connection open: the end is the time-out.
