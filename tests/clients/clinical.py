@@ -108,7 +108,7 @@ assert ask("/data/predictions/me", accept="application/json")[1] == "application
 
 # The samples of the documentation are what such systems read.
 samples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", pathlib.Path("docs/API.md").read_text(), re.S)]
-samples = [sample for sample in samples if sample.get("resourceType") == "Bundle"]
+samples = [sample for sample in samples if isinstance(sample, dict) and sample.get("resourceType") == "Bundle"]
 assert {entry["resource"]["status"] for sample in samples for entry in sample["entry"]} == {"final", "cancelled"}, samples
 for sample in samples:
     Bundle.model_validate(sample)

@@ -269,5 +269,5 @@ fn check_in_of_a_day_to_come_is_left_out() {
     let answer = ask(&host, &supabase.url, "").json();
     let checkin_date = rows[1]["checkin_date"].as_str().map(|date| &date[..10]);
     assert_eq!(answer["predictions"][0]["as_of"].as_str(), checkin_date, "{answer}");
-    assert!(host.log().contains("of a day to come"), "{}", host.log());
+    wait_until(|| host.log().contains("of a day to come: "));
 }

@@ -14,7 +14,7 @@ const make = (tag, attributes, ...children) => fill(document.createElement(tag),
 const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 const disclosure = (summary, ...children) => make("details", {}, make("summary", {}, summary), children);
 // Something wide, which the keyboard scrolls too.
-const scrolled = (label, ...children) => make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, children);
+const scrolled = (label, ...children) => make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": label }, children);
 
 function tableOf(table, head, rows, caption) {
   table.replaceChildren(
