@@ -173,15 +173,18 @@ fn display(task: Task) -> BTreeMap<String, Display> {
         }
         Task::SuicidalityRisk => (
             ["Suicidality", "Suicidalidade"],
-            &[["elevated", "elevated", "elevado"], ["not_elevated", "not elevated", "não elevado"]],
+            &[["elevated", "elevated", "risco elevado"], ["not_elevated", "not elevated", "risco não elevado"]],
         ),
         Task::MedicationAdherenceRisk => (
-            ["Missed medication", "Falta de medicação"],
-            &[["adherent", "medication taken", "medicação tomada"], ["non_adherent", "doses missed", "doses perdidas"]],
+            ["Missed medication", "Doses não tomadas"],
+            &[
+                ["adherent", "medication taken", "medicação tomada"],
+                ["non_adherent", "doses missed", "doses não tomadas"],
+            ],
         ),
         Task::SleepDisturbanceRisk => (
-            ["Disturbed sleep", "Sono perturbado"],
-            &[["disturbed", "disturbed", "perturbado"], ["undisturbed", "undisturbed", "sem perturbação"]],
+            ["Disturbed sleep", "Sono alterado"],
+            &[["disturbed", "disturbed", "alterado"], ["undisturbed", "undisturbed", "sem alteração"]],
         ),
     };
     let of = |(at, language): (usize, Language)| {
