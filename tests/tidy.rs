@@ -668,16 +668,13 @@ const PRIVATE_WORDS: [(&str, &str); 5] = [
     (" mended", " fixed"),
     ("hat is over", "hat has expired"),
 ];
-/// Pages that have some of them still.
-const PAGES_WITH_PRIVATE_WORDS: [&str; 2] = ["SECURITY.md", "RELIABILITY.md"];
 
 #[test]
 fn pages_have_the_words_that_readers_look_for() {
     for (file, text) in pages() {
-        let is_exempt = PAGES_WITH_PRIVATE_WORDS.iter().any(|page| file.ends_with(page));
         for (number, line) in prose(&text) {
             let found = PRIVATE_WORDS.iter().find(|(private, _)| line.contains(private));
-            assert!(found.is_none() || is_exempt, "{file}:{number}: {found:?}: {line}");
+            assert!(found.is_none(), "{file}:{number}: {found:?}: {line}");
         }
     }
 }
