@@ -299,10 +299,7 @@ mod needs_python {
         std::fs::write(folder.path().join("features.csv"), features).expect("written");
 
         let blocks = docs.split("```python\n").skip(1).filter_map(|rest| rest.split("```").next());
-        // Labels are the reader's own.
         let python: String = blocks.take(LIBRARIES.len()).collect();
-        let (table, rest) = python.split_once("inputs = ").expect("its inputs");
-        let python = format!("{table}labels = (table[\"energyLevel\"].fillna(5) < 4).astype(int)\ninputs = {rest}");
         let trained = Command::new(built("python/bin/python")).args(["-c", &python]).current_dir(&folder).output();
         let trained = trained.expect("Python runs");
         assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
