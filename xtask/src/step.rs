@@ -1,37 +1,42 @@
 //! The steps of a command: each is announced, timed, and named when it fails.
 
-use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 /// Runs a command with its output shown. Errors if it fails.
 pub fn run(what: &str, command: &mut Command) -> Result<()> {
-    println!("==> {what}");
-    let start = Instant::now();
-    let status = command.status().with_context(|| format!("cannot run {}", command_line(command)))?;
-    ensure!(status.success(), "{what} failed ({status}): {}", command_line(command));
-    println!("    {what}: {:.1} s", start.elapsed().as_secs_f32());
-    Ok(())
+    timed(what, command, |command| Ok((command.status()?, String::new())))
 }
 
 /// Runs a command that downloads, as [`run`] does. Its standard error is shown and read too: if it fails for want of a
 /// network or of room on the disk, the error says what to do. Other commands keep their terminal.
 pub fn install(what: &str, command: &mut Command) -> Result<()> {
+    timed(what, command, |command| {
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
+        let mut said = String::new();
+        let stderr = child.stderr.take();
+        for line in stderr.into_iter().flat_map(|stream| BufReader::new(stream).split(b'\n')).map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            eprintln!("{line}");
+            said = said + &line + "\n";
+        }
+        Ok((child.wait()?, said))
+    })
+}
+
+/// Runs a command by a function that returns how it ended and what it said, and shows how long it took.
+fn timed(
+    what: &str,
+    command: &mut Command,
+    ended: impl FnOnce(&mut Command) -> io::Result<(ExitStatus, String)>,
+) -> Result<()> {
     println!("==> {what}");
     let start = Instant::now();
-    let spawned = command.stderr(Stdio::piped()).spawn();
-    let mut child = spawned.with_context(|| format!("cannot run {}", command_line(command)))?;
-    let mut said = String::new();
-    let stderr = child.stderr.take();
-    for line in stderr.into_iter().flat_map(|stream| BufReader::new(stream).split(b'\n')).map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line);
-        eprintln!("{line}");
-        said = said + &line + "\n";
-    }
-    let status = child.wait()?;
+    let (status, said) = ended(command).with_context(|| format!("cannot run {}", command_line(command)))?;
     if !status.success() {
         let error = anyhow!("{what} failed ({status}): {}", command_line(command));
         return Err(with_remedy(what, error, &said));
