@@ -30,9 +30,9 @@ use std::time::{Duration, Instant};
 
 /// The time for which a read is waited for before the store has answered once.
 const FIRST_READ_TIMEOUT: Duration = Duration::from_millis(500);
-/// The shortest time for which a read is waited for. A healthy store answers in well under a millisecond, and now and
-/// then takes longer than it usually does.
-const MIN_READ_TIMEOUT: Duration = Duration::from_millis(50);
+/// The least time that a read is given beyond what reads usually take. A healthy store answers in well under a
+/// millisecond, and now and then it, or the machine, pauses.
+const MIN_READ_MARGIN: Duration = Duration::from_millis(50);
 /// The longest one: a prediction without the cache takes less.
 const MAX_READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// Nobody waits for a write, but it keeps its instance alive.
@@ -129,7 +129,8 @@ struct Configured<P: Platform> {
 }
 
 /// The circuit breaker of one instance. It waits for a read as TCP waits for an acknowledgement (RFC 6298): for what
-/// the store usually takes and four times its mean deviation, and for twice as long after each time-out in a row.
+/// the store usually takes and four times its mean deviation, and for twice as long after each time-out in a row. A
+/// store that is steady deviates so little that a pause would look like its end: twice the usual time is never too long.
 #[derive(Default)]
 struct Breaker {
     open_until: Cell<Option<Instant>>,
@@ -153,8 +154,10 @@ impl Breaker {
     }
 
     fn timeout(&self) -> Duration {
-        let usual = self.usual.get().map_or(FIRST_READ_TIMEOUT, |(mean, deviation)| mean + 4 * deviation);
-        let doubled = usual.max(MIN_READ_TIMEOUT).saturating_mul(1 << self.timeouts.get().min(8));
+        let usual = self.usual.get().map_or(FIRST_READ_TIMEOUT, |(mean, deviation)| {
+            mean + (4 * deviation).max(mean).max(MIN_READ_MARGIN)
+        });
+        let doubled = usual.saturating_mul(1 << self.timeouts.get().min(8));
         doubled.min(MAX_READ_TIMEOUT)
     }
 
@@ -642,11 +645,12 @@ mod tests {
             let breaker = Breaker::default();
             let waited = (0..100).filter(|_| read(&breaker, takes) == Some(true)).count();
             assert_eq!(waited, 100, "{takes:?}");
+            assert_eq!(read(&breaker, 2 * takes - MS), Some(true), "a pause of a steady store is no end");
         }
         // One that becomes slow is left alone for a moment, and is then waited for longer.
         let breaker = Breaker::default();
         assert!((0..20).all(|_| read(&breaker, MS) == Some(true)));
-        assert_eq!(breaker.timeout(), MIN_READ_TIMEOUT);
+        assert_eq!(breaker.timeout(), MS + MIN_READ_MARGIN);
         assert_eq!(read(&breaker, 150 * MS), Some(false));
         assert_eq!(read(&breaker, 150 * MS), None, "it is left alone");
         clock::pass(BREAKER_OPEN);
