@@ -130,7 +130,8 @@ struct Configured<P: Platform> {
 
 /// The circuit breaker of one instance. It waits for a read as TCP waits for an acknowledgement (RFC 6298): for what
 /// the store usually takes and four times its mean deviation, and for twice as long after each time-out in a row. A
-/// store that is steady deviates so little that a pause would look like its end: twice the usual time is never too long.
+/// store that is steady deviates so little that a pause would look like its end: twice the usual time is never too
+/// long.
 #[derive(Default)]
 struct Breaker {
     open_until: Cell<Option<Instant>>,
@@ -154,9 +155,10 @@ impl Breaker {
     }
 
     fn timeout(&self) -> Duration {
-        let usual = self.usual.get().map_or(FIRST_READ_TIMEOUT, |(mean, deviation)| {
-            mean + (4 * deviation).max(mean).max(MIN_READ_MARGIN)
-        });
+        let usual = self
+            .usual
+            .get()
+            .map_or(FIRST_READ_TIMEOUT, |(mean, deviation)| mean + (4 * deviation).max(mean).max(MIN_READ_MARGIN));
         let doubled = usual.saturating_mul(1 << self.timeouts.get().min(8));
         doubled.min(MAX_READ_TIMEOUT)
     }
