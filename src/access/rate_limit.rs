@@ -173,10 +173,10 @@ impl<P: Platform> RateLimiter<P> {
         };
         let (is_within, used, first) = (number()? != 0, number()?, number()?);
         // The oldest bucket is not counted any more from here on.
-        let wait_ms = (first + BUCKETS + 1).saturating_mul(bucket_ms).saturating_sub(now_ms);
+        let wait_ms = first.saturating_add(BUCKETS + 1).saturating_mul(bucket_ms).saturating_sub(now_ms);
         let status = RateLimitStatus {
             limit: rate.requests,
-            remaining: u32::try_from(i64::from(rate.requests) - used).unwrap_or(0),
+            remaining: u32::try_from(i64::from(rate.requests).saturating_sub(used)).unwrap_or(0),
             reset: u32::try_from(wait_ms.max(1).div_euclid(1000) + 1).unwrap_or(rate.seconds),
         };
         let judged = if is_within { Ok(status) } else { Err(status) };

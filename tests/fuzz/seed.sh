@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 corpus=${1:-corpus}
-mkdir -p "$corpus"/{query,body,batch,rows,cache_entry,limits,token,inference,compressed,webhook}
+mkdir -p "$corpus"/{query,body,batch,rows,cache_entry,limits,token,inference,compressed,webhook,redis_reply,fhir}
 person=11111111-1111-4111-8111-111111111111
 checkin='{"checkin_date":"2031-01-31T21:15:00-03:00","user_id":"'$person'","hoursSlept":4.5,"mood_data":{"energyLevel":9,"elevation":"8"},"medicationAdherence":true,"sleep_data":null}'
 body='{"checkins":['$checkin',{"checkin_date":"2031-01-30"}],"types":["mood_state"],"window_days":7,"limit_checkins":2,"explain":true,"user_id":"'$person'"}'
@@ -30,4 +30,21 @@ import json, pathlib, sys
 fixture = json.loads(pathlib.Path("../fixtures/access/tokens.json").read_text())
 for name, token in fixture["tokens"].items():
     pathlib.Path(sys.argv[1], "token", name).write_bytes(token.encode() + b"\0" + json.dumps(fixture["key_set"]).encode())
+PYTHON
+# Two requests each: one that Redis answers honestly, and one whose replies are not; and honest ones alone.
+# A byte says how a fhir input is read, five the question, and of each row two its day and its first answer.
+python3 - "$corpus" <<'PYTHON'
+import pathlib, sys
+redis, fhir = pathlib.Path(sys.argv[1], "redis_reply"), pathlib.Path(sys.argv[1], "fhir")
+for mode in (0, 3, 4):
+    for request in range(14):
+        first = bytes([mode, 5 if request == 7 else 0]) + bytes(8)
+        (redis / f"honest_{mode}_{request}").write_bytes(first + bytes([request]) + bytes(8))
+        for tampering in range(128, 136):
+            replies = bytes([tampering, 1, 0, 2, 0, 3]) * 4
+            (redis / f"tampered_{mode}_{request}_{tampering}").write_bytes(first + bytes([request]) + replies)
+for question in range(12):
+    rows = b"".join(bytes([4 * day, 3 * day, 34]) + bytes((37 * day + answer * 11) % 248 for answer in range(34)) for day in range(6))
+    (fhir / f"rows_{question}").write_bytes(bytes([2 * (question % 2), 6, 3, question, question, question]) + rows)
+(fhir / "raw").write_bytes(bytes([1, 6, 3, 0, 0, 0]) + pathlib.Path(sys.argv[1], "rows/one").read_bytes())
 PYTHON

@@ -5,9 +5,11 @@
 
 use crate::build::target;
 use crate::step::{self, cargo, output};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -24,6 +26,8 @@ const LIMITS: [&str; 3] = ["-max_len=65536", "-timeout=10", "-rss_limit_mb=2048"
 const MAX_KEPT_INPUT: u64 = 4 << 10;
 const MAX_KEPT_INPUTS: usize = 64;
 const MAX_KEPT: u64 = 16 << 10;
+/// So many lines of what a target prints are shown where it has found something.
+const KEPT_LINES: usize = 40;
 
 /// A fuzz target, and how its run went.
 struct Run {
@@ -102,14 +106,26 @@ fn run_target(folder: &Path, name: &str, binary: &Path, time: Duration) -> Resul
     fuzz.args([&working, &kept]).args(LIMITS).arg("-print_final_stats=1");
     fuzz.arg(format!("-max_total_time={}", time.as_secs().max(1)));
     fuzz.arg(format!("-artifact_prefix={}/{name}-", crashes.display()));
-    let output = fuzz.stdout(Stdio::null()).output().with_context(|| format!("cannot run {}", binary.display()))?;
-    let printed = String::from_utf8_lossy(&output.stderr);
-    let tail: Vec<&str> = printed.lines().rev().take(40).collect();
-    let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-    ensure!(output.status.success(), "{name} found something, see {}:\n{tail}", crashes.display());
+    let mut fuzz = fuzz.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let fuzz = fuzz.as_mut().map_err(|error| anyhow!("cannot run {}: {error}", binary.display()))?;
+    let printed = fuzz.stderr.take().map_or_else(String::new, |printed| last_lines(BufReader::new(printed)));
+    ensure!(fuzz.wait()?.success(), "{name} found something, see {}:\n{printed}", crashes.display());
     let (executions, coverage) = (executions(&printed), coverage(&printed));
     let kept = keep_the_best(binary, &working, &kept)?;
     Ok(Run { name: name.to_owned(), executions, coverage, kept })
+}
+
+/// The last lines of what a target prints, and the last before those that says its coverage. A target that sends
+/// requests has the service's log in it, which for hours is more than memory holds.
+fn last_lines(printed: impl BufRead) -> String {
+    let (mut lines, mut covered) = (VecDeque::new(), None);
+    for line in printed.split(b'\n').map_while(Result::ok) {
+        lines.push_back(String::from_utf8_lossy(&line).into_owned());
+        if lines.len() > KEPT_LINES {
+            covered = lines.pop_front().filter(|line| coverage(line) > 0).or(covered);
+        }
+    }
+    covered.into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// Puts into the repository's corpus what reaches the most with the fewest bytes; returns how many inputs and bytes
@@ -168,5 +184,9 @@ mod tests {
                        Done 1000 runs\nstat::number_of_executed_units: 1000\nstat::average_exec_per_sec:     500\n";
         assert_eq!((executions(printed), coverage(printed)), (1000, 345));
         assert_eq!((executions(""), coverage("")), (0, 0));
+        let long = format!("#2\tINITED cov: 11 ft: 12\n{}last\n", "a line of a log\n".repeat(1000));
+        let kept = last_lines(long.as_bytes());
+        assert!(kept.lines().count() == KEPT_LINES + 1 && kept.ends_with("\nlast"), "{kept}");
+        assert_eq!(coverage(&kept), 11);
     }
 }
