@@ -48,9 +48,10 @@ pub(crate) fn parse(value: &Value, at: &str) -> Result<ParsedCheckIn, Vec<FieldE
         }
     };
     let (id, user_id) = (text("id"), text("user_id"));
+    let answers = Answers::of(object);
     let mut values = [f32::NAN; FIELDS.len()];
-    for (field, value) in FIELDS.iter().zip(&mut values) {
-        match parse_answer(object, field) {
+    for (index, value) in values.iter_mut().enumerate() {
+        match answers.parse(index) {
             Ok(found) => *value = found,
             Err((place, message)) => {
                 let field = format!("{at}.{place}");
@@ -75,9 +76,10 @@ pub(crate) fn parse(value: &Value, at: &str) -> Result<ParsedCheckIn, Vec<FieldE
 pub(crate) fn parse_row(row: &Value) -> (Option<ParsedCheckIn>, usize) {
     let Value::Object(object) = row else { return (None, 1) };
     let Some((date, moment)) = date(object) else { return (None, 1) };
+    let answers = Answers::of(object);
     let mut faults = 0;
-    let values = FIELDS.each_ref().map(|field| {
-        parse_answer(object, field).unwrap_or_else(|_| {
+    let values = std::array::from_fn(|index| {
+        answers.parse(index).unwrap_or_else(|_| {
             faults += 1;
             f32::NAN
         })
@@ -164,45 +166,85 @@ fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
     Some((day, local.in_tz("UTC").ok().map(|zoned| zoned.timestamp())))
 }
 
-/// Parses the answer to one field, NaN where there is none. Errors with the place of the wrong one and the rule that it
-/// breaks.
-fn parse_answer(object: &Map<String, Value>, field: &Field) -> Result<f32, (String, Text)> {
-    // Only a wrong answer has to be named: a batch has half a million right ones.
-    let nested = || format!("{}.{}", field.group, field.name);
-    let group = match object.get(field.group) {
-        None | Some(Value::Null) => None,
-        Some(Value::Object(group)) => group.get(field.name),
-        Some(_) => return Err((field.group.to_owned(), not_an_object())),
-    };
-    let present = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
-    let (is_flat, value) = match (object.get(field.name), group) {
-        (flat, nested_value) if present(flat) && present(nested_value) => {
-            let english = format!("is given twice: here and as {}", field.name);
-            return Err((nested(), Text::new(english, format!("foi dado duas vezes: aqui e como {}", field.name))));
-        }
-        (flat, _) if present(flat) => (true, flat),
-        (_, value) => (false, value),
-    };
-    let number = match value {
-        None | Some(Value::Null) => return Ok(f32::NAN),
-        Some(Value::Bool(answer)) => Some(f64::from(u8::from(*answer))),
-        Some(Value::Number(number)) => number.as_f64(),
-        // `parse` takes "inf" and "nan" too, which no range contains.
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(_) => None,
-    };
-    // Before it is rounded: what is out of range by a hair must not be let in by the rounding.
-    let answer = number.filter(|number| field.range.contains(*number)).map(|number| number as f32);
-    answer.ok_or_else(|| {
-        let wanted = match field.range {
-            Range::YesNo => Text::new("must be 0 or 1, false or true", "deve ser 0 ou 1, false ou true"),
-            Range::UpTo(most) => {
-                Text::new(format!("must be a number from 0 to {most}"), format!("deve ser um número de 0 a {most}"))
+/// The answers in one check-in, by the places of their fields. A check-in has few of many fields, so its keys are looked
+/// up among the fields, and not each field among its keys.
+struct Answers<'a> {
+    flat: [Option<&'a Value>; FIELDS.len()],
+    nested: [Option<&'a Value>; FIELDS.len()],
+    /// The groups that are no objects.
+    wrong_groups: Vec<&'a str>,
+}
+
+impl<'a> Answers<'a> {
+    /// Finds the answers; `null` is none.
+    fn of(object: &'a Map<String, Value>) -> Answers<'a> {
+        let mut answers =
+            Answers { flat: [None; FIELDS.len()], nested: [None; FIELDS.len()], wrong_groups: Vec::new() };
+        for (key, value) in object {
+            if let Some(index) = FIELDS.iter().position(|field| field.name == key) {
+                answers.flat[index] = Some(value).filter(|value| !value.is_null());
+            } else if FIELDS.iter().any(|field| field.group == key) {
+                answers.add_group(key, value);
             }
-            Range::Count => Text::new("must be a number from 0", "deve ser um número a partir de 0"),
+        }
+        answers
+    }
+
+    fn add_group(&mut self, name: &'a str, group: &'a Value) {
+        match group {
+            Value::Object(group) => {
+                for (key, value) in group {
+                    let index = FIELDS.iter().position(|field| field.group == name && field.name == key);
+                    if let Some(index) = index {
+                        self.nested[index] = Some(value).filter(|value| !value.is_null());
+                    }
+                }
+            }
+            Value::Null => {}
+            _ => self.wrong_groups.push(name),
+        }
+    }
+
+    /// Parses the answer to one field, NaN where there is none. Errors with the place of the wrong one and the rule that
+    /// it breaks.
+    fn parse(&self, index: usize) -> Result<f32, (String, Text)> {
+        let field = &FIELDS[index];
+        // Only a wrong answer has to be named: a batch has half a million right ones.
+        let nested = || format!("{}.{}", field.group, field.name);
+        if self.wrong_groups.contains(&field.group) {
+            return Err((field.group.to_owned(), not_an_object()));
+        }
+        let (is_flat, value) = match (self.flat[index], self.nested[index]) {
+            (None, None) => return Ok(f32::NAN),
+            (Some(_), Some(_)) => {
+                let english = format!("is given twice: here and as {}", field.name);
+                return Err((nested(), Text::new(english, format!("foi dado duas vezes: aqui e como {}", field.name))));
+            }
+            (Some(flat), None) => (true, flat),
+            (None, Some(nested)) => (false, nested),
         };
-        (if is_flat { field.name.to_owned() } else { nested() }, wanted)
-    })
+        let number = match value {
+            Value::Bool(answer) => Some(f64::from(u8::from(*answer))),
+            Value::Number(number) => number.as_f64(),
+            // `parse` takes "inf" and "nan" too, which no range contains.
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        // Before it is rounded: what is out of range by a hair must not be let in by the rounding.
+        let answer = number.filter(|number| field.range.contains(*number)).map(|number| number as f32);
+        answer.ok_or_else(|| (if is_flat { field.name.to_owned() } else { nested() }, wanted(field)))
+    }
+}
+
+/// The rule that an answer to a field must keep.
+fn wanted(field: &Field) -> Text {
+    match field.range {
+        Range::YesNo => Text::new("must be 0 or 1, false or true", "deve ser 0 ou 1, false ou true"),
+        Range::UpTo(most) => {
+            Text::new(format!("must be a number from 0 to {most}"), format!("deve ser um número de 0 a {most}"))
+        }
+        Range::Count => Text::new("must be a number from 0", "deve ser um número a partir de 0"),
+    }
 }
 
 #[cfg(test)]
