@@ -142,6 +142,8 @@ type Key = (&'static str, [&'static str; MAX_LABELS]);
 thread_local! {
     /// The counts of this instance since its last flush.
     static PENDING: RefCell<HashMap<Key, Vec<u64>>> = RefCell::default();
+    /// The part of them that says how often each feature was missing: a row lacks many, so they stand in their order.
+    static PENDING_MISSING: RefCell<[u64; FEATURES.len()]> = const { RefCell::new([0; FEATURES.len()]) };
     /// Deltas that were taken and could not be written.
     static UNFLUSHED: RefCell<Counts> = const { RefCell::new(Counts::new()) };
 }
@@ -179,6 +181,10 @@ pub(crate) fn has_pending() -> bool {
 
 /// Takes the delta: everything that was counted since it was last taken.
 pub(crate) fn take_delta() -> Counts {
+    let missing = PENDING_MISSING.replace([0; FEATURES.len()]);
+    for (feature, count) in FEATURES.iter().zip(missing).filter(|(_, count)| *count > 0) {
+        add(&MISSING, &[feature.name], count);
+    }
     let taken = PENDING.take();
     let series = |(name, labels): Key| {
         let values = labels.iter().take_while(|label| !label.is_empty());
@@ -198,11 +204,9 @@ pub(crate) fn put_back(delta: Counts) {
 pub(crate) fn observe_predictions(row: Option<&Row>, predictions: &PredictionsAt) {
     if let Some(row) = row {
         add(&ROWS, &[], 1);
-        for (feature, value) in FEATURES.iter().zip(row) {
-            if value.is_nan() {
-                add(&MISSING, &[feature.name], 1);
-            }
-        }
+        PENDING_MISSING.with_borrow_mut(|pending| {
+            pending.iter_mut().zip(row).for_each(|(count, value)| *count += u64::from(value.is_nan()));
+        });
     }
     for (model, prediction) in predictions.iter() {
         let (name, level) = (model.name, prediction.risk_level(model));
