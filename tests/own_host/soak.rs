@@ -1,6 +1,6 @@
 //! Mixed traffic while something is wrong around the service: no wrong answer ever, nothing that grows, no count that
-//! is made up. `SOAK_SECONDS` says for how long each part goes on, `cargo xtask soak` for ten minutes; with `--platform`
-//! the host has a platform's quotas too, which this traffic exceeds.
+//! is made up. `SOAK_SECONDS` says for how long each part goes on, and `cargo xtask soak` has it be ten minutes; with
+//! `--platform` the host has a platform's quotas too, which this traffic exceeds.
 
 mod clock;
 mod faults;
