@@ -6,7 +6,7 @@ use super::{flags, time};
 use harness::redis::Redis;
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY};
-use harness::{EUTHYMIC, Host, runs_the_fast_module, state, wait_until};
+use harness::{EUTHYMIC, Host, platform, runs_the_fast_module, state, wait_until};
 
 /// The shortest of it, in a test run among others.
 const SECONDS: u64 = 6;
@@ -89,6 +89,9 @@ fn redis_in_trouble_causes_no_wrong_response() {
             seen.print(phase, &[&host]);
         }
     });
-    host.wait_for_hit(EUTHYMIC, "");
+    // A platform's requests to the database of this hour are used up.
+    if platform().is_none() {
+        host.wait_for_hit(EUTHYMIC, "");
+    }
     wait_until(|| host.get("/health/ready").json()["counting"] == "exact");
 }

@@ -1,7 +1,7 @@
 //! Two hosts share a store, in which each sees late what the other writes, while people's check-ins change.
 
 use super::questions::{PEOPLE, questions_with_versions};
-use super::traffic::{Phase, Target, with_clients};
+use super::traffic::{Observations, Phase, Target, with_clients};
 use super::{flags, time};
 use harness::supabase::{FakeSupabase, Reply};
 use harness::tokens::{ANON_KEY, SERVICE_KEY};
@@ -33,29 +33,36 @@ fn regions_answer_from_the_newest_check_ins_once_their_store_shows_that_they_cha
     let targets =
         |near_has, far_has| vec![Target::with_versions(&near, near_has), Target::with_versions(&far, far_has)];
     let max_changes = if platform().is_some() { MAX_CHANGES_OF_A_PLATFORM } else { u64::MAX };
+    let phases = [
+        "both regions have the newest",
+        "check-ins change, and one region is told",
+        "the other region does not see it yet",
+    ];
+    let [calm, told, late] = phases.map(Phase::calm);
+    // A change takes seconds: rows of the table are sums.
+    let mut seen: [Observations; 3] = Default::default();
     let begin = Instant::now();
     with_clients(&questions, |director| {
         for version in 1..=max_changes {
-            let calm = Phase::calm("both regions have the newest");
             let all_new = targets(version..=version, version..=version);
-            director.ask_during(&calm, all_new, |_| std::thread::sleep(LAG / 2)).print(&calm, &[&near, &far]);
+            seen[0].add(director.ask_during(&calm, all_new, |_| std::thread::sleep(LAG / 2)));
             if version > 1 && begin.elapsed() >= time(SECONDS) {
                 break;
             }
             let next = version + 1;
             supabase.set_reply(Reply::RowsOfVersion(u32::try_from(next).expect("a few")));
-            let told = Phase::calm("check-ins change, and one region is told");
-            let seen = director.ask_during(&told, targets(version..=next, version..=next), |_| {
+            seen[1].add(director.ask_during(&told, targets(version..=next, version..=next), |_| {
                 for person in PEOPLE {
                     let path = format!("/data/predictions/{person}");
                     // A platform's writes of this second may be used up.
                     wait_until(|| near.request("DELETE", &path, &[]).status == 200);
                 }
-            });
-            seen.print(&told, &[&near, &far]);
-            let late = Phase::calm("the other region does not see it yet");
-            let seen = director.ask_during(&late, targets(next..=next, version..=next), |_| std::thread::sleep(LAG));
-            seen.print(&late, &[&near, &far]);
+            }));
+            let one_new = targets(next..=next, version..=next);
+            seen[2].add(director.ask_during(&late, one_new, |_| std::thread::sleep(LAG)));
         }
     });
+    for (seen, phase) in seen.iter().zip([&calm, &told, &late]) {
+        seen.print(phase, &[&near, &far]);
+    }
 }

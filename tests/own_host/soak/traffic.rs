@@ -126,6 +126,21 @@ impl Director<'_> {
 }
 
 impl Observations {
+    /// Adds those of another phase.
+    pub(super) fn add(&mut self, other: Observations) {
+        for (answer, count) in other.answers {
+            *self.answers.entry(answer).or_default() += count;
+        }
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        for (cache, count) in other.caches {
+            *self.caches.entry(cache).or_default() += count;
+        }
+        self.broken += other.broken;
+        self.hung_up += other.hung_up;
+    }
+
     /// Prints a row of the table, with the memory and the descriptors of the hosts.
     pub(super) fn print(&self, phase: &Phase, hosts: &[&Host]) {
         let answers: u64 = self.statuses.values().sum();
