@@ -12,36 +12,51 @@ pub(crate) const MAX_BYTES: usize = 20 << 20;
 /// The bytes of these that are kept for bodies that are no batches: a few that never end must not hold up the others.
 const FOR_SINGLE_ITEMS: usize = 4 << 20;
 
+/// No batch begins while its instance has so many bytes of answers to batches that their callers have not read. The
+/// last that begins before adds its own, some 24 MB at the most.
+pub(crate) const MAX_UNREAD_BYTES: usize = 40 << 20;
+
 /// The work that an instance has in hand.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Load {
     requests: Cell<u32>,
     bytes: Cell<usize>,
+    /// The bytes of answers to batches that their callers have not read.
+    unread: Cell<usize>,
     /// A batch is being predicted.
     is_predicting_batch: Cell<bool>,
 }
 
 /// A part of the load, which is off it once this is dropped.
+#[derive(Debug)]
 pub(crate) struct Share {
     load: Rc<Load>,
-    requests: u32,
-    bytes: usize,
-    is_batch: bool,
+    part: Part,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Request,
+    Bytes(usize),
+    Batch,
+    Unread(usize),
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.load.requests.set(self.load.requests.get().saturating_sub(self.requests));
-        self.load.bytes.set(self.load.bytes.get().saturating_sub(self.bytes));
-        if self.is_batch {
-            self.load.is_predicting_batch.set(false);
+        let Load { requests, bytes, unread, is_predicting_batch } = &*self.load;
+        match self.part {
+            Part::Request => requests.set(requests.get().saturating_sub(1)),
+            Part::Bytes(number) => bytes.set(bytes.get().saturating_sub(number)),
+            Part::Batch => is_predicting_batch.set(false),
+            Part::Unread(number) => unread.set(unread.get().saturating_sub(number)),
         }
     }
 }
 
 impl Load {
-    fn share(self: &Rc<Self>, requests: u32, bytes: usize, is_batch: bool) -> Share {
-        Share { load: self.clone(), requests, bytes, is_batch }
+    fn share(self: &Rc<Self>, part: Part) -> Share {
+        Share { load: self.clone(), part }
     }
 
     /// Takes on a request; `None` if there are too many.
@@ -49,7 +64,7 @@ impl Load {
         let requests = self.requests.get() + 1;
         (requests <= MAX_REQUESTS).then(|| {
             self.requests.set(requests);
-            self.share(1, 0, false)
+            self.share(Part::Request)
         })
     }
 
@@ -59,14 +74,22 @@ impl Load {
         let max = if is_batch { MAX_BYTES - FOR_SINGLE_ITEMS } else { MAX_BYTES };
         (sum <= max).then(|| {
             self.bytes.set(sum);
-            self.share(0, bytes, false)
+            self.share(Part::Bytes(bytes))
         })
     }
 
-    /// Takes on the prediction of a batch; `None` while another is predicted. An instance has one processor, so that
-    /// several at the same time would take as long and several times the memory.
+    /// Takes on the prediction of a batch; `None` while another is predicted, or too much that was answered is not read
+    /// yet. An instance has one processor, so that several at the same time would take as long and several times the
+    /// memory.
     pub(crate) fn take_batch(self: &Rc<Self>) -> Option<Share> {
-        (!self.is_predicting_batch.replace(true)).then(|| self.share(0, 0, true))
+        let has_room = self.unread.get() < MAX_UNREAD_BYTES;
+        (has_room && !self.is_predicting_batch.replace(true)).then(|| self.share(Part::Batch))
+    }
+
+    /// Takes on an answer to a batch of so many bytes, until its caller has read it.
+    pub(crate) fn take_unread(self: &Rc<Self>, bytes: usize) -> Share {
+        self.unread.set(self.unread.get().saturating_add(bytes));
+        self.share(Part::Unread(bytes))
     }
 }
 
@@ -90,6 +113,10 @@ mod tests {
         let one = load.take_batch();
         assert!(one.is_some() && load.take_batch().is_none());
         drop(one);
+        assert!(load.take_batch().is_some());
+        let unread: Vec<_> = (0..3).map(|_| load.take_unread(15 << 20)).collect();
+        assert!(load.take_batch().is_none(), "three answers are not read");
+        drop(unread.into_iter().next());
         assert!(load.take_batch().is_some());
     }
 }

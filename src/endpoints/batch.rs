@@ -86,10 +86,12 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
         answers.extend(answer_item(context, asked).await);
     }
     answers.push(b']');
-    Ok(Response::json_text(200, answers).with_cache_status(CacheStatus::Bypass).in_language(context.language))
+    let unread = context.instance.load.take_unread(answers.len());
+    let response = Response::json_text(200, answers).with_share(unread);
+    Ok(response.with_cache_status(CacheStatus::Bypass).in_language(context.language))
 }
 
-/// Waits until no other batch is predicted in this instance.
+/// Waits until no other batch is predicted in this instance, and what it has answered to batches is read.
 async fn wait_for_turn<P: Platform>(context: &RequestContext<P>) -> Result<Share, Problem> {
     loop {
         if let Some(turn) = context.instance.load.take_batch() {

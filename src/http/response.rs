@@ -3,6 +3,7 @@
 use super::compression::{MIN_COMPRESSED_BYTES, gunzip, gzip, is_gzip_accepted};
 use super::headers::list;
 use crate::ids::RequestId;
+use crate::load::Share;
 use crate::problem::Problem;
 use crate::quota::{RateLimitPolicy, RateLimitStatus};
 use crate::telemetry::log;
@@ -25,6 +26,8 @@ pub struct Response {
     /// `None` where there can be none: after `HEAD`, and with status 204 and 304.
     body: Option<Vec<u8>>,
     cache_status: Option<CacheStatus>,
+    /// The answer's part of the instance's load.
+    share: Option<Share>,
 }
 
 /// The part that the prediction cache had in an answer.
@@ -93,12 +96,12 @@ impl Response {
     /// An answer of some media type.
     pub(crate) fn text(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Response {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        Response { status, headers, body: Some(body.into()), cache_status: None }
+        Response { status, headers, body: Some(body.into()), cache_status: None, share: None }
     }
 
     /// An answer without a body.
     pub(crate) fn empty(status: u16) -> Response {
-        Response { status, headers: HeaderMap::new(), body: None, cache_status: None }
+        Response { status, headers: HeaderMap::new(), body: None, cache_status: None, share: None }
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -219,6 +222,17 @@ impl Response {
             .with_default_header(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")
             .with_header(REFERRER_POLICY, "no-referrer")
             .with_header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+    }
+
+    /// Keeps a part of the instance's load until the answer has been read.
+    pub(crate) fn with_share(self, share: Share) -> Response {
+        Response { share: Some(share), ..self }
+    }
+
+    /// Takes what has to be kept for as long as the platform has the body, where an instance has others to answer: as
+    /// long as its caller reads.
+    pub fn take_share(&mut self) -> impl Sized + use<> {
+        self.share.take()
     }
 
     /// Compresses the body if the caller accepts that and it is long enough.

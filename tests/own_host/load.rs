@@ -1,7 +1,8 @@
 //! Memory at the worst: bodies that never end, and the largest batches.
 
+use features::{FIELDS, Range};
 use harness::{DEPRESSED, Host, state, wait_until};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -39,6 +40,53 @@ fn stalled_bodies_leave_room_and_what_is_too_much_is_refused() {
     assert_eq!(host.predictions(DEPRESSED, "").status, 200);
     drop(stalled);
     wait_until(|| host.post("/data/predictions/batch", &json!({ "items": [checkins] })).status == 200);
+}
+
+/// The items of a batch of which the answer is as long as one can be.
+fn items_of_the_largest_answer() -> Vec<Value> {
+    let day = |day: u8| {
+        // Every question is answered, as far as each may be: there is something to explain of all.
+        let answers = FIELDS.iter().enumerate().map(|(place, field)| {
+            let turn = (place + usize::from(day)) % 2;
+            (field.name.to_owned(), json!(if field.range == Range::YesNo { turn } else { 1 + 7 * turn }))
+        });
+        let mut checkin: Map<String, Value> = answers.collect();
+        checkin.insert("checkin_date".to_owned(), json!(format!("2031-01-{day:02}")));
+        Value::from(checkin)
+    };
+    let days = (1..=16).map(day);
+    let item =
+        json!({ "as_of": "2031-01-16", "checkins": days.collect::<Vec<_>>(), "limit_checkins": 10, "explain": true });
+    vec![item; 93]
+}
+
+/// Asks for the largest answer, and reads no more of it than that it is there.
+fn ask_without_reading(host: &Host) -> TcpStream {
+    let mut stream = TcpStream::connect(&host.address).expect("a connection");
+    let body = json!({ "items": items_of_the_largest_answer() }).to_string();
+    let head = "POST /data/predictions/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).expect("sent");
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).expect("an answer");
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    stream
+}
+
+#[test]
+fn batches_wait_for_answers_that_nobody_reads() {
+    let state = state();
+    let one_instance = ["--max-instance-reuse-count", "60000", "--max-instance-concurrent-reuse-count", "64"];
+    let host = Host::start_fast(&state, &[&one_instance[..], &["--variable", "inference_timeout_seconds=10"]].concat());
+    // One is less than what may be unread, and two are more.
+    let unread: Vec<TcpStream> = (0..2).map(|_| ask_without_reading(&host)).collect();
+    let checkins = json!({ "as_of": "2031-01-16", "checkins": [{ "checkin_date": "2031-01-01", "hoursSlept": 7 }] });
+    let batch = json!({ "items": [checkins] });
+    let refused = host.post("/data/predictions/batch", &batch);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{}", refused.body);
+    assert!(refused.body.contains("problem:overloaded"), "{}", refused.body);
+    assert_eq!(host.post("/data/predictions", &checkins).status, 200);
+    drop(unread);
+    wait_until(|| host.post("/data/predictions/batch", &batch).status == 200);
 }
 
 #[test]

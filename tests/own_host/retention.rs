@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const WEBHOOK_SECRET: &str = "a webhook secret of this test";
@@ -21,7 +22,7 @@ const VALUES_OF_64_SLOTS: usize = KEYS_OF_64_SLOTS - 448;
 /// Opens the store of a host, which may be writing to it.
 fn open(state: &TempDir) -> Connection {
     let store = Connection::open(store_file(state)).expect("the store");
-    store.busy_timeout(std::time::Duration::from_secs(5)).expect("set");
+    store.busy_timeout(Duration::from_secs(5)).expect("set");
     store
 }
 
@@ -77,13 +78,18 @@ fn person(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-/// Has so many people, callers and jobs in turn ask, two at a time; every answer must be right.
-fn ask_for_many(host: &Host, people: usize) {
+/// Has so many people, callers and jobs in turn ask, two at a time, or fewer where a time is over before; returns how
+/// many asked. Every answer must be right.
+fn ask_for_many(host: &Host, people: usize, time: Duration) -> usize {
+    let begin = Instant::now();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
+                    if begin.elapsed() >= time {
+                        return;
+                    }
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= people {
                         return;
@@ -100,12 +106,16 @@ fn ask_for_many(host: &Host, people: usize) {
             });
         }
     });
+    next.into_inner().min(people)
 }
 
-/// `SOAK_PEOPLE` says how many, `cargo xtask soak` a hundred thousand.
+/// `SOAK_PEOPLE` says how many people ask, and `SOAK_SECONDS` for how long: `cargo xtask soak` a hundred thousand, or
+/// as many as its time allows.
 #[test]
 fn the_store_stays_small_and_forgets() {
-    let people = std::env::var("SOAK_PEOPLE").ok().and_then(|people| people.parse().ok()).unwrap_or(10_000);
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let people = number("SOAK_PEOPLE").unwrap_or(10_000);
+    let time = number("SOAK_SECONDS").map_or(Duration::MAX, |seconds| Duration::from_secs(seconds as u64));
     let supabase = FakeSupabase::start(vec![Reply::RowsOfAnyone]);
     let variables = open_project(
         &supabase,
@@ -119,7 +129,8 @@ fn the_store_stays_small_and_forgets() {
     );
     let state = state();
     let host = Host::start(&state, &variables.iter().map(String::as_str).collect::<Vec<_>>());
-    ask_for_many(&host, people);
+    let people = ask_for_many(&host, people, time);
+    println!("{people} people asked");
     for number in 0..200 {
         let path = format!("/data/predictions/{}", person(number));
         assert_eq!(host.request("DELETE", &path, &[]).status, 200);
@@ -176,7 +187,7 @@ fn five_thousand_people_on_fermyon_cloud_have_not_one_key_refused() {
     let mut flags = open_project(&supabase, &["metrics_sampling=16"]);
     flags.extend(["--platform".to_owned(), format!("@{}", file.display())]);
     let host = Host::start(&state, &flags.iter().map(String::as_str).collect::<Vec<_>>());
-    ask_for_many(&host, 5_000);
+    ask_for_many(&host, 5_000, Duration::MAX);
     let kept = stored(&state).len();
     assert!((400..1_000).contains(&kept), "{kept} keys");
     assert!(!host.log().contains("\"level\":\"warn\""), "{}", host.log());

@@ -1,7 +1,7 @@
 //! The commands and their arguments.
 
 use crate::load::Target;
-use clap::{Parser, Subcommand, value_parser};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use xtask::benchmark::Benchmark;
@@ -13,6 +13,13 @@ use xtask::benchmark::Benchmark;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+/// The host of a soak test.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum SoakHost {
+    EdgeHost,
+    Spin,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,13 +91,19 @@ pub(crate) enum Command {
         benchmark: Benchmark,
     },
     /// Sends mixed traffic while everything around the service fails.
+    ///
+    /// It has five parts, one after the other: faults of the store and the database, Redis in trouble, two regions, a
+    /// clock that is set, and many people whose store stays small. On Spin it has the first two.
     Soak {
-        /// How long.
+        /// How long each part takes, without its starts and ends.
         #[arg(default_value_t = 600, value_parser = value_parser!(u32).range(20..))]
         seconds: u32,
         /// Has the host be as strict as a platform: fermyon-cloud, akamai-functions or a Spin, as spin-3.6.
         #[arg(long)]
         platform: Option<String>,
+        /// The host: the project's own, or the `spin` on the path, without the faults that only the former has.
+        #[arg(long, value_enum, default_value_t = SoakHost::EdgeHost, conflicts_with = "platform")]
+        on: SoakHost,
     },
     /// Sends requests that /openapi.json allows, and others that it forbids, with schemathesis.
     Contract {

@@ -45,7 +45,7 @@ fn run() -> Result<ExitCode> {
         Command::Load { on } => load::run(on)?,
         // Clap has read them, and the other program reads them again.
         Command::Bench { .. } => run_bench::run(&std::env::args_os().skip(2).collect::<Vec<_>>())?,
-        Command::Soak { seconds, platform } => long_tests::soak(seconds, platform.as_deref())?,
+        Command::Soak { seconds, platform, on } => long_tests::soak(seconds, platform.as_deref(), on)?,
         Command::Contract { examples } => long_tests::contract(examples)?,
         Command::Fuzz { hours, target } => fuzz::run(hours, target.as_deref())?,
         Command::Simulate => run_bench::run(&["simulate".into()])?,

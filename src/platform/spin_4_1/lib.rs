@@ -26,7 +26,7 @@ use service::platform::{
 };
 #[cfg(feature = "otel")]
 use service::telemetry::{export::Span, metrics::Exported, trace::Trace};
-use spin_sdk::http::{IncomingMessage, Request};
+use spin_sdk::http::{IncomingMessage, IntoResponse, Request};
 use spin_sdk::http_service;
 use spin_sdk::key_value::{Error, Store};
 use spin_sdk::redis::{self, Connection, RedisParameter, RedisResult};
@@ -45,11 +45,18 @@ use std::time::Duration;
 const YIELDS_BEFORE_THE_RESPONSE: usize = 3;
 
 #[http_service]
-async fn handle(request: Request) -> http::Response<Full<Bytes>> {
+async fn handle(request: Request) -> impl IntoResponse {
     let (parts, body) = request.into_parts();
     let instance = INSTANCE.with(Rc::clone);
-    let response = service::answer(&instance, &parts, Body(body)).await;
-    let response = response.into_http().map(|body| Full::new(Bytes::from(body)));
+    let mut response = service::answer(&instance, &parts, Body(body)).await;
+    // The body is dropped when the host has taken the last of it.
+    let share = response.take_share();
+    let response = response.into_http().map(|body| {
+        Full::new(Bytes::from(body)).map_frame(move |frame| {
+            let _held = &share;
+            frame
+        })
+    });
     for _ in 0..YIELDS_BEFORE_THE_RESPONSE {
         yield_async().await;
     }

@@ -303,7 +303,8 @@ pub fn runs_the_fast_module() -> bool {
     platform().is_none() && (!is_on_spin() || spin_release() >= (4, 1))
 }
 
-fn is_on_spin() -> bool {
+/// Returns whether the host is Spin, which has no faults of its own to show.
+pub fn is_on_spin() -> bool {
     std::env::var("BIPOLAR_EDGE_HOST").is_ok_and(|host| host == "spin")
 }
 

@@ -30,8 +30,8 @@ pub mod tokens;
 
 #[cfg(feature = "tests")]
 pub use host::{
-    FAST, Host, PORTABLE, Response, at_once, built, free_port, platform, root, runs_the_fast_module, state, store_file,
-    wait_for, wait_until,
+    FAST, Host, PORTABLE, Response, at_once, built, free_port, is_on_spin, platform, root, runs_the_fast_module, state,
+    store_file, wait_for, wait_until,
 };
 #[cfg(feature = "tests")]
 pub use people::{DEPRESSED, EUTHYMIC, MANIC, MIXED, WITHOUT_CHECK_INS, demo_check_ins, demo_rows, moved, without_ids};

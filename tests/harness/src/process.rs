@@ -318,9 +318,13 @@ impl Process {
         Ok(Duration::from_millis(10 * ticks))
     }
 
-    /// Returns how many files and connections it has open.
+    /// Returns how many files and connections the server and all that it started have open.
     pub fn descriptors(&self) -> Result<usize> {
-        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
+        let mut sum = 0;
+        for process in tree(self.id())? {
+            sum += std::fs::read_dir(format!("/proc/{process}/fd"))?.count();
+        }
+        Ok(sum)
     }
 
     /// Returns how it ended, or `None` while it runs.

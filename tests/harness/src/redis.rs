@@ -112,6 +112,11 @@ impl Redis {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Sends it a signal, as `-STOP` or `-CONT`.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal).expect("it is there");
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         self.process.kill();

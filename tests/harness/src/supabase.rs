@@ -20,6 +20,8 @@ pub enum Reply {
     /// With the demo people's check-ins, each to whom row-level security shows them: the person's own token and
     /// whatever sees everything. Others get no rows.
     Rows,
+    /// As [`Reply::Rows`], each person's latest with this number for its id.
+    RowsOfVersion(u32),
     /// With the check-ins of one of the demo people, as if whoever is asked for had made them.
     RowsOfAnyone,
     /// As [`Reply::Rows`], after a while.
@@ -117,6 +119,13 @@ impl Shared {
         match reply {
             Reply::Respond(status, body) => write_json(&mut stream, status, &body),
             Reply::Rows => write_json(&mut stream, 200, &Value::from(visible_rows(&head)).to_string()),
+            Reply::RowsOfVersion(version) => {
+                let mut rows = visible_rows(&head);
+                if let Some(latest) = rows.first_mut() {
+                    latest["id"] = version.into();
+                }
+                write_json(&mut stream, 200, &Value::from(rows).to_string());
+            }
             Reply::RowsOfAnyone => write_json(&mut stream, 200, &rows_of_anyone(&head)),
             Reply::RowsAfter(time) => {
                 // Slow on purpose, as all that sleeps here.

@@ -1,5 +1,6 @@
 //! The command line: Spin's own flags, and those that Spin lacks.
 
+use crate::clock::ClockOffset;
 use crate::fault::Fault;
 use clap::Parser;
 use platforms::Platform;
@@ -70,6 +71,10 @@ pub(crate) struct Args {
     /// ends the instance that reads), or @FILE to read one of these (or nothing) from a file at each operation.
     #[arg(long, value_parser = Fault::parse)]
     pub(crate) store_fault: Option<Fault>,
+    /// Sets the component's wall clock ahead of the machine's by so many seconds, or behind it with a minus:
+    /// --clock-offset=-3600, or @FILE to read the number (or nothing) from a file whenever the time is asked for.
+    #[arg(long, value_parser = ClockOffset::parse, allow_hyphen_values = true)]
+    pub(crate) clock_offset: Option<ClockOffset>,
 }
 
 /// Parses a number of seconds, or a number with ms, s or m behind it.

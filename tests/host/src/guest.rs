@@ -1,6 +1,7 @@
 //! Host state of a component instance, and what all instances share.
 
 use crate::calls::Calls;
+use crate::clock::ClockOffset;
 use crate::fault::Faults;
 use crate::outbound::{AllowedHosts, Outbound};
 use crate::quota::RateLimit;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     /// Sends telemetry to the exporter, if there is one.
     pub(crate) exporter: Option<Sender<Signal>>,
     pub(crate) quiet: bool,
+    /// How far ahead the wall clock is, where it is not the machine's.
+    pub(crate) clock_offset: Option<ClockOffset>,
 }
 
 /// Progress of the response to a request.
@@ -89,6 +92,9 @@ impl Guest {
         let mut wasi = WasiCtxBuilder::new();
         if !shared.quiet {
             wasi.inherit_stdout().inherit_stderr();
+        }
+        if let Some(offset) = &shared.clock_offset {
+            wasi.wall_clock(offset.clone());
         }
         let memory = StoreLimitsBuilder::new();
         let memory = match shared.memory_bytes {

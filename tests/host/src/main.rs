@@ -24,6 +24,7 @@
 mod args;
 mod bindings;
 mod calls;
+mod clock;
 mod component;
 mod fault;
 mod fresh;

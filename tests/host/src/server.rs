@@ -150,6 +150,7 @@ async fn shared(args: &Args, application: &Application, state_dir: &std::path::P
         memory_bytes: limits.and_then(|limits| limits.memory_bytes),
         exporter: args.otlp_endpoint.as_deref().map(crate::telemetry::exporter),
         quiet: args.quiet,
+        clock_offset: args.clock_offset.clone(),
     })
 }
 
