@@ -200,7 +200,6 @@ impl Settings {
         let variables = Reader::read(&combined)?;
         let supabase = variables.project()?;
         let auth_mode = variables.auth_mode(supabase.as_ref())?;
-        let allow_anonymous_users = variables.flag("allow_anonymous_users")?;
         let protect_operations = variables.protect_operations(&auth_mode)?;
         let operations_token = variables.operations_token()?;
         let is_demo = supabase.is_none() && matches!(auth_mode, AuthMode::Off);
@@ -225,7 +224,7 @@ impl Settings {
         let metrics_sampling = variables.number("metrics_sampling", 1..=1_000_000, "every request")?;
         let work_after_response = variables.flag("work_after_response")?;
         Ok(Settings {
-            allow_anonymous_users,
+            allow_anonymous_users: variables.flag("allow_anonymous_users")?,
             auth_mode,
             cache_memory,
             cache_slots,

@@ -14,6 +14,9 @@ pub(crate) const MAX_HEADERS: usize = 100;
 pub(crate) const MAX_ITEM_BYTES: usize = 256 << 10;
 /// The most bytes of a batch, and of an inference request.
 pub(crate) const MAX_BATCH_BYTES: usize = 4 << 20;
+/// An answer to a batch that has so many bytes is given no more predictions: the last one's 270 kB and the problems of
+/// the other items keep it below the 10 MB that Akamai Functions lets through.
+pub(crate) const MAX_BATCH_ANSWER_BYTES: usize = 9 << 20;
 /// The most bytes of the database's answer: hundreds of check-ins with every column.
 pub(crate) const MAX_UPSTREAM_BYTES: usize = 1 << 20;
 /// The numbers of slots for predictions, if any are kept. With fewer people would only replace each other, with more a

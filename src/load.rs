@@ -13,7 +13,7 @@ pub(crate) const MAX_BYTES: usize = 20 << 20;
 const FOR_SINGLE_ITEMS: usize = 4 << 20;
 
 /// No batch begins while its instance has so many bytes of answers to batches that their callers have not read. The
-/// last that begins before adds its own, some 24 MB at the most.
+/// last that begins before adds its own.
 pub(crate) const MAX_UNREAD_BYTES: usize = 40 << 20;
 
 /// The work that an instance has in hand.

@@ -34,6 +34,8 @@ pub enum Problem {
         /// The most bytes that may be sent.
         limit: usize,
     },
+    /// The answer would be longer than platforms let through.
+    AnswerTooLarge,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
     /// The body is compressed in a way that is not supported.
@@ -225,6 +227,7 @@ pub(crate) enum ProblemKind {
     JobOutdated,
     MethodNotAllowed,
     TooLarge,
+    AnswerTooLarge,
     UnsupportedMediaType,
     UnsupportedContentEncoding,
     RequestTimeout,
@@ -280,6 +283,9 @@ impl ProblemKind {
                 facts(405, "method-not-allowed", ["Method not allowed", "Método não permitido"])
             }
             ProblemKind::TooLarge => facts(413, "too-large", ["Too large", "Grande demais"]),
+            ProblemKind::AnswerTooLarge => {
+                facts(413, "answer-too-large", ["Answer too large", "Resposta grande demais"])
+            }
             ProblemKind::UnsupportedMediaType => {
                 facts(415, "unsupported-media-type", ["Unsupported media type", "Tipo de mídia não suportado"])
             }
@@ -364,6 +370,7 @@ impl Problem {
             Problem::JobOutdated => ProblemKind::JobOutdated,
             Problem::MethodNotAllowed { .. } => ProblemKind::MethodNotAllowed,
             Problem::TooLarge { .. } => ProblemKind::TooLarge,
+            Problem::AnswerTooLarge => ProblemKind::AnswerTooLarge,
             Problem::UnsupportedMediaType => ProblemKind::UnsupportedMediaType,
             Problem::UnsupportedContentEncoding => ProblemKind::UnsupportedContentEncoding,
             Problem::RequestTimeout => ProblemKind::RequestTimeout,
@@ -438,6 +445,10 @@ impl Problem {
             Problem::MethodNotAllowed { .. } => {
                 ["The allow header names the methods of this path.", "O cabeçalho allow diz os métodos deste caminho."]
             }
+            Problem::AnswerTooLarge => [
+                "The answers before this one are as much as one answer can hold: ask for it in a batch of its own.",
+                "As respostas anteriores já são tudo o que cabe em uma resposta: peça esta em outro lote.",
+            ],
             Problem::UnsupportedMediaType => [
                 "The body must be JSON, with content-type: application/json.",
                 "O corpo deve ser JSON, com content-type: application/json.",
@@ -613,6 +624,7 @@ mod tests {
             Problem::MethodNotAllowed { allow: String::new() },
             Problem::TooLarge { limit: MAX_ITEM_BYTES },
             Problem::TooLarge { limit: MAX_BATCH_BYTES },
+            Problem::AnswerTooLarge,
             Problem::UnsupportedMediaType,
             Problem::UnsupportedContentEncoding,
             Problem::RequestTimeout,

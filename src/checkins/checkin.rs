@@ -166,8 +166,8 @@ fn day_and_moment(text: &str) -> Option<(Date, Option<Timestamp>)> {
     Some((day, local.in_tz("UTC").ok().map(|zoned| zoned.timestamp())))
 }
 
-/// The answers in one check-in, by the places of their fields. A check-in has few of many fields, so its keys are looked
-/// up among the fields, and not each field among its keys.
+/// The answers in one check-in, by the places of their fields. A check-in has few of many fields, so its keys are
+/// looked up among the fields, and not each field among its keys.
 struct Answers<'a> {
     flat: [Option<&'a Value>; FIELDS.len()],
     nested: [Option<&'a Value>; FIELDS.len()],

@@ -8,7 +8,7 @@ use crate::http::Response;
 use crate::http::problem_response::problem_json;
 use crate::http::response::CacheStatus;
 use crate::json;
-use crate::limits::{MAX_BATCH_BYTES, MAX_ITEM_BYTES};
+use crate::limits::{MAX_BATCH_ANSWER_BYTES, MAX_BATCH_BYTES, MAX_ITEM_BYTES};
 use crate::load::Share;
 use crate::platform::Platform;
 use crate::problem::{Problem, Text};
@@ -25,8 +25,7 @@ use std::time::Duration;
 const POLL_INTERVAL: Duration = Duration::from_millis(3);
 /// The most items of a batch.
 const MAX_ITEMS: usize = 256;
-/// The most check-ins that a batch may have predicted, over all items: it bounds the answer, which with contributions
-/// has some 20 kB for each.
+/// The most check-ins that a batch may have predicted, over all items: it bounds the time that an answer takes.
 const MAX_PREDICTED: usize = 1024;
 
 #[derive(Deserialize)]
@@ -81,7 +80,10 @@ pub(super) async fn post<P: Platform>(request: EndpointRequest<'_, P>) -> Result
             answers.push(b',');
         }
         context.instance.platform.yield_now().await;
-        let asked = parse_item(item, &mut predicted_checkins);
+        let asked = match answers.len() < MAX_BATCH_ANSWER_BYTES {
+            true => parse_item(item, &mut predicted_checkins),
+            false => Err(Problem::AnswerTooLarge),
+        };
         context.timing.lap("request");
         answers.extend(answer_item(context, asked).await);
     }

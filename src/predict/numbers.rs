@@ -165,6 +165,7 @@ impl PredictionsAt {
         let fits = |(model, prediction): (&Model, &Prediction)| match &prediction.outcome {
             Outcome::Predicted { probabilities, contributions } => {
                 probabilities.len() == model.output_count()
+                    && probabilities.iter().all(|probability| (0.0..=1.0).contains(&probability.0))
                     && contributions.iter().all(|contribution| contribution.place < FEATURES.len())
             }
             Outcome::Insufficient { missing } | Outcome::TooFewAnswers { missing } => {
