@@ -205,8 +205,8 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Parses the answer to one field, NaN where there is none. Errors with the place of the wrong one and the rule that
-    /// it breaks.
+    /// Parses the answer to one field, NaN where there is none. Errors with the place of the wrong one and the rule
+    /// that it breaks.
     fn parse(&self, index: usize) -> Result<f32, (String, Text)> {
         let field = &FIELDS[index];
         // Only a wrong answer has to be named: a batch has half a million right ones.
