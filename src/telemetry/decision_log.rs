@@ -14,6 +14,7 @@ use crate::predict::PredictionsAt;
 use crate::store::Store;
 use bipolar_edge_models::{FINGERPRINT, Model};
 use features::{Language, Row};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
@@ -70,6 +71,7 @@ pub(crate) fn record<P: Platform>(
     }
     let user = question.person.and_then(|person| store.hash_for_log(person));
     let inputs = row.and_then(|row| store.input_digest(row.iter().map(|value| f64::from(*value))));
+    let time = Timestamp::now();
     for ((model, prediction), id) in predictions.iter().zip(predictions.decision_ids()) {
         let label = prediction.label(model);
         let decision = Decision {
@@ -81,7 +83,7 @@ pub(crate) fn record<P: Platform>(
             reason: prediction.reason_code(),
             ..of_model(model, id, question)
         };
-        log::record("decision", &decision, || {
+        log::record(time, "decision", &decision, || {
             let outcome = prediction.reason_code().unwrap_or(label);
             format!("decision {id}: {} {outcome}", model.version)
         });
@@ -102,7 +104,7 @@ pub(crate) fn record_rows<P: Platform>(
     let question = Question { caller, person: None, source: Some("rows"), language };
     let decision = Decision { inputs: inputs.as_deref(), rows: Some(rows), ..of_model(model, decision_id, &question) };
     let text = || format!("decision {decision_id}: {} answered {rows} rows", model.version);
-    log::record("decision", &decision, text);
+    log::record(Timestamp::now(), "decision", &decision, text);
 }
 
 fn of_model<'a>(model: &Model, decision_id: Uuid, question: &Question<'_>) -> Decision<'a> {

@@ -81,13 +81,14 @@ pub(crate) fn has_pending() -> bool {
 /// people.
 pub(crate) fn line(level: LogLevel, event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
     if is_enabled(level) {
-        write_line(level, event, fields, text);
+        write_line((Timestamp::now(), level), event, fields, text);
     }
 }
 
-/// Writes a line that is kept as a record: whatever lines are written.
-pub(crate) fn record(event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
-    write_line(LogLevel::Info, event, fields, text);
+/// Writes a line that is kept as a record: whatever lines are written. Those of one time are given it, as to ask for it
+/// is a call to the host.
+pub(crate) fn record(time: Timestamp, event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
+    write_line((time, LogLevel::Info), event, fields, text);
 }
 
 #[cfg(test)]
@@ -101,12 +102,17 @@ pub(crate) fn silence() {
     SILENT.set(true);
 }
 
-fn write_line(level: LogLevel, event: &'static str, fields: impl Serialize, text: impl FnOnce() -> String) {
+fn write_line(
+    (time, level): (Timestamp, LogLevel),
+    event: &'static str,
+    fields: impl Serialize,
+    text: impl FnOnce() -> String,
+) {
     #[cfg(test)]
     if SILENT.get() {
         return;
     }
-    let (time, level_name) = (Timestamp::now(), level.name());
+    let level_name = level.name();
     let length = BUFFER.with_borrow_mut(|lines| {
         let begin = lines.len();
         // Writing into memory fails only for fields that cannot be JSON: there is no line of those.
