@@ -3,6 +3,7 @@
 mod args;
 mod audit;
 mod doctor;
+mod documentation;
 mod fuzz;
 mod load;
 mod long_tests;
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode> {
+    if let Some(ended) = documentation::in_place_of_rustdoc() {
+        return ended;
+    }
     let Some(command) = Args::parse().command else {
         Args::command().print_help()?;
         return Ok(ExitCode::SUCCESS);

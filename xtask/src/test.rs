@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and every test.
 
 use crate::build::{self, target};
+use crate::documentation;
 use crate::load;
 use crate::npm;
 use crate::programs::{CHROMIUM, CURL, NPM, POSTGRESQL, PROMTOOL, Program, REDIS};
@@ -87,6 +88,7 @@ pub(crate) fn run() -> Result<()> {
         "examples in the documentation",
         linting(cargo()).args(["test", "--locked", "--profile", "native", "--doc"]).args(build::native_packages()),
     )?;
+    documentation::build()?;
     for benchmark in ["limit", "log", "serve", "start"] {
         let mut short = linting(Command::new(target().join("native/bench")));
         step::run(&format!("benchmark `{benchmark}` in its short form"), short.args([benchmark, "--short"]))?;
