@@ -124,6 +124,12 @@ pub(crate) enum Command {
     Simulate,
     /// Checks licences, bans, sources and, if their database can be reached, advisories.
     Audit,
+    /// Checks the public interface of the library `forest` against that of its last release, with cargo-semver-checks.
+    Semver {
+        /// The commit or tag to compare with.
+        #[arg(value_name = "REV")]
+        revision: Option<String>,
+    },
 }
 
 /// Parses a time in hours: more than none, and at most a week.

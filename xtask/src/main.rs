@@ -10,6 +10,7 @@ mod long_tests;
 mod model;
 mod npm;
 mod run_bench;
+mod semver;
 mod test;
 mod train;
 mod up;
@@ -54,6 +55,7 @@ fn run() -> Result<ExitCode> {
         Command::Fuzz { hours, target } => fuzz::run(hours, target.as_deref())?,
         Command::Simulate => run_bench::run(&["simulate".into()])?,
         Command::Audit => audit::run()?,
+        Command::Semver { revision } => semver::run(revision)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -49,7 +49,7 @@ fn timed(
 const REMEDIES: [(&[&str], &str); 2] = [
     (
         &["No space left on device", "os error 28", "os error 112", "ENOSPC"],
-        "the disk is full: a first build takes 5 GB, and CARGO_TARGET_DIR can name a folder on another disk",
+        "the disk is full: `up` takes 2 GB and `test` 7, and CARGO_TARGET_DIR can name a folder on another disk",
     ),
     (
         &[
@@ -163,7 +163,7 @@ mod tests {
     fn what_is_lacking_is_said_in_one_sentence_with_the_remedy() {
         let network = "x failed: a server cannot be reached, and this step downloads: connect this machine to the \
                        network, or set HTTPS_PROXY";
-        let disk = "x failed: the disk is full: a first build takes 5 GB, and CARGO_TARGET_DIR can name a folder on \
+        let disk = "x failed: the disk is full: `up` takes 2 GB and `test` 7, and CARGO_TARGET_DIR can name a folder on \
                     another disk";
         for (said, expected) in [
             ("error: failed to download from `https://index.crates.io/config.json`", network),
