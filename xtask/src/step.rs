@@ -163,8 +163,8 @@ mod tests {
     fn what_is_lacking_is_said_in_one_sentence_with_the_remedy() {
         let network = "x failed: a server cannot be reached, and this step downloads: connect this machine to the \
                        network, or set HTTPS_PROXY";
-        let disk = "x failed: the disk is full: `up` takes 2 GB and `test` 7, and CARGO_TARGET_DIR can name a folder on \
-                    another disk";
+        let disk = "x failed: the disk is full: `up` takes 2 GB and `test` 7, and CARGO_TARGET_DIR can name a folder \
+                    on another disk";
         for (said, expected) in [
             ("error: failed to download from `https://index.crates.io/config.json`", network),
             (

@@ -44,6 +44,7 @@ pub fn listed_endings() -> String {
 /// The library that trained a model and wrote its file. Its name in lower case stands for the file's format in cards.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Library {
     /// LightGBM.
     LightGbm,
@@ -83,6 +84,7 @@ impl Library {
 
 /// A model as its file describes it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Imported {
     /// The library that wrote it.
     pub library: Library,
