@@ -191,19 +191,19 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_store_with_lag_behaves_to_its_own_region() {
-        let file = std::env::temp_dir().join(format!("edge-host-{}-region.db", std::process::id()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("store.db");
         behaves(Backend::replica(&file, "default", Duration::from_secs(60)).expect("opens")).await;
-        std::fs::remove_file(&file).expect("was there");
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_store_in_sqlite_behaves_and_labels_do_not_mix() {
         for like_spin in [false, true] {
-            let file = std::env::temp_dir().join(format!("edge-host-{}-{like_spin}.db", std::process::id()));
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join("store.db");
             for label in ["one", "two"] {
                 behaves(Backend::sqlite(&file, label, like_spin).expect("opens")).await;
             }
-            std::fs::remove_file(&file).expect("was there");
         }
     }
 }

@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn regions_see_their_own_writes_at_once_and_others_after_the_lag_in_order() {
-        let file = std::env::temp_dir().join(format!("edge-host-{}-replicas.db", std::process::id()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("store.db");
         let open = |ms| Replica::open(&file, "default", Duration::from_millis(ms)).expect("opens");
         // One reads after a time that the other's lag is far from.
         let (near, far) = (open(1_500), open(60_000));
@@ -196,6 +197,5 @@ mod tests {
         assert_eq!(near.get("gone"), Ok(Some(b"1".to_vec())), "too new");
         wait_until(|| near.get("gone") == Ok(None));
         assert_eq!(near.keys(), Ok(vec!["key".to_owned()]));
-        std::fs::remove_file(&file).expect("was there");
     }
 }

@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn increments_reach_the_file_in_a_moment_or_with_any_other_write_or_the_end() {
-        let file = std::env::temp_dir().join(format!("edge-host-{}-gathered.db", std::process::id()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("store.db");
         let store = Sqlite::open(&file, "default", false).expect("opens");
         let other_process = Connection::open(&file).expect("opens");
         let in_file = |key: &str| -> Option<String> {
@@ -249,6 +250,5 @@ mod tests {
         assert_eq!(store.increment("counted", 4), Ok(4));
         drop(store);
         assert_eq!(in_file("counted").as_deref(), Some("4"));
-        std::fs::remove_file(&file).expect("was there");
     }
 }
