@@ -16,7 +16,6 @@ use bipolar_edge_models::Model;
 use http::HeaderName;
 use jsonwebtoken::DecodingKey;
 use sha2::{Digest, Sha256};
-use std::cell::Cell;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -192,33 +191,29 @@ const KEY_SECRETS: [&str; 6] = [
 pub(crate) const COMBINED: &str = "settings";
 
 impl Settings {
-    /// Reads every variable, in about the order in which they stand.
+    /// Reads every variable.
     pub(crate) async fn read(platform: &impl Variables) -> Result<Settings, Problem> {
         let combined = platform.variable(COMBINED).await.ok_or_else(|| {
             Problem::not_configured(format!("The component's variable {COMBINED} is missing: spin.toml has it."))
         })?;
         let variables = Reader::read(&combined)?;
-        let supabase = variables.project()?;
-        let auth_mode = variables.auth_mode(supabase.as_ref())?;
-        let protect_operations = variables.protect_operations(&auth_mode)?;
-        let operations_token = variables.operations_token()?;
-        let is_demo = supabase.is_none() && matches!(auth_mode, AuthMode::Off);
-        let [rate_limit_predictions, rate_limit_default] = variables.rates(is_demo)?;
-        let client_ip_header = variables.client_ip_header()?;
-        let cors_origins = variables.cors_origins()?;
-        let max_checkin_age = variables.max_checkin_age()?;
         let cache_ttl = variables.seconds("cache_ttl_seconds", 0..=MAX_CACHE_SECONDS, "no cache")?;
         let cache_stale = variables.seconds("cache_stale_seconds", 0..=MAX_CACHE_SECONDS, "never")?;
         let cache_memory = variables.seconds("cache_memory_seconds", 0..=MAX_MEMORY_SECONDS, "never")?;
         let cache_slots = variables.cache_slots()?;
-        let store_secrets = variables.store_secrets()?;
-        let inference_timeout = variables.timeout("inference_timeout_seconds", TIMEOUT_SECONDS)?;
-        let use_background_inference = variables.flag("use_background_inference")?;
         let job_ttl = variables.seconds("job_ttl_seconds", 1..=MAX_CACHE_SECONDS, "")?;
+        let inference_timeout = variables.timeout("inference_timeout_seconds", TIMEOUT_SECONDS)?;
+        let supabase = variables.project()?;
+        let auth_mode = variables.auth_mode(supabase.as_ref())?;
+        let protect_operations = variables.protect_operations(&auth_mode)?;
+        let is_demo = supabase.is_none() && matches!(auth_mode, AuthMode::Off);
+        let [rate_limit_predictions, rate_limit_default] = variables.rates(is_demo)?;
+        let max_checkin_age = variables.max_checkin_age()?;
+        let client_ip_header = variables.client_ip_header()?;
+        let cors_origins = variables.cors_origins()?;
         let (log_level, log_format) = variables.log()?;
-        let decision_log = variables.flag("decision_log")?;
-        let crisis_resources = variables.crisis_resources()?;
         let webhook_secret = variables.secret("webhook_secret")?.map(str::to_owned);
+        let store_secrets = variables.store_secrets()?;
         let redis = variables.redis()?;
         let counting_writes = variables.number("counting_writes_per_second", 0..=100_000, "no bound")?;
         let metrics_sampling = variables.number("metrics_sampling", 1..=1_000_000, "every request")?;
@@ -233,22 +228,22 @@ impl Settings {
             client_ip_header,
             cors_origins,
             counting_writes,
-            crisis_resources,
-            decision_log,
+            crisis_resources: variables.crisis_resources()?,
+            decision_log: variables.flag("decision_log")?,
             inference_timeout,
             job_ttl,
             log_format,
             log_level,
             max_checkin_age,
             metrics_sampling,
-            operations_token,
+            operations_token: variables.operations_token()?,
             protect_operations,
             rate_limit_default,
             rate_limit_predictions,
             redis,
             store_secrets,
             supabase,
-            use_background_inference,
+            use_background_inference: variables.flag("use_background_inference")?,
             webhook_secret,
             work_after_response,
         })
@@ -293,11 +288,7 @@ fn contradiction(detail: &'static str) -> Problem {
 }
 
 /// The variables' values, without the blanks around them. Holds them to their ranges.
-struct Reader<'a> {
-    values: Vec<&'a str>,
-    /// The place after the variable that was read last, where the next one mostly stands.
-    next: Cell<usize>,
-}
+struct Reader<'a>(Vec<&'a str>);
 
 impl<'a> Reader<'a> {
     /// Reads the header of the caller's address, if one is named.
@@ -346,17 +337,15 @@ impl<'a> Reader<'a> {
             values.push(value.trim());
         }
         match lines.next() {
-            None => Ok(Reader { values, next: Cell::default() }),
+            None => Ok(Reader(values)),
             Some(_) => Err(invalid(VARIABLES[VARIABLES.len() - 1].0, "must be one line.")),
         }
     }
 
     /// A variable's value.
     fn text(&self, name: &'static str) -> &'a str {
-        let places = (self.next.get()..VARIABLES.len()).chain(0..self.next.get());
-        let Some(index) = places.into_iter().find(|index| VARIABLES[*index].0 == name) else { return "" };
-        self.next.set(index + 1);
-        self.values.get(index).copied().unwrap_or_default()
+        let index = VARIABLES.iter().position(|(other, _)| *other == name);
+        index.and_then(|index| self.0.get(index)).copied().unwrap_or_default()
     }
 
     /// Whole seconds within a range; `zero` is said of 0.

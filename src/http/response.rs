@@ -65,9 +65,6 @@ impl CacheStatus {
     }
 }
 
-/// The size of most answers: what is no longer is written without being moved.
-const USUAL_BYTES: usize = 6 << 10;
-
 /// The answer where a body cannot be serialized: a map with keys that are no strings, or a failing `Serialize`; neither
 /// is in this crate. A test holds it to the rendering of [`Problem::Internal`].
 const INTERNAL_ERROR: &str = r#"{"type":"urn:bipolar-edge:problem:internal-error","title":"Internal error","status":500,"detail":"This service is at fault: try again, and report it if it stays so."}"#;
@@ -78,9 +75,8 @@ const UNPROTECTED: &str = "199 bipolar-edge \"auth_mode is off: predictions abou
 impl Response {
     /// An answer in JSON.
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Response {
-        let mut text = Vec::with_capacity(USUAL_BYTES);
-        match serde_json::to_writer(&mut text, body) {
-            Ok(()) => Response::json_text(status, text),
+        match serde_json::to_vec(body) {
+            Ok(body) => Response::json_text(status, body),
             Err(_) => {
                 log::error("not_serialized", "an answer could not be serialized", "its type cannot be JSON");
                 Response::text(500, "application/problem+json", INTERNAL_ERROR)
