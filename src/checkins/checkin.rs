@@ -1,7 +1,7 @@
 //! A check-in in JSON: fields flat or in the groups of the database's nested columns.
 
 use crate::problem::{FieldError, Text};
-use features::{CheckIn, FIELDS, Field, Language, Range};
+use features::{CheckIn, FIELDS, Field, Language, Range, field_index};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use serde_json::{Map, Value};
@@ -181,7 +181,7 @@ impl<'a> Answers<'a> {
         let mut answers =
             Answers { flat: [None; FIELDS.len()], nested: [None; FIELDS.len()], wrong_groups: Vec::new() };
         for (key, value) in object {
-            if let Some(index) = FIELDS.iter().position(|field| field.name == key) {
+            if let Some(index) = field_index(key) {
                 answers.flat[index] = Some(value).filter(|value| !value.is_null());
             } else if FIELDS.iter().any(|field| field.group == key) {
                 answers.add_group(key, value);
@@ -194,8 +194,7 @@ impl<'a> Answers<'a> {
         match group {
             Value::Object(group) => {
                 for (key, value) in group {
-                    let index = FIELDS.iter().position(|field| field.group == name && field.name == key);
-                    if let Some(index) = index {
+                    if let Some(index) = field_index(key).filter(|index| FIELDS[*index].group == name) {
                         self.nested[index] = Some(value).filter(|value| !value.is_null());
                     }
                 }
