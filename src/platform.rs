@@ -192,8 +192,18 @@ pub trait Tasks {
     const REUSES_INSTANCES: bool;
     /// Waits.
     async fn sleep(&self, duration: Duration);
-    /// Lets the host act and other requests of this instance run.
-    async fn yield_now(&self);
+    /// Lets the host act and other requests of this instance run. The default lets those run that share the executor.
+    async fn yield_now(&self) {
+        let mut yielded = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return std::task::Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await;
+    }
     /// Runs a task after the response has left, or before it where the host would end the instance with it.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 }

@@ -215,18 +215,6 @@ impl Tasks for World {
         }
     }
 
-    async fn yield_now(&self) {
-        let mut yielded = false;
-        std::future::poll_fn(|context| {
-            if std::mem::replace(&mut yielded, true) {
-                return std::task::Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            std::task::Poll::Pending
-        })
-        .await;
-    }
-
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.0.spawner.spawn_local(task).expect("the pool is there");
     }
