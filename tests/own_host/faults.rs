@@ -2,7 +2,7 @@
 //! the module: the interface of WASI 0.3 can be given up on, that of 0.2 is waited for.
 
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SERVICE_KEY, WEBHOOK_SECRET};
+use harness::tokens::WEBHOOK_SECRET;
 use harness::{DEPRESSED, Host, TYPES, state, wait_for, wait_until, without_ids};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -169,16 +169,10 @@ fn store_failure_makes_a_job_direct_or_lost() {
     let fault = state.path().join("fault");
     std::fs::write(&fault, "errors").expect("written");
     let supabase = FakeSupabase::start(vec![Reply::RowsAfter(Duration::from_millis(500))]);
-    let variables = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        "auth_mode=off".to_owned(),
-        format!("supabase_service_key={SERVICE_KEY}"),
-        "inference_timeout_seconds=1".to_owned(),
-    ];
-    let flags = variables.iter().flat_map(|variable| ["--variable", variable]);
+    let flags = supabase.open_to_all(&["inference_timeout_seconds=1"]);
     let faulty = format!("@{}", fault.display());
-    let host = Host::start(&state, &flags.chain(["--store-fault", &faulty]).collect::<Vec<_>>());
+    let flags = flags.iter().map(String::as_str).chain(["--store-fault", &faulty]);
+    let host = Host::start(&state, &flags.collect::<Vec<_>>());
     let path = format!("/data/predictions/{DEPRESSED}");
     let ask = || host.request("GET", &path, &[("prefer", "respond-async")]);
     let direct = ask();

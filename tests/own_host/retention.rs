@@ -2,7 +2,7 @@
 
 use crate::manifest;
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SERVICE_KEY, claims, es256, key_set};
+use harness::tokens::{ANON_KEY, claims, es256, key_set};
 use harness::{DEPRESSED, Host, MANIC, root, state, store_file, wait_for, wait_until};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -61,17 +61,8 @@ fn sweep(host: &Host, slots: u32) -> Value {
 
 /// Variables of a component that shows everyone's predictions, whoever they are.
 fn open_project(supabase: &FakeSupabase, more: &[&str]) -> Vec<String> {
-    let mut variables = vec![
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_service_key={SERVICE_KEY}"),
-        format!("webhook_secret={WEBHOOK_SECRET}"),
-        "auth_mode=off".to_owned(),
-        "client_ip_header=x-caller".to_owned(),
-        "log_level=warn".to_owned(),
-    ];
-    variables.extend(more.iter().map(|variable| (*variable).to_owned()));
-    variables.into_iter().flat_map(|variable| ["--variable".to_owned(), variable]).collect()
+    let secret = format!("webhook_secret={WEBHOOK_SECRET}");
+    supabase.open_to_all(&[&[secret.as_str(), "client_ip_header=x-caller", "log_level=warn"], more].concat())
 }
 
 fn person(number: usize) -> String {

@@ -15,8 +15,3 @@ use std::time::Duration;
 fn time(seconds: u64) -> Duration {
     Duration::from_secs(std::env::var("SOAK_SECONDS").map_or(seconds, |text| text.parse().expect("whole seconds")))
 }
-
-/// Flags that set variables.
-fn flags(variables: &[String]) -> Vec<&str> {
-    variables.iter().flat_map(|variable| ["--variable", variable.as_str()]).collect()
-}

@@ -63,6 +63,18 @@ pub fn variables(url: &str) -> [String; 3] {
 }
 
 impl FakeSupabase {
+    /// Returns the flags of a host whose component reads from this project for whoever asks, with more variables.
+    pub fn open_to_all(&self, more: &[&str]) -> Vec<String> {
+        let variables = [
+            format!("supabase_url={}", self.url),
+            format!("supabase_anon_key={ANON_KEY}"),
+            format!("supabase_service_key={SERVICE_KEY}"),
+            "auth_mode=off".to_owned(),
+        ];
+        let more = more.iter().map(|variable| (*variable).to_owned());
+        variables.into_iter().chain(more).flat_map(|variable| ["--variable".to_owned(), variable]).collect()
+    }
+
     /// Starts a project that replies in turn to requests for rows, with the last reply for ever.
     pub fn start(replies: Vec<Reply>) -> FakeSupabase {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

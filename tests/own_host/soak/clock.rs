@@ -2,10 +2,9 @@
 //! and nobody says so.
 
 use super::questions::questions_with_versions;
+use super::time;
 use super::traffic::{Phase, Target, with_clients};
-use super::{flags, time};
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SERVICE_KEY};
 use harness::{Host, state};
 
 /// The shortest of it, in a test run among others.
@@ -28,18 +27,14 @@ fn clock_that_is_set_ahead_or_back_serves_nothing_old_as_new() {
     let supabase = FakeSupabase::start(vec![Reply::RowsOfVersion(1)]);
     let clock = state.path().join("clock");
     std::fs::write(&clock, "").expect("written");
-    let variables = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_service_key={SERVICE_KEY}"),
-        "auth_mode=off".to_owned(),
-        format!("cache_ttl_seconds={TTL}"),
+    let project = supabase.open_to_all(&[
+        &format!("cache_ttl_seconds={TTL}"),
         // Nothing old stands in where a platform allows no more requests to the database.
-        "cache_stale_seconds=0".to_owned(),
-        "log_level=error".to_owned(),
-    ];
+        "cache_stale_seconds=0",
+        "log_level=error",
+    ]);
     let offset = format!("@{}", clock.display());
-    let flags = [&flags(&variables)[..], &["--clock-offset", &offset]].concat();
+    let flags: Vec<&str> = project.iter().map(String::as_str).chain(["--clock-offset", &offset]).collect();
     let host = Host::start(&state, &flags);
     let all = time(SECONDS);
     let step = 2 * TTL + all.as_secs();

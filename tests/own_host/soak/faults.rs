@@ -2,10 +2,9 @@
 //! whose store has no faults to show, the others.
 
 use super::questions::every_question;
+use super::time;
 use super::traffic::{CLIENTS, Director, Observations, Phase, Target, with_clients};
-use super::{flags, time};
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SERVICE_KEY};
 use harness::{Host, is_on_spin, state, wait_for};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -92,18 +91,10 @@ fn faults_cause_no_wrong_response_no_growth_and_no_wrong_count() {
     let lasts = time(SECONDS) / faults.len() as u32;
     let store_fault = state.path().join("fault");
     std::fs::write(&store_fault, "").expect("written");
-    let variables = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_service_key={SERVICE_KEY}"),
-        "auth_mode=off".to_owned(),
-        "cache_ttl_seconds=1".to_owned(),
-        "inference_timeout_seconds=1".to_owned(),
-        "log_level=error".to_owned(),
-    ];
+    let project = supabase.open_to_all(&["cache_ttl_seconds=1", "inference_timeout_seconds=1", "log_level=error"]);
     let from_file = format!("@{}", store_fault.display());
     let faulty: &[&str] = if is_on_spin() { &[] } else { &["--store-fault", &from_file] };
-    let flags = [&flags(&variables)[..], faulty].concat();
+    let flags: Vec<&str> = project.iter().map(String::as_str).chain(faulty.iter().copied()).collect();
     let mut host = Some(Host::start(&state, &flags));
     let target = |host: &Option<Host>| host.iter().map(Target::new).collect::<Vec<_>>();
     let (mut after_calm, mut after) = ((0.0, 0), (0.0, 0));

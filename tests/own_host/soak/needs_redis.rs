@@ -1,11 +1,10 @@
 //! Redis falls silent, dies, comes back with nothing in it, and is full.
 
 use super::questions::every_question;
+use super::time;
 use super::traffic::{Phase, Target, with_clients};
-use super::{flags, time};
 use harness::redis::Redis;
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SERVICE_KEY};
 use harness::{EUTHYMIC, Host, platform, runs_the_fast_module, state, wait_until};
 
 /// The shortest of it, in a test run among others.
@@ -63,19 +62,15 @@ fn redis_in_trouble_causes_no_wrong_response() {
     let (questions, phases, state, mut redis) = (every_question(), phases(), state(), Redis::start());
     let supabase = FakeSupabase::start(vec![Reply::Rows]);
     let lasts = time(SECONDS) / phases.len() as u32;
-    let variables = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_service_key={SERVICE_KEY}"),
-        "auth_mode=off".to_owned(),
-        "cache_ttl_seconds=1".to_owned(),
+    let project = supabase.open_to_all(&[
+        "cache_ttl_seconds=1",
         // Everything is counted, and nothing refused.
-        "rate_limit_predictions=1000000000/day".to_owned(),
-        "rate_limit_default=1000000000/day".to_owned(),
-        "log_level=error".to_owned(),
-    ];
+        "rate_limit_predictions=1000000000/day",
+        "rate_limit_default=1000000000/day",
+        "log_level=error",
+    ]);
     let of_redis = redis.flags();
-    let flags = [&flags(&variables)[..], &of_redis.each_ref().map(String::as_str)].concat();
+    let flags: Vec<&str> = project.iter().chain(&of_redis).map(String::as_str).collect();
     let start = if runs_the_fast_module() { Host::start_fast } else { Host::start };
     let host = start(&state, &flags);
     with_clients(&questions, |director| {

@@ -1,10 +1,9 @@
 //! Two hosts share a store, in which each sees late what the other writes, while people's check-ins change.
 
 use super::questions::{PEOPLE, questions_with_versions};
+use super::time;
 use super::traffic::{Observations, Phase, Target, with_clients};
-use super::{flags, time};
 use harness::supabase::{FakeSupabase, Reply};
-use harness::tokens::{ANON_KEY, SERVICE_KEY};
 use harness::{Host, platform, state, wait_until};
 use std::time::{Duration, Instant};
 
@@ -19,16 +18,9 @@ const MAX_CHANGES_OF_A_PLATFORM: u64 = 4;
 fn regions_answer_from_the_newest_check_ins_once_their_store_shows_that_they_changed() {
     let (questions, state) = (questions_with_versions(), state());
     let supabase = FakeSupabase::start(vec![Reply::RowsOfVersion(1)]);
-    let variables = [
-        format!("supabase_url={}", supabase.url),
-        format!("supabase_anon_key={ANON_KEY}"),
-        format!("supabase_service_key={SERVICE_KEY}"),
-        "auth_mode=off".to_owned(),
-        "cache_key_secret=a secret that every region has".to_owned(),
-        "log_level=error".to_owned(),
-    ];
+    let project = supabase.open_to_all(&["cache_key_secret=a secret that every region has", "log_level=error"]);
     let lag = format!("{}s", LAG.as_secs());
-    let flags = [&flags(&variables)[..], &["--replica-lag", &lag]].concat();
+    let flags: Vec<&str> = project.iter().map(String::as_str).chain(["--replica-lag", &lag]).collect();
     let [near, far] = [Host::start(&state, &flags), Host::start(&state, &flags)];
     let targets =
         |near_has, far_has| vec![Target::with_versions(&near, near_has), Target::with_versions(&far, far_has)];
