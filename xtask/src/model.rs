@@ -27,7 +27,8 @@ pub(crate) fn add_and_build(args: &[OsString]) -> Result<ExitCode> {
     }
     build::run(false)?;
     println!(
-        "    `cargo xtask up` serves it; its card in models/ says what it means, for whom and how well it does: fill that in"
+        "    `cargo xtask up` serves it; its card in models/ says what it means, for whom and how well it does: fill that \
+         in"
     );
     Ok(ExitCode::SUCCESS)
 }

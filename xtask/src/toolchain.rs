@@ -46,15 +46,16 @@ impl Toolchain {
         };
         if !on_path("apt-get") {
             bail!(
-                "the Wasm target {TARGET} is missing and could not be installed ({rustup_error}): run `rustup target add {TARGET}` \
-                 where rustup reaches its server"
+                "the Wasm target {TARGET} is missing and could not be installed ({rustup_error}): run \
+                 `rustup target add {TARGET}` where rustup reaches its server"
             );
         }
         println!("    {rustup_error}; taking Debian's packages instead");
         apt_get(
             &DEBIAN_PACKAGES,
             &format!(
-                "the Wasm target {TARGET} is missing; run `rustup target add {TARGET}` where rustup reaches its server, or"
+                "the Wasm target {TARGET} is missing; run `rustup target add {TARGET}` where rustup reaches its \
+                 server, or"
             ),
         )?;
         Toolchain::find().with_context(|| {
