@@ -137,7 +137,12 @@ impl Programs {
             Component::Service => variables,
             Component::Hello => &[],
         };
-        Application { variables, flags, ..self.host.application(component.manifest(world)) }.start()
+        Application { variables, flags, ..self.application(component, world) }.start()
+    }
+
+    /// Returns the application of a component, with the default variables.
+    pub(crate) fn application(&self, component: Component, world: World) -> Application<'_> {
+        self.host.application(component.manifest(world))
     }
 
     /// Starts the native server.

@@ -70,7 +70,11 @@ pub(crate) struct Application<'a> {
 impl Application<'_> {
     /// Starts the host with an empty store and waits until it listens.
     pub(crate) fn start(&self) -> Result<Server> {
-        let state = TempDir::with_prefix("bipolar-edge-bench-")?;
+        self.start_in(TempDir::with_prefix("bipolar-edge-bench-")?)
+    }
+
+    /// Starts the host with the folder of an earlier start, and waits until it listens.
+    pub(crate) fn start_in(&self, state: TempDir) -> Result<Server> {
         let launch = match self.host {
             Host::Own(program) => Launch::own_host(program).args(["--like-spin"]),
             // Spin 4.1 writes a backtrace for each idle instance when it ends: not between the tables.
@@ -101,6 +105,11 @@ impl Server {
     /// Returns the address that it listens on.
     pub(crate) fn address(&self) -> &str {
         self.process.address()
+    }
+
+    /// Ends the server; returns the folder that it kept its store in.
+    pub(crate) fn end(self) -> Option<TempDir> {
+        self.state
     }
 
     /// Returns the folder that a host keeps its store in.
