@@ -314,10 +314,12 @@ fn calls_of_each_request_are_written_when_its_guest_has_ended() {
             "redis": { "open": 0, "execute": 0, "other": 0 }
         })
     };
-    assert_eq!(lines[0], line("/key-value", 0, &store(1, 2, 2, 2, 2, 1), 0));
-    assert_eq!(lines[1], line("/variable", 1, &none, 0));
-    assert_eq!(lines[2], line("/fetch", 0, &none, 1));
-    assert_eq!(lines[3], line("/after", 0, &store(1, 0, 1, 0, 0, 0), 0));
+    // A guest ends after its answer, and may outlive one that was asked later.
+    let written = |path: &str| lines.iter().find(|line| line["path"] == path).unwrap_or(&serde_json::Value::Null);
+    assert_eq!(*written("/key-value"), line("/key-value", 0, &store(1, 2, 2, 2, 2, 1), 0));
+    assert_eq!(*written("/variable"), line("/variable", 1, &none, 0));
+    assert_eq!(*written("/fetch"), line("/fetch", 0, &none, 1));
+    assert_eq!(*written("/after"), line("/after", 0, &store(1, 0, 1, 0, 0, 0), 0));
 }
 
 #[test]
