@@ -73,7 +73,7 @@ impl Application<'_> {
         self.start_in(TempDir::with_prefix("bipolar-edge-bench-")?)
     }
 
-    /// Starts the host with the folder of an earlier start, and waits until it listens.
+    /// Starts the host with a folder to keep its store in, new or of an earlier start, and waits until it listens.
     pub(crate) fn start_in(&self, state: TempDir) -> Result<Server> {
         let launch = match self.host {
             Host::Own(program) => Launch::own_host(program).args(["--like-spin"]),
